@@ -1,0 +1,12 @@
+"""The one place that touches scikit-learn internals, so that a change there breaks one file."""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight
+
+__all__ = ["Interval", "StrOptions", "check_sample_weight", "fit_context"]
+
+
+def check_sample_weight(sample_weight, X):
+    """Return sample_weight as a float64 vector of non-negative numbers, one for each row of X."""
+    return _check_sample_weight(sample_weight, X, dtype="float64", ensure_non_negative=True)

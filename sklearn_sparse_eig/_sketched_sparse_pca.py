@@ -1,0 +1,745 @@
+"""Sparse PCA of a stream of rows, by sketching: the scikit-learn shell."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from ._compat import Interval, StrOptions, check_sample_weight, fit_context
+from .kernels._threads import limit_threads
+from .recovery import find_candidates, recover
+from .recovery._lifting import restricted_least_squares
+from .recovery.decoders import Decoder
+from .sketching import EigenSketch, Measurement
+from .sketching._sizing import choose_size
+
+# Nonzeros per component that a sketch is sized for where the number is left open.
+_EXPECTED_NONZEROS = 50
+# Rows read at a time: a few megabytes for wide sparse rows, enough for BLAS where they are dense.
+_BATCH = 8192
+
+
+class SketchedSparsePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Sparse principal components from one pass over wide rows.
+
+    Finds the few directions that carry the variance, each made of few features, from a linear
+    sketch of the covariance: rows are measured, added to a sketch of fixed size and forgotten.
+    Memory is bounded by ``memory_budget`` whatever the number of rows and features; sketches of
+    different shards merge. Dense and CSR rows, float32 and float64, are taken as they are.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of components.
+    n_nonzero_coefs : int, array-like of int of shape (n_components,) or "auto", default="auto"
+        Features in each component. ``"auto"`` keeps those that stand out from noise, at an
+        expected 0.05 false ones in all.
+    sketch : {"auto", "two_sided", "mam"}, default="auto"
+        ``"auto"`` keeps the exact covariance up to 4096 features, else a two-sided sketch
+        S = M A Omega^T. ``"mam"`` uses the same compressed measurement on both sides.
+        ``sketch_`` tells what was chosen.
+    measurement : {"sparse_sign", "gaussian", "identity", "prime_residue"} or Measurement, \
+default="sparse_sign"
+        How features are compressed where they must be.
+    n_measurements, range_size : int or "auto", default="auto"
+        The sizes m and k of the sketch. ``"auto"`` is what ``memory_budget`` allows, up to where
+        more stops helping.
+    decoder : {"auto", "htp", "median"} or Decoder, default="auto"
+        How supports are found from compressed measurements. ``"auto"`` is ``"htp"``; ``"median"``
+        is the decoder of the MAM* experiments.
+    noise : {"isotropic", "diagonal"} or None, default="isotropic"
+        Noise model removed from the sketch. ``"diagonal"`` allows each feature its own variance:
+        that is factor analysis rather than PCA, and finds what features share even where some
+        are much louder than others. It keeps 24 bytes per feature.
+    refine : {"auto", "data", "sketch"}, default="auto"
+        ``"data"``: ``fit`` reads X a second time, only the columns of the candidate features, and
+        solves on their exact covariance. ``"sketch"``: one pass, the same result as
+        ``partial_fit``. ``"auto"`` is ``"data"`` for ``fit``; ``partial_fit`` never reads twice.
+    center : bool, default=True
+        Subtract the mean of the features.
+    forgetting : float in (0, 1], default=1.0
+        Factor on the weight of all earlier rows with each new row: half of the weight lies in the
+        last ``log(2) / (1 - forgetting)`` rows. The same in whatever batches rows come.
+    memory_budget : float, default=256e6
+        Bytes for the sketch and its recovery, besides the batch of rows itself.
+    batch_size : int or None, default=None
+        Rows that ``fit`` reads at a time. None for 8192.
+    n_jobs : int or None, default=None
+        Threads. None leaves the choice to ``OMP_NUM_THREADS`` and the number of cores.
+    random_state : int, RandomState instance or None, default=None
+        Decides the measurements. Give an int where estimators are to be merged: only sketches of
+        one seed can be.
+    verbose : int, default=0
+        1 reports the sketch and the recovery, 2 each batch of ``fit`` too.
+
+    Attributes
+    ----------
+    components_ : csr_array of shape (n_components, n_features)
+        Unit rows, the entry of largest magnitude positive. An ndarray after :meth:`densify`.
+        Ordered as found: each is best after those before it.
+    explained_variance_ : ndarray of shape (n_components,)
+        Variance that each component adds to the span of those before it (divisor: the sum of the
+        weights). For orthogonal components that is the variance along each.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        The same as a share of the total variance, which is exact while the features' variances
+        are tracked (up to about 800 000 features at the default budget) and estimated beyond.
+    mean_ : ndarray of shape (n_features,) or csr_array of shape (1, n_features)
+        Mean of the features; sparse, and estimated on the support only, where there are too many
+        features to track.
+    noise_variance_ : float
+        Estimated variance of the noise in a feature.
+    support_ : ndarray of int64
+        Features that occur in any component, increasing.
+    n_nonzero_coefs_ : ndarray of int, shape (n_components,)
+        Features in each component.
+    residual_ : float
+        Share of the noise-corrected sketch (Frobenius norm) that the components leave unexplained.
+    eigenpairs_ : SparseEigenpairs
+        The recovery itself, with eigengaps and detection strength.
+    sketch_ : EigenSketch
+        The state; it can be merged, saved and recovered from again.
+    n_samples_seen_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only where all features of X had string names.
+
+    See Also
+    --------
+    EigenSketch : The sketch alone, also for matrices that come in entries.
+    sparse_eigsh : Sparse eigenvectors of a matrix at hand.
+    sklearn.decomposition.IncrementalPCA : Dense components, dense rows.
+
+    Notes
+    -----
+    Components are computed when first looked at, so a stream of ``partial_fit`` pays only for the
+    sketch. Time per row with z nonzeros: O(K z + m k), or O(K z k) where sparse rows are
+    scattered; recovery O(N K r) per sweep over the features and O(p^2 s) on p <= 1000 candidates.
+    When dense PCA, or a method with O(N r) memory, fits and accuracy under noise matters most, use
+    it: compression to m measurements costs a factor of sqrt(N / m) in the noise it can bear.
+
+    References
+    ----------
+    Boahen, Brugiapaglia, Chou, Iwen, Krahmer, arXiv:2507.17036 (the MAM* idea); the two-sided
+    sketch, debiasing and decoder are derived in ``doc/how_the_sketch_works.md``.
+
+    Examples
+    --------
+    >>> from sklearn_sparse_eig import SketchedSparsePCA
+    >>> from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
+    >>> data = make_sparse_spiked_covariance(
+    ...     n_samples=2000, n_features=500, eigenvalues=(30, 20), n_nonzero_coefs=5, random_state=0
+    ... )
+    >>> pca = SketchedSparsePCA(n_components=2, random_state=0)
+    >>> for start in range(0, 2000, 500):
+    ...     pca = pca.partial_fit(data.data[start : start + 500])
+    >>> [int(i) for i in pca.support_] == [int(i) for i in data.support]
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_nonzero_coefs": [
+            Interval(Integral, 1, None, closed="left"),
+            "array-like",
+            StrOptions({"auto"}),
+        ],
+        "sketch": [StrOptions({"auto", "two_sided", "mam"})],
+        "measurement": [str, Measurement],
+        "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "range_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "decoder": [str, Decoder],
+        "noise": [StrOptions({"isotropic", "diagonal"}), None],
+        "refine": [StrOptions({"auto", "data", "sketch"})],
+        "center": ["boolean"],
+        "forgetting": [Interval(Real, 0, 1, closed="right")],
+        "memory_budget": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components=2,
+        *,
+        n_nonzero_coefs="auto",
+        sketch="auto",
+        measurement="sparse_sign",
+        n_measurements="auto",
+        range_size="auto",
+        decoder="auto",
+        noise="isotropic",
+        refine="auto",
+        center=True,
+        forgetting=1.0,
+        memory_budget=256e6,
+        batch_size=None,
+        n_jobs=None,
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.n_nonzero_coefs = n_nonzero_coefs
+        self.sketch = sketch
+        self.measurement = measurement
+        self.n_measurements = n_measurements
+        self.range_size = range_size
+        self.decoder = decoder
+        self.noise = noise
+        self.refine = refine
+        self.center = center
+        self.forgetting = forgetting
+        self.memory_budget = memory_budget
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ---------------------------------------------------------------------------------- fitting
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Fit to X alone, forgetting what was seen before.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative. An integer weight stands for repetition.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X is not numeric or not finite, has fewer than two rows of positive weight or no
+            variance, or is too narrow for n_components and n_nonzero_coefs. A previous fit is
+            then left as it was.
+        """
+        X, weights = self._check_rows(X, sample_weight, reset=True)
+        if X.shape[0] < 2:
+            raise ValueError(
+                f"A variance needs at least two rows, got n_samples = {X.shape[0]}. Stream single "
+                "rows through partial_fit."
+            )
+        with limit_threads(self._n_threads()):
+            sketch = self._make_sketch(X.shape[1])
+            for rows, part in self._batches(X, weights):
+                self._add_rows(sketch, rows, part)
+            _check_variance(sketch)
+            if self.refine == "sketch" or sketch.is_exact:
+                recovered = self._recover(sketch)
+            else:
+                recovered = self._recover_from_data(sketch, X, weights)
+        self._set_state(sketch, recovered)
+        return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Add rows to the sketch. Components follow when they are looked at.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            One row is enough; none is allowed after the first call.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative. An integer weight stands for repetition.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As :meth:`fit`, and if X has another number of features than before. The fitted state
+            is then left as it was.
+        """
+        first = not hasattr(self, "sketch_")
+        X, weights = self._check_rows(X, sample_weight, reset=first)
+        with limit_threads(self._n_threads()):
+            sketch = self._make_sketch(X.shape[1]) if first else self.sketch_
+            for rows, part in self._batches(X, weights):
+                self._add_rows(sketch, rows, part)
+        self._set_state(sketch, None)
+        return self
+
+    def merge(self, other):
+        """Add the rows seen by another estimator, as if they had been passed to partial_fit.
+
+        Parameters
+        ----------
+        other : SketchedSparsePCA
+            Fitted with the same parameters and the same int ``random_state``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the sketches differ in anything but content; the message gives both values.
+        """
+        check_is_fitted(self)
+        if not isinstance(other, SketchedSparsePCA):
+            raise TypeError(f"Can only merge a SketchedSparsePCA, got {type(other).__name__}.")
+        check_is_fitted(other)
+        if self.forgetting != 1.0:
+            raise ValueError(
+                f"Shards cannot be merged with forgetting={self.forgetting}: which rows are the "
+                "latest is not known. Use forgetting=1.0, or scale the sketches yourself."
+            )
+        self.sketch_.merge(other.sketch_)
+        self._set_state(self.sketch_, None)
+        return self
+
+    def _check_rows(self, X, sample_weight, reset):
+        """Return validated X (dense or canonical CSR, any real dtype) and weights."""
+        if reset:
+            # validate_data(reset=True) would overwrite the number of features before X has been
+            # found good; a failed fit must leave the old state alone.
+            saved = {k: v for k, v in vars(self).items() if k in _INPUT_ATTRIBUTES}
+        try:
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype="numeric",
+                ensure_min_samples=1 if reset else 0,
+            )
+            weights = 1.0
+            if sample_weight is not None:
+                weights = check_sample_weight(sample_weight, X)
+                if X.shape[0] and not weights.any():
+                    raise ValueError(
+                        "All entries of sample_weight are zero; give at least one row a weight."
+                    )
+            self._check_request(X.shape[1])
+        except Exception:
+            if reset:
+                for name in _INPUT_ATTRIBUTES:
+                    vars(self).pop(name, None)
+                vars(self).update(saved)
+            raise
+        if sp.issparse(X):
+            X = sp.csr_array(X)
+            if not X.has_canonical_format:
+                X = X.copy()
+                X.sum_duplicates()
+        return X, weights
+
+    def _check_request(self, n_features):
+        if self.n_components > n_features:
+            raise ValueError(
+                f"n_components={self.n_components} must be at most n_features={n_features}."
+            )
+        sizes = self._sizes()
+        if sizes is not None and sizes.max() > n_features:
+            raise ValueError(
+                f"n_nonzero_coefs={self.n_nonzero_coefs} must be at most n_features={n_features}."
+            )
+
+    def _sizes(self):
+        """Return the nonzeros of each component, or None for "auto"."""
+        if isinstance(self.n_nonzero_coefs, str):
+            return None
+        sizes = np.asarray(self.n_nonzero_coefs)
+        if sizes.dtype.kind not in "iu" or sizes.shape not in ((), (self.n_components,)):
+            raise ValueError(
+                f"n_nonzero_coefs must be 'auto', an int or n_components={self.n_components} "
+                f"ints, got {self.n_nonzero_coefs!r}."
+            )
+        if sizes.min() < 1:
+            raise ValueError(f"n_nonzero_coefs must be at least 1, got {self.n_nonzero_coefs!r}.")
+        return np.broadcast_to(sizes.astype(np.int64), (self.n_components,))
+
+    def _make_sketch(self, n_features):
+        sizes = self._sizes()
+        size = choose_size(
+            n_features,
+            self.n_components,
+            _EXPECTED_NONZEROS if sizes is None else int(sizes.max()),
+            sketch=self.sketch,
+            measurement=self.measurement,
+            n_measurements=self.n_measurements,
+            range_size=self.range_size,
+            feature_moments=self.noise == "diagonal",
+            memory_budget=self.memory_budget,
+        )
+        sketch = EigenSketch(
+            n_features, center=self.center, random_state=self.random_state, **size.arguments()
+        )
+        if self.verbose:
+            print(f"[SketchedSparsePCA] {sketch!r}, {sketch.nbytes / 1e6:.1f} MB")
+        return sketch
+
+    def _batches(self, X, weights):
+        step = self.batch_size or _BATCH
+        for low in range(0, X.shape[0], step):
+            part = weights if np.ndim(weights) == 0 else weights[low : low + step]
+            yield X[low : low + step], part
+
+    def _add_rows(self, sketch, X, weights):
+        if self.forgetting < 1.0:
+            n = X.shape[0]
+            if sketch.content is not None:
+                sketch.scale(self.forgetting**n)
+            weights = weights * self.forgetting ** np.arange(n - 1, -1, -1.0)
+        sketch._update_checked(X, weights)
+        if self.verbose > 1:
+            print(f"[SketchedSparsePCA] {sketch.n_samples} rows")
+
+    def _n_threads(self):
+        return None if self.n_jobs is None else effective_n_jobs(self.n_jobs)
+
+    # --------------------------------------------------------------------------------- recovery
+
+    def _recover(self, sketch):
+        return recover(sketch, self.n_components, **self._recovery_options())
+
+    def _recovery_options(self):
+        sizes = self._sizes()
+        return {
+            "n_nonzero_coefs": "auto" if sizes is None else sizes,
+            "decoder": self.decoder,
+            "noise": self.noise,
+        }
+
+    def _recover_from_data(self, sketch, X, weights):
+        """Recover on the exact covariance of the candidate features, read from X again."""
+        options = self._recovery_options()
+        ids, noise_variance = find_candidates(sketch, self.n_components, **options)
+        exact = EigenSketch(
+            len(ids), n_measurements=None, measurement="identity", center=self.center
+        )
+        for rows, part in self._batches(X, weights):
+            self._add_rows(exact, _columns(rows, ids), part)
+        return recover(exact, self.n_components, n_hypotheses=X.shape[1], **options).embed(
+            ids, X.shape[1], noise_variance=noise_variance
+        )
+
+    def _set_state(self, sketch, recovered):
+        self.sketch_ = sketch
+        # One container, so that looking at a component after partial_fit, which computes it,
+        # changes no attribute of the estimator.
+        self._cache = {"eigenpairs": recovered}
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "sketch_")
+
+    @property
+    def eigenpairs_(self):
+        self._check_fitted("eigenpairs_")
+        if self._cache["eigenpairs"] is None:
+            if self.sketch_.n_samples < 2:
+                raise NotFittedError(
+                    f"A variance needs at least two rows, seen so far: {self.sketch_.n_samples}. "
+                    "Call partial_fit with more rows."
+                )
+            _check_variance(self.sketch_)
+            with limit_threads(self._n_threads()):
+                self._cache["eigenpairs"] = self._recover(self.sketch_)
+            if self.verbose:
+                pairs = self._cache["eigenpairs"]
+                print(f"[SketchedSparsePCA] recovered in {pairs.n_iter} steps: {pairs.stop_reason}")
+        return self._cache["eigenpairs"]
+
+    def _check_fitted(self, name):
+        if not hasattr(self, "sketch_"):
+            raise NotFittedError(
+                f"This {type(self).__name__} has no {name} yet. Call fit or partial_fit first."
+            )
+
+    def _cached(self, key, compute):
+        pairs = self.eigenpairs_
+        if key not in self._cache:
+            self._cache[key] = compute(pairs)
+        return self._cache[key]
+
+    @property
+    def components_(self):
+        components = self._cached("components", lambda pairs: pairs.eigenvectors.T.tocsr())
+        if getattr(self, "_dense", False):
+            return self._cached("dense", lambda pairs: components.toarray())
+        return components
+
+    @property
+    def explained_variance_(self):
+        return self.eigenpairs_.added_variance
+
+    @property
+    def explained_variance_ratio_(self):
+        return self.explained_variance_ / self.sketch_.total_variance()
+
+    @property
+    def noise_variance_(self):
+        return self.eigenpairs_.noise_variance
+
+    @property
+    def support_(self):
+        return self.eigenpairs_.support
+
+    @property
+    def n_nonzero_coefs_(self):
+        return np.diff(self.eigenpairs_.eigenvectors.indptr)
+
+    @property
+    def residual_(self):
+        return self.eigenpairs_.residual
+
+    @property
+    def n_samples_seen_(self):
+        self._check_fitted("n_samples_seen_")
+        return self.sketch_.n_samples
+
+    @property
+    def mean_(self):
+        self._check_fitted("mean_")
+        if not self.center:
+            return np.zeros(self.n_features_in_) if self._tracks_mean() else self._sparse_mean(0.0)
+        mean = self.sketch_.feature_mean()
+        return self._sparse_mean(self._support_mean()) if mean is None else mean
+
+    def _tracks_mean(self):
+        return self.sketch_.feature_mean() is not None
+
+    def _support_mean(self):
+        """Return the means of the support features, exact or decoded from the sketch."""
+
+        def compute(pairs):
+            if not self.center:
+                return np.zeros(len(pairs.support))
+            mean = self.sketch_.feature_mean()
+            if mean is not None:
+                return mean[pairs.support]
+            measured = self.sketch_.measured_mean()[:, None]
+            ids = pairs.support
+            return restricted_least_squares(self.sketch_.measurement, ids, measured)[:, 0]
+
+        return self._cached("support_mean", compute)
+
+    def _sparse_mean(self, values):
+        ids = self.support_
+        data = np.broadcast_to(values, ids.shape)
+        return sp.csr_array((data, ids, [0, len(ids)]), shape=(1, self.n_features_in_))
+
+    # ------------------------------------------------------------------------------------ using
+
+    def transform(self, X):
+        """Return the coordinates of the rows' projections onto the span of the components.
+
+        The components need not be orthogonal: coordinates are those of the least-squares fit
+        ``X - mean_ ~ Z @ components_``, so ``inverse_transform(transform(X))`` is the orthogonal
+        projection of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            float32 for float32 input, else float64.
+        """
+        X = self._check_new_rows(X)
+        Z = self._coordinates(X) @ self._inverse_gram()
+        return Z.astype(np.float32) if X.dtype == np.float32 else Z
+
+    def _check_new_rows(self, X):
+        check_is_fitted(self)
+        return validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+
+    def _loadings(self):
+        """Return the components restricted to the support, dense, shape (n_support, r)."""
+
+        def compute(pairs):
+            vectors = pairs.eigenvectors
+            rows = np.searchsorted(pairs.support, vectors.indices)
+            shape = (len(pairs.support), vectors.shape[1])
+            return sp.csc_array((vectors.data, rows, vectors.indptr), shape=shape).toarray()
+
+        return self._cached("loadings", compute)
+
+    def _inverse_gram(self):
+        return self._cached(
+            "inverse_gram", lambda pairs: np.linalg.pinv(self._loadings().T @ self._loadings())
+        )
+
+    def _coordinates(self, X):
+        """Return (X - mean_) components_^T, reading only the columns of the support."""
+        loadings = self._loadings()
+        return _columns(X, self.support_) @ loadings - self._support_mean() @ loadings
+
+    def inverse_transform(self, X):
+        """Return the rows with given coordinates: ``X @ components_ + mean_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), or csr_array
+            A csr_array on the support features where there are too many to track their means.
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=[np.float64, np.float32])
+        if X.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but there are {self._n_features_out} components."
+            )
+        values = X @ self._loadings().T + self._support_mean()
+        ids, shape = self.support_, (len(X), self.n_features_in_)
+        mean = self.sketch_.feature_mean()
+        if mean is None:
+            indptr = np.arange(len(X) + 1) * len(ids)
+            return sp.csr_array((values.ravel(), np.tile(ids, len(X)), indptr), shape=shape)
+        out = np.empty(shape, dtype=X.dtype)
+        out[:] = mean if self.center else 0.0
+        out[:, ids] = values
+        return out
+
+    def score(self, X, y=None):
+        """Return the share of the variance of X that lies in the span of the components.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Held-out rows; their own mean is subtracted.
+        y : Ignored
+
+        Returns
+        -------
+        float
+            At most 1, higher is better; NaN, with a warning, where X has no variance.
+        """
+        X = self._check_new_rows(X)
+        coordinates = self._coordinates(X)
+        total = _sum_of_squares(X)
+        if self.center:
+            coordinates = coordinates - coordinates.mean(axis=0)
+            total -= X.shape[0] * _squared_norm_of_mean(X)
+        else:
+            coordinates = coordinates + self._support_mean() @ self._loadings()
+        explained = np.einsum("ij,jk,ik->", coordinates, self._inverse_gram(), coordinates)
+        if total <= 0.0:
+            warnings.warn(
+                "The share of variance is not defined: X has no variance.",
+                UndefinedMetricWarning,
+                stacklevel=2,
+            )
+            return float("nan")
+        return float(explained / total)
+
+    def get_support(self, indices=False):
+        """Return which features occur in any component.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Return their indices rather than a mask of length n_features.
+
+        Returns
+        -------
+        ndarray
+        """
+        if indices:
+            return self.support_
+        mask = np.zeros(self.n_features_in_, dtype=bool)
+        mask[self.support_] = True
+        return mask
+
+    def describe(self, input_features=None, *, max_features=None):
+        """Return each component as (feature, loading) pairs, largest magnitude first.
+
+        Parameters
+        ----------
+        input_features : sequence of str, default=None
+            Names; None for ``feature_names_in_``, or for indices where there are none.
+        max_features : int, default=None
+            At most this many per component.
+
+        Returns
+        -------
+        list of list of (str or int, float)
+        """
+        if input_features is None:
+            input_features = getattr(self, "feature_names_in_", None)
+        elif len(input_features) != self.n_features_in_:
+            raise ValueError(
+                f"input_features has {len(input_features)} names, but there are "
+                f"{self.n_features_in_} features."
+            )
+        vectors = self.eigenpairs_.eigenvectors
+        described = []
+        for start, stop in zip(vectors.indptr[:-1], vectors.indptr[1:], strict=True):
+            ids, loadings = vectors.indices[start:stop], vectors.data[start:stop]
+            order = np.argsort(-np.abs(loadings), kind="stable")[:max_features]
+            names = ids if input_features is None else [input_features[i] for i in ids]
+            described.append([(names[i], float(loadings[i])) for i in order])
+        return described
+
+    def densify(self):
+        """Make ``components_`` an ndarray. Returns self."""
+        check_is_fitted(self)
+        self._dense = True
+        return self
+
+    @property
+    def _n_features_out(self):
+        return self.eigenpairs_.eigenvectors.shape[1]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+_INPUT_ATTRIBUTES = ("n_features_in_", "feature_names_in_")
+
+
+def _check_variance(sketch):
+    if not np.abs(sketch.matrix()).max() > 0.0:
+        raise ValueError(
+            "X has no variance: every row is the same, so there are no components to find. Check "
+            "the input, or use center=False if the mean itself is of interest."
+        )
+
+
+def _columns(X, ids):
+    """Return X[:, ids] as float64, dense or CSR; nothing of the length of a row is allocated."""
+    if not sp.issparse(X):
+        return np.asarray(X[:, ids], dtype=np.float64)
+    position = np.searchsorted(ids, X.indices)
+    position[position == len(ids)] = 0
+    kept = ids[position] == X.indices
+    indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr]
+    data = X.data[kept].astype(np.float64)
+    return sp.csr_array((data, position[kept], indptr), shape=(X.shape[0], len(ids)))
+
+
+def _sum_of_squares(X):
+    values = (X.data if sp.issparse(X) else X).astype(np.float64, copy=False)
+    return float(np.vdot(values, values))
+
+
+def _squared_norm_of_mean(X):
+    if sp.issparse(X):
+        _, column = np.unique(X.indices, return_inverse=True)
+        mean = np.bincount(column, X.data) / X.shape[0]
+    else:
+        mean = X.mean(axis=0, dtype=np.float64)
+    return float(mean @ mean)

@@ -1,0 +1,177 @@
+"""Sparse eigenvectors of a matrix that is at hand, to be read as often as needed."""
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import eigh
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from .recovery._pairs import assemble_pairs
+from .recovery._sparse_principal import sparse_principal_vectors
+from .recovery.decoders._base import largest_rows
+
+# The small sparse eigenproblem is solved on at most this many candidates: a second of work.
+_MAX_CANDIDATES = 1000
+# Entries below this share of a vector's largest count as zero.
+_NUMERICAL_ZERO = 1e-9
+
+
+def sparse_eigsh(
+    A, k=1, *, n_nonzero_coefs="auto", which="LA", n_candidates="auto", tol=0.0, random_state=0
+):
+    """Find sparse eigenvectors of a symmetric matrix.
+
+    ``scipy.sparse.linalg.eigsh`` with few nonzeros per vector. The matrix may be indefinite, and
+    may be given through its products alone. For a matrix that can only be streamed, see
+    :class:`EigenSketch`.
+
+    Parameters
+    ----------
+    A : ndarray, sparse matrix or LinearOperator of shape (n, n)
+        Symmetric. Not modified.
+    k : int, default=1
+        Number of eigenpairs.
+    n_nonzero_coefs : int, sequence of int or "auto", default="auto"
+        Nonzeros of each vector. ``"auto"`` returns the eigenvectors with the zeros they have: for
+        a matrix with sparse eigenvectors that is all of the answer, for another one it is dense.
+    which : {"LA", "SA", "LM"}, default="LA"
+        Largest algebraic, smallest algebraic or largest magnitude eigenvalues.
+    n_candidates : int or "auto", default="auto"
+        Features the sparse problem may choose from, those with most weight in the leading
+        eigenvectors. ``"auto"`` is all of them up to 1000, else at least 1000.
+    tol : float, default=0.0
+        Relative accuracy of the leading eigenvectors; 0 is machine precision.
+    random_state : int or None, default=0
+        Seeds the start of the Lanczos iteration and of the sparse search.
+
+    Returns
+    -------
+    SparseEigenpairs
+        ``eigenvectors`` is a csc_array of shape (n, k); later vectors solve the problem deflated
+        by the earlier ones. ``residual`` is the largest ||A v - lambda v||.
+
+    Raises
+    ------
+    ValueError
+        If A is not square, not symmetric or not finite, or k or n_nonzero_coefs out of range.
+
+    Notes
+    -----
+    The sparse vectors are local optima from several starts which no exchange of one nonzero for
+    another improves; see ``doc/sparse_eigenproblem.md``. Time: Lanczos products with A, one for
+    each candidate where A is a LinearOperator, then O(s^2 p) per round of exchanges on p
+    candidates. Memory O(n k + p^2).
+
+    Examples
+    --------
+    >>> from sklearn_sparse_eig import sparse_eigsh
+    >>> from sklearn_sparse_eig.datasets import load_pitprops
+    >>> pairs = sparse_eigsh(load_pitprops().data, 1, n_nonzero_coefs=5)
+    >>> round(float(pairs.eigenvalues[0]), 4)
+    3.4062
+    """
+    A, n = _check_matrix(A)
+    if which not in ("LA", "SA", "LM"):
+        raise ValueError(f"which must be 'LA', 'SA' or 'LM', got {which!r}.")
+    if not 1 <= k <= n:
+        raise ValueError(f"k must lie in [1, n={n}], got {k}.")
+    automatic = isinstance(n_nonzero_coefs, str)
+    if automatic and n_nonzero_coefs != "auto":
+        raise ValueError(f"n_nonzero_coefs must be 'auto' or integers, got {n_nonzero_coefs!r}.")
+    rng = np.random.default_rng(random_state)
+
+    if automatic:
+        vectors = _eigenvectors(A, n, k, which, tol, rng)
+        vectors[np.abs(vectors) <= _NUMERICAL_ZERO * np.abs(vectors).max(axis=0)] = 0.0
+        vectors /= np.linalg.norm(vectors, axis=0)
+        ids = np.arange(n)
+    else:
+        sizes = np.broadcast_to(np.asarray(n_nonzero_coefs, dtype=np.int64), (k,))
+        if sizes.min() < 1 or sizes.max() > n:
+            raise ValueError(f"n_nonzero_coefs must lie in [1, n={n}], got {n_nonzero_coefs!r}.")
+        if n_candidates == "auto":
+            n_candidates = max(_MAX_CANDIDATES, 2 * int(sizes.max()))
+        ids = _candidates(A, n, k, which, tol, rng, min(int(n_candidates), n))
+        if len(ids) < sizes.max():
+            raise ValueError(
+                f"n_candidates={n_candidates} must be at least n_nonzero_coefs={sizes.max()}."
+            )
+        block = _principal_block(A, n, ids)
+        vectors = sparse_principal_vectors(block, k, sizes, which=which, rng=rng).vectors
+    used = np.any(vectors != 0, axis=1)
+    ids, vectors = ids[used], vectors[used]
+    products = _products(A, n, ids, vectors)
+    quadratic = vectors.T @ products[ids]
+    eigenvalues = np.diagonal(quadratic).copy()
+    inverse = np.linalg.inv(np.linalg.qr(vectors)[1])
+    added = np.einsum("ji,jk,ki->i", inverse, quadratic, inverse)
+    products[ids] -= vectors * eigenvalues
+    return assemble_pairs(
+        ids,
+        vectors,
+        eigenvalues,
+        n,
+        added_variance=added,
+        residual=np.linalg.norm(products, axis=0).max(),
+    )
+
+
+def _check_matrix(A):
+    """Return A as float64 array, CSR array or LinearOperator, and its size."""
+    operator = isinstance(A, LinearOperator)
+    if not operator:
+        A = sp.csr_array(A, dtype=np.float64) if sp.issparse(A) else np.asarray(A, np.float64)
+    if len(A.shape) != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
+        raise ValueError(f"A must be a square matrix, got shape {tuple(A.shape)}.")
+    if not operator:
+        values = A.data if sp.issparse(A) else A
+        if not np.isfinite(values).all():
+            raise ValueError("A contains NaN or infinity; remove or replace these entries.")
+        gap = np.abs(A - A.T).max()
+        if gap > 1e-10 * np.abs(A).max():
+            raise ValueError(
+                f"A must be symmetric, but max |A - A^T| is {gap:.3g}; pass (A + A.T) / 2 if the "
+                "symmetric part is meant."
+            )
+    return A, A.shape[0]
+
+
+def _eigenvectors(A, n, k, which, tol, rng):
+    """Return k eigenvectors with canonical signs, shape (n, k), leading first."""
+    if n <= _MAX_CANDIDATES or k >= n // 2:
+        values, vectors = eigh(_principal_block(A, n, np.arange(n)))
+    else:
+        values, vectors = eigsh(A, k=k, which=which, tol=tol, v0=rng.standard_normal(n))
+    key = {"LA": values, "SA": -values, "LM": np.abs(values)}[which]
+    order = np.argsort(-key, kind="stable")[:k]
+    vectors = vectors[:, order]
+    largest = np.argmax(np.abs(vectors), axis=0)
+    return vectors * np.where(vectors[largest, np.arange(k)] < 0, -1.0, 1.0)
+
+
+def _candidates(A, n, k, which, tol, rng, count):
+    """Return the features with most weight in the leading eigenvectors."""
+    if count >= n:
+        return np.arange(n)
+    # A few more than k: a sparse vector may lean on eigenvectors that come later.
+    return largest_rows(_eigenvectors(A, n, min(k + 5, n - 1), which, tol, rng), count)
+
+
+def _principal_block(A, n, ids):
+    """Return A[ids][:, ids] as a dense symmetric array."""
+    if isinstance(A, LinearOperator):
+        units, step = np.eye(len(ids)), 64
+        parts = [
+            _products(A, n, ids, units[:, low : low + step])[ids]
+            for low in range(0, len(ids), step)
+        ]
+        block = np.hstack(parts)
+        return 0.5 * (block + block.T)
+    block = A[ids][:, ids]
+    return block.toarray() if sp.issparse(block) else block
+
+
+def _products(A, n, ids, vectors):
+    """Return A V for vectors V with rows at ids, shape (n, number of vectors)."""
+    dense = np.zeros((n, vectors.shape[1]))
+    dense[ids] = vectors
+    return np.asarray(A @ dense)

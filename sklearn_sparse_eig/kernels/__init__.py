@@ -1,0 +1,413 @@
+"""The few hot loops of the library, each in a fast (Numba) and a plain (SciPy) twin.
+
+Everything here speaks of a sparse-sign *measurement matrix* M of shape (m, N), m = K * b, that is
+never stored: it is the triple ``(seed, n_blocks, block_size)`` = (seed, K, b), and column j has one
+entry +-1/sqrt(K) in each of K blocks of b rows (see :func:`hash_columns`). Column ids are any
+integers in [0, 2**63).
+
+The twins agree to rounding. Within one backend the bits of a result do not depend on the number of
+threads. Numba is imported at the first kernel call, never before.
+
+CSR arguments are the three arrays ``data, indices, indptr``, not a matrix, because ids may exceed
+any shape SciPy accepts. ``indptr`` may start anywhere: a slice of it selects rows without a copy.
+"""
+
+import os
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
+from importlib.util import find_spec
+
+import numpy as np
+
+from ._hashing import HASH_VERSION
+
+__all__ = [
+    "HASH_VERSION",
+    "add_cross",
+    "add_cross_gram",
+    "add_outer",
+    "adjoint",
+    "adjoint_energy",
+    "expand_csr",
+    "get_backend",
+    "hash_columns",
+    "sketch_csr",
+    "sketch_dense",
+    "use_backend",
+]
+
+_BACKENDS = ("numba", "scipy")
+_ENVIRONMENT_VARIABLE = "SKLEARN_SPARSE_EIG_BACKEND"
+_chosen = ContextVar("sklearn_sparse_eig_backend", default=None)
+
+
+# ------------------------------------------------------------------------------------- backends
+
+
+def _resolve(name, source):
+    """Check a backend asked for by `source`, and that it can be had."""
+    if name not in _BACKENDS:
+        raise ValueError(f"{source} must be one of {_BACKENDS}, got {name!r}.")
+    if name == "numba" and find_spec("numba") is None:
+        raise ImportError(
+            f"{source} asks for the 'numba' backend but numba is not installed. Install the extra "
+            f"'fast' (pip install \"sklearn_sparse_eig[fast]\") or choose the 'scipy' backend."
+        )
+    return name
+
+
+def get_backend():
+    """Return the name of the backend the next kernel call will use.
+
+    The innermost :func:`use_backend` decides, else the environment variable
+    ``SKLEARN_SPARSE_EIG_BACKEND``, else Numba where installed.
+
+    Returns
+    -------
+    {"numba", "scipy"}
+    """
+    name = _chosen.get()
+    if name is not None:
+        return name
+    name = os.environ.get(_ENVIRONMENT_VARIABLE)
+    if name:
+        return _resolve(name, f"The environment variable {_ENVIRONMENT_VARIABLE}")
+    return "scipy" if find_spec("numba") is None else "numba"
+
+
+@contextmanager
+def use_backend(name):
+    """Choose the backend within a ``with`` block, for the current thread or task only.
+
+    Parameters
+    ----------
+    name : {"numba", "scipy"}
+
+    Examples
+    --------
+    >>> from sklearn_sparse_eig.kernels import get_backend, use_backend
+    >>> with use_backend("scipy"):
+    ...     get_backend()
+    'scipy'
+    """
+    token = _chosen.set(_resolve(name, "use_backend"))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def _twin():
+    """Import the module of the current backend, on first use."""
+    return import_module(f"._{get_backend()}", __name__)
+
+
+# ----------------------------------------------------------------------------------- validation
+# The compiled twins do not check bounds, so whatever could write outside an array stops here.
+
+
+def _check_hash(seed, n_blocks, block_size):
+    """Return a hash triple as Python integers within their bounds."""
+    seed, n_blocks, block_size = int(seed), int(n_blocks), int(block_size)
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"seed must lie in [0, 2**64), got {seed}.")
+    if n_blocks < 1:
+        raise ValueError(f"n_blocks must be at least 1, got {n_blocks}.")
+    if not 1 <= block_size < 2**32:
+        raise ValueError(f"block_size must lie in [1, 2**32), got {block_size}.")
+    return seed, n_blocks, block_size
+
+
+def _check_ids(ids):
+    """Return column ids as a contiguous vector of int32 or int64."""
+    ids = np.asarray(ids)
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        raise ValueError(f"ids must be a vector of integers, got {ids.dtype} {ids.shape}.")
+    keep = ids.dtype == np.int32
+    return np.ascontiguousarray(ids, dtype=np.int32 if keep else np.int64)
+
+
+def _check_real(array, name):
+    """Return `array`, refusing what is not real and numeric."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be real and numeric, got dtype {array.dtype}.")
+    return array
+
+
+def _check_float(array, name, ndim):
+    """Return a C-contiguous float32 or float64 array; other dtypes become float64."""
+    array = _check_real(array, name)
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {array.shape}.")
+    keep = array.dtype == np.float32
+    return np.ascontiguousarray(array, dtype=np.float32 if keep else np.float64)
+
+
+def _check_csr(data, indices, indptr, width=None):
+    """Return checked CSR arrays; every index is below `width` where that is given."""
+    data, indices = _check_float(data, "data", 1), _check_ids(indices)
+    indptr = np.ascontiguousarray(indptr, dtype=np.int64)
+    if indptr.ndim != 1 or not len(indptr):
+        raise ValueError(f"indptr must be a vector of at least one entry, got {indptr.shape}.")
+    if indptr[0] < 0 or (indptr[1:] < indptr[:-1]).any():
+        raise ValueError("indptr must be non-negative and non-decreasing.")
+    if indptr[-1] > min(len(data), len(indices)):
+        raise ValueError(
+            f"indptr ends at {indptr[-1]}, but there are {len(data)} data, {len(indices)} indices."
+        )
+    used = indices[indptr[0] : indptr[-1]]
+    if width is not None and len(used) and not (used.min() >= 0 and used.max() < width):
+        raise ValueError(f"indices must lie in [0, {width}), got {used.min()} to {used.max()}.")
+    return data, indices, indptr
+
+
+def _check_out(array, name, shape=(None, None)):
+    """Refuse an output that a kernel could not update in place."""
+    fits = (
+        isinstance(array, np.ndarray)
+        and array.dtype == np.float64
+        and array.ndim == 2
+        and array.flags.carray
+    )
+    if not fits:
+        raise ValueError(f"{name} must be a writable C-contiguous float64 matrix.")
+    if any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}.")
+
+
+# -------------------------------------------------------------------------------------- kernels
+
+
+def hash_columns(ids, seed, n_blocks, block_size):
+    """Hash column ids to one signed bucket per block.
+
+    Parameters
+    ----------
+    ids : array-like of int, shape (n_ids,), in [0, 2**63)
+    seed : int, 0 <= seed < 2**64
+    n_blocks : int
+        K, the number of nonzeros of a column of M.
+    block_size : int, 1 <= block_size < 2**32
+        b, the number of buckets of a block.
+
+    Returns
+    -------
+    rows : ndarray of int64, shape (n_ids, K)
+        ``rows[:, k]`` lies in [k * b, (k + 1) * b).
+    signs : ndarray of float64, shape (n_ids, K), +-1
+        Column ``ids[i]`` of M is ``signs[i] / sqrt(K)`` at ``rows[i]``.
+
+    Notes
+    -----
+    Cost O(n_ids K). The hash is part of the saved format, see ``HASH_VERSION``.
+    """
+    return _twin().hash_columns(_check_ids(ids), *_check_hash(seed, n_blocks, block_size))
+
+
+def sketch_dense(X, seed, n_blocks, block_size):
+    """Measure dense rows: Y = X M^T, column j of X having id j.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, N), any real dtype and memory order
+        Never copied whole; dtypes other than float32 and float64 are converted by tiles.
+    seed, n_blocks, block_size : int
+        The hash (seed, K, b).
+
+    Returns
+    -------
+    Y : ndarray of float64, shape (n, K * b), C order
+
+    Notes
+    -----
+    Cost O(n N K) operations, O(n (N + m)) bytes moved. Sums are in float64.
+    """
+    X = _check_real(X, "X")
+    if X.ndim != 2:
+        raise ValueError(f"X must have 2 dimensions, got shape {X.shape}.")
+    return _twin().sketch_dense(X, *_check_hash(seed, n_blocks, block_size))
+
+
+def sketch_csr(data, indices, indptr, seed, n_blocks, block_size):
+    """Measure sparse rows into a dense array: Y = X M^T for X in CSR.
+
+    Parameters
+    ----------
+    data : array-like of float, shape (nnz,)
+    indices : array-like of int32 or int64, shape (nnz,)
+        Column ids. Duplicates add, order is free.
+    indptr : array-like of int, shape (n + 1,)
+    seed, n_blocks, block_size : int
+        The hash (seed, K, b).
+
+    Returns
+    -------
+    Y : ndarray of float64, shape (n, K * b), C order
+
+    Notes
+    -----
+    Cost O(nnz K + n m), whatever N.
+    """
+    csr = _check_csr(data, indices, indptr)
+    return _twin().sketch_csr(*csr, *_check_hash(seed, n_blocks, block_size))
+
+
+def expand_csr(data, indices, indptr, seed, n_blocks, block_size):
+    """Measure sparse rows into sparse rows: Y = X M^T in CSR, K entries per nonzero of X.
+
+    Parameters
+    ----------
+    data, indices, indptr : array-like
+        X in CSR, as for :func:`sketch_csr`.
+    seed, n_blocks, block_size : int
+        The hash (seed, K, b).
+
+    Returns
+    -------
+    data : ndarray of float64, shape (nnz * K,)
+    indices : ndarray of int32 or int64, shape (nnz * K,)
+        Not sorted, duplicates possible within a row. int32 where everything fits.
+    indptr : ndarray of the dtype of `indices`, shape (n + 1,)
+
+    Notes
+    -----
+    Cost O(nnz K) in time and memory.
+    """
+    csr = _check_csr(data, indices, indptr)
+    return _twin().expand_csr(*csr, *_check_hash(seed, n_blocks, block_size))
+
+
+def add_cross(S, data, indices, indptr, W):
+    """Add a cross product in place: S += Y^T W, Y sparse and W dense.
+
+    Parameters
+    ----------
+    S : ndarray of float64, shape (m, k), C order
+        Updated in place.
+    data, indices, indptr : array-like
+        Y of shape (n, m) in CSR; duplicates add, order is free.
+    W : array-like of float, shape (n, k)
+
+    Notes
+    -----
+    Cost O(nnz(Y) k) operations. Each thread owns a range of columns of S.
+    """
+    _check_out(S, "S")
+    csr = _check_csr(data, indices, indptr, width=len(S))
+    W = np.ascontiguousarray(_check_float(W, "W", 2), dtype=np.float64)
+    if W.shape != (len(csr[2]) - 1, S.shape[1]):
+        raise ValueError(f"W must have shape {(len(csr[2]) - 1, S.shape[1])}, got {W.shape}.")
+    _twin().add_cross(S, *csr, W)
+
+
+def add_outer(S, data, indices, indptr, weights=None):
+    """Add weighted outer products in place: S += sum_r weights[r] y_r y_r^T, y_r sparse.
+
+    Parameters
+    ----------
+    S : ndarray of float64, shape (m, m), C order
+        Updated in place; need not be symmetric.
+    data, indices, indptr : array-like
+        The rows y_r, of length m, in CSR; duplicates add, order is free.
+    weights : array-like of float, shape (n,), or None
+        None stands for ones.
+
+    Notes
+    -----
+    Cost O(sum_r nnz(y_r)^2). Each thread owns a range of rows of S.
+    """
+    _check_out(S, "S", (len(S), len(S)))
+    csr = _check_csr(data, indices, indptr, width=len(S))
+    if weights is not None:
+        weights = np.ascontiguousarray(_check_float(weights, "weights", 1), dtype=np.float64)
+        if len(weights) != len(csr[2]) - 1:
+            raise ValueError(f"weights must have {len(csr[2]) - 1} entries, got {len(weights)}.")
+    _twin().add_outer(S, *csr, weights)
+
+
+def _check_target(R, n_blocks, block_size):
+    """Return R as an array that M^T can multiply."""
+    R = _check_float(R, "R", 2)
+    if len(R) != n_blocks * block_size:
+        raise ValueError(f"R must have K * b = {n_blocks * block_size} rows, got {len(R)}.")
+    return R
+
+
+def adjoint(ids, R, seed, n_blocks, block_size):
+    """Return the rows of M^T R for the given column ids.
+
+    Parameters
+    ----------
+    ids : array-like of int, shape (n_ids,)
+    R : array-like of float32 or float64, shape (K * b, r)
+    seed, n_blocks, block_size : int
+        The hash (seed, K, b).
+
+    Returns
+    -------
+    ndarray of shape (n_ids, r), in the dtype of R
+
+    Notes
+    -----
+    Cost O(n_ids K r). The K terms of an entry are added in the dtype of R.
+    """
+    seed, n_blocks, block_size = _check_hash(seed, n_blocks, block_size)
+    R = _check_target(R, n_blocks, block_size)
+    return _twin().adjoint(_check_ids(ids), R, seed, n_blocks, block_size)
+
+
+def adjoint_energy(start, stop, R, seed, n_blocks, block_size):
+    """Return the squared l2 norms of rows start..stop-1 of M^T R.
+
+    Parameters
+    ----------
+    start, stop : int, 0 <= start <= stop
+    R : array-like of float32 or float64, shape (K * b, r)
+    seed, n_blocks, block_size : int
+        The hash (seed, K, b).
+
+    Returns
+    -------
+    ndarray of shape (stop - start,), in the dtype of R
+
+    Notes
+    -----
+    Cost O((stop - start) K r) operations on R, which should fit in the cache; M^T R is never
+    stored. All sums are in the dtype of R, for speed: they have at most K * r terms.
+    """
+    start, stop = int(start), int(stop)
+    if not 0 <= start <= stop:
+        raise ValueError(f"need 0 <= start <= stop, got start={start}, stop={stop}.")
+    seed, n_blocks, block_size = _check_hash(seed, n_blocks, block_size)
+    R = _check_target(R, n_blocks, block_size)
+    return _twin().adjoint_energy(start, stop, R, seed, n_blocks, block_size)
+
+
+def add_cross_gram(out, ids, diag, hash_a, hash_b):
+    """Add a weighted Gram matrix of two measurements in place: out += sum_j d_j M_j Omega_j^T.
+
+    Parameters
+    ----------
+    out : ndarray of float64, shape (m_a, m_b), C order
+        Updated in place.
+    ids : tuple (start, stop), or array-like of int
+        The columns j: a tuple is a range, anything else a vector of ids.
+    diag : array-like of float, one entry per column, or None
+        The weights d_j. None stands for ones.
+    hash_a, hash_b : tuple (seed, n_blocks, block_size)
+        The hashes of M, giving the rows of `out`, and of Omega, giving its columns.
+
+    Notes
+    -----
+    Cost O(n_ids K_a K_b). Each thread owns some row blocks of `out`.
+    """
+    hash_a, hash_b = _check_hash(*hash_a), _check_hash(*hash_b)
+    _check_out(out, "out", (hash_a[1] * hash_a[2], hash_b[1] * hash_b[2]))
+    ids = range(int(ids[0]), int(ids[1])) if isinstance(ids, tuple) else _check_ids(ids)
+    if diag is not None:
+        diag = np.ascontiguousarray(_check_float(diag, "diag", 1), dtype=np.float64)
+        if len(diag) != len(ids):
+            raise ValueError(f"diag must have {len(ids)} entries, got {len(diag)}.")
+    _twin().add_cross_gram(out, ids, diag, hash_a, hash_b)

@@ -1,0 +1,139 @@
+"""SciPy twins of the kernels: no compiler, no Python loop over rows or nonzeros.
+
+A chunk of M^T is built as a CSR matrix with K entries per row, then multiplied. Temporary memory is
+bounded by `_CHUNK` hashed entries, plus at most one array of the shape of the result.
+"""
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from ._hashing import hash_columns as _hash
+
+# Hashed entries alive at a time: a few tens of megabytes.
+_CHUNK = 1 << 19
+
+
+def _chunks(n, size):
+    """Yield (lo, hi) covering range(n) in steps of `size`, at least 1."""
+    size = max(1, size)
+    for lo in range(0, n, size):
+        yield lo, min(n, lo + size)
+
+
+def _transposed_columns(ids, seed, n_blocks, block_size, dtype=np.float64):
+    """Return the rows of M^T for `ids` as a CSR array of shape (n_ids, K * b)."""
+    rows, signs = _hash(ids, seed, n_blocks, block_size)
+    values = (signs / np.sqrt(n_blocks)).astype(dtype, copy=False)
+    indptr = np.arange(0, rows.size + 1, n_blocks)
+    shape = (len(ids), n_blocks * block_size)
+    return csr_array((values.ravel(), rows.ravel(), indptr), shape=shape)
+
+
+def hash_columns(ids, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.hash_columns`."""
+    rows = np.empty((len(ids), n_blocks), dtype=np.int64)
+    signs = np.empty((len(ids), n_blocks))
+    for lo, hi in _chunks(len(ids), _CHUNK // n_blocks):
+        rows[lo:hi], signs[lo:hi] = _hash(ids[lo:hi], seed, n_blocks, block_size)
+    return rows, signs
+
+
+def sketch_dense(X, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.sketch_dense`."""
+    n, n_columns = X.shape
+    Y = np.zeros((n, n_blocks * block_size))
+    row_step = 256
+    for lo, hi in _chunks(n_columns, min(_CHUNK // n_blocks, 1 << 14)):
+        M = _transposed_columns(np.arange(lo, hi), seed, n_blocks, block_size).T
+        for top, end in _chunks(n, row_step):
+            Y[top:end] += (M @ X[top:end, lo:hi].T.astype(np.float64, order="C")).T
+    return Y
+
+
+def sketch_csr(data, indices, indptr, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.sketch_csr`."""
+    n, m = len(indptr) - 1, n_blocks * block_size
+    Y = np.zeros((n, m))
+    # Chunks run over nonzeros, not rows, so that a single enormous row stays bounded too.
+    first, last = indptr[0], indptr[-1]
+    for lo, hi in _chunks(last - first, _CHUNK // n_blocks):
+        lo, hi = lo + first, hi + first
+        top = np.searchsorted(indptr, lo, side="right") - 1
+        end = np.searchsorted(indptr, hi, side="left")
+        local = np.clip(indptr[top : end + 1], lo, hi) - lo
+        parts = expand_csr(data[lo:hi], indices[lo:hi], local, seed, n_blocks, block_size)
+        Y[top:end] += csr_array(parts, shape=(end - top, m)).toarray()
+    return Y
+
+
+def expand_csr(data, indices, indptr, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.expand_csr`."""
+    first, last = indptr[0], indptr[-1]
+    nnz = last - first
+    fits = max(nnz * n_blocks, n_blocks * block_size) <= np.iinfo(np.int32).max
+    index_dtype = np.int32 if fits else np.int64
+    values = np.empty((nnz, n_blocks))
+    columns = np.empty((nnz, n_blocks), dtype=index_dtype)
+    scale = 1.0 / np.sqrt(n_blocks)
+    for lo, hi in _chunks(nnz, _CHUNK // n_blocks):
+        ids = indices[first + lo : first + hi]
+        columns[lo:hi], signs = _hash(ids, seed, n_blocks, block_size)
+        scaled = scale * data[first + lo : first + hi].astype(np.float64)
+        values[lo:hi] = signs * scaled[:, None]
+    starts = ((indptr - first) * n_blocks).astype(index_dtype)
+    return values.ravel(), columns.ravel(), starts
+
+
+def add_cross(S, data, indices, indptr, W):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_cross`."""
+    lo, hi = indptr[0], indptr[-1]
+    Y = csr_array((data[lo:hi], indices[lo:hi], indptr - lo), shape=(len(W), len(S)))
+    S += Y.T @ W
+
+
+def add_outer(S, data, indices, indptr, weights):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_outer`."""
+    n, m = len(indptr) - 1, len(S)
+    pairs = np.concatenate(([0.0], np.cumsum(np.diff(indptr).astype(np.float64) ** 2)))
+    # The sparse product holds one entry per pair at worst; m * m is what the result costs anyway.
+    budget = max(_CHUNK, m * m)
+    top = 0
+    while top < n:
+        end = int(np.searchsorted(pairs, pairs[top] + budget, side="right")) - 1
+        end = min(n, max(end, top + 1))
+        lo, hi = indptr[top], indptr[end]
+        local = indptr[top : end + 1] - lo
+        Y = csr_array((data[lo:hi], indices[lo:hi], local), shape=(end - top, m))
+        scaled = Y.astype(np.float64)
+        if weights is not None:
+            scaled.data = scaled.data * np.repeat(weights[top:end], np.diff(local))
+        S += (scaled.T @ Y).toarray()
+        top = end
+
+
+def adjoint(ids, R, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.adjoint`."""
+    out = np.empty((len(ids), R.shape[1]), dtype=R.dtype)
+    for lo, hi in _chunks(len(ids), _CHUNK // n_blocks):
+        out[lo:hi] = _transposed_columns(ids[lo:hi], seed, n_blocks, block_size, R.dtype) @ R
+    return out
+
+
+def adjoint_energy(start, stop, R, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.adjoint_energy`."""
+    energy = np.empty(stop - start, dtype=R.dtype)
+    for lo, hi in _chunks(stop - start, _CHUNK // max(n_blocks, R.shape[1])):
+        block = adjoint(np.arange(start + lo, start + hi), R, seed, n_blocks, block_size)
+        energy[lo:hi] = np.einsum("ij,ij->i", block, block)
+    return energy
+
+
+def add_cross_gram(out, ids, diag, hash_a, hash_b):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_cross_gram`."""
+    # The sparse product holds up to K_a * K_b entries per id.
+    for lo, hi in _chunks(len(ids), 8 * _CHUNK // (hash_a[1] * hash_b[1])):
+        part = np.arange(ids[lo], ids[hi - 1] + 1) if isinstance(ids, range) else ids[lo:hi]
+        left = _transposed_columns(part, *hash_a)
+        if diag is not None:
+            left.data *= np.repeat(diag[lo:hi], hash_a[1])
+        out += (left.T @ _transposed_columns(part, *hash_b)).toarray()

@@ -1,0 +1,91 @@
+"""Split a range over threads, with outputs owned exclusively.
+
+Kernels are serial functions that release the GIL and write only inside the range they are given,
+so the bits of a result never depend on the number of threads. The pool lives for one call: nothing
+survives into a forked child, and concurrent Python threads cannot disturb each other.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import joblib
+from threadpoolctl import threadpool_limits
+
+# About a quarter of a millisecond of work: below, starting a pool costs more than it saves.
+_SERIAL_WORK = 1 << 18
+
+
+_limit = ContextVar("sklearn_sparse_eig_threads", default=None)
+
+
+@contextmanager
+def limit_threads(n_threads):
+    """Bound the threads of kernels and BLAS within a ``with`` block; None leaves them alone."""
+    if n_threads is None:
+        yield
+        return
+    token = _limit.set(n_threads)
+    try:
+        with threadpool_limits(n_threads, user_api="blas"):
+            yield
+    finally:
+        _limit.reset(token)
+
+
+def thread_count():
+    """Return the number of threads: the limit, else ``OMP_NUM_THREADS``, else the usable cores."""
+    if _limit.get() is not None:
+        return _limit.get()
+    # OpenMP allows a list, one count per nesting level; the outermost is ours.
+    value = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if value.isdigit() and int(value) > 0:
+        return int(value)
+    return joblib.cpu_count()
+
+
+def split_range(n, parts, multiple=1):
+    """Cut range(n) into at most `parts` intervals whose inner ends divide by `multiple`.
+
+    Parameters
+    ----------
+    n : int
+    parts : int
+    multiple : int
+
+    Returns
+    -------
+    list of (int, int)
+        Disjoint non-empty half-open intervals covering range(n), in order.
+    """
+    units = -(-n // multiple)
+    parts = max(1, min(parts, units))
+    ends = [min(n, units * i // parts * multiple) for i in range(parts + 1)]
+    return [(lo, hi) for lo, hi in zip(ends[:-1], ends[1:], strict=True) if lo < hi]
+
+
+def run_ranges(function, n, *, work, multiple=1, parts_per_thread=4):
+    """Call ``function(lo, hi)`` on intervals covering range(n), in parallel if that pays.
+
+    Parameters
+    ----------
+    function : callable
+        Must release the GIL to gain anything, and write only what its interval owns.
+    n : int
+    work : float
+        Elementary operations in all; small jobs run serially in the calling thread.
+    multiple : int
+        Inner ends of the intervals are multiples of this.
+    parts_per_thread : int
+        More than one evens out cores of unequal speed; use 1 where every part repeats some work.
+    """
+    threads = thread_count() if work >= _SERIAL_WORK else 1
+    parts = split_range(n, threads * parts_per_thread if threads > 1 else 1, multiple)
+    if len(parts) <= 1:
+        for lo, hi in parts:
+            function(lo, hi)
+        return
+    with ThreadPoolExecutor(min(threads, len(parts))) as pool:
+        for future in [pool.submit(function, lo, hi) for lo, hi in parts]:
+            future.result()

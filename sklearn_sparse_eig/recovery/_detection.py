@@ -1,0 +1,116 @@
+"""Which entries stand out from noise: the thresholds behind ``n_nonzero_coefs="auto"``.
+
+Where features are kept as they are, the noise of an entry is that of a sample covariance. Where
+they are hashed it is dominated by collisions, and read off ghost columns.
+"""
+
+import numpy as np
+from scipy.stats import chi2, norm
+
+from ..sketching.measurements import IdentityMeasurement
+from ._lifting import measure_rows, orthonormal_range, restricted_least_squares
+from ._support_model import model_of_vectors
+from .decoders._null import FALSE_ALARMS, discoveries, ghost_rows
+
+# Entries below this share of a vector's largest are zero where there is no noise to compare with.
+_NUMERICAL_ZERO = 1e-8
+
+
+class Detection:
+    """Detection levels for the entries of A U, for one sketch.
+
+    Parameters
+    ----------
+    sketch : EigenSketch
+    S : ndarray of shape (m, k)
+        Its matrix, noise included.
+    n_hypotheses : int or None, default=None
+        Number of features compared; None for all of the sketch.
+    """
+
+    def __init__(self, sketch, S, n_hypotheses=None):
+        self._sketch = sketch
+        self._n_hypotheses = n_hypotheses or sketch.n_features
+        self._S = S
+        self._by_index = isinstance(sketch.measurement, IdentityMeasurement)
+        self._samples = sketch.effective_samples
+
+    def rows_above_noise(self, B, W, limit):
+        """Return the rows of B = S W (N x r) that idle features would hardly ever show.
+
+        For an idle feature i, B_i is the sample covariance of x_i with independent linear forms
+        of variance V_j, so it has variance v_i V_j / n, v_i being the variance of the feature.
+        """
+        if self._samples is None:
+            energy = np.square(orthonormal_range(B)).sum(axis=1)
+            return np.flatnonzero(energy > _NUMERICAL_ZERO**2 * energy.max())
+        V = self._form_variances(W)
+        scale = self._variances() / self._samples
+        energy = (np.square(B) / np.where(V > 0.0, V, np.inf)).sum(axis=1)
+        energy = np.divide(energy, scale, out=np.zeros_like(energy), where=scale > 0.0)
+        strongest = np.argpartition(-energy, limit - 1)[:limit] if len(B) > limit else slice(None)
+        ids = np.arange(len(B))[strongest]
+        kept = discoveries(energy[ids], lambda p: chi2.isf(p, B.shape[1]), self._n_hypotheses)
+        return np.sort(ids[kept])
+
+    def entries_and_levels(self, S, model, count):
+        """Return the entries of A U on the model's ids, and their levels, both (t, count).
+
+        Parameters
+        ----------
+        S : ndarray of shape (m, k)
+            The sketch less the noise.
+        model : SupportModel
+        count : int
+            How many of the model's vectors are looked at.
+        """
+        W = model.directions()[:, :count]
+        B = S @ W
+        z = norm.isf(FALSE_ALARMS / (2.0 * self._n_hypotheses * count))
+        entries = restricted_least_squares(self._sketch.measurement, model.ids, B)
+        if not self._by_index:
+            residual = B - measure_rows(self._sketch.measurement, model.ids, entries)
+            ghosts = ghost_rows(self._sketch.measurement, residual)
+            # A ghost hears the noise of N features spread over m measurements, an idle feature
+            # its own besides.
+            own = 1.0 + self._sketch.shape[0] / self._sketch.n_features
+            sigma = np.broadcast_to(ghosts.std(axis=0) * np.sqrt(own), entries.shape)
+        elif self._samples is None:
+            sigma = np.zeros_like(entries)
+        else:
+            variances = self._variances()[model.ids, None] * self._form_variances(W)
+            sigma = np.sqrt(variances / self._samples)
+        floor = _NUMERICAL_ZERO * np.abs(entries).max(axis=0, initial=0.0)
+        return entries, np.maximum(z * sigma, floor)
+
+    def strength(self, S, ids, vectors):
+        """Return the largest entry of each vector (rows at ids) over its level, shape (r,)."""
+        model = model_of_vectors(self._sketch, ids, vectors)
+        entries, levels = self.entries_and_levels(S, model, vectors.shape[1])
+        return _strength(np.where(vectors != 0, entries, 0.0), levels)
+
+    def standing_out(self, S, model):
+        """Return which of the model's vectors have an entry above its level, as a mask."""
+        entries, levels = self.entries_and_levels(S, model, model.basis.shape[1])
+        return _strength(entries, levels) > 1.0
+
+    def _form_variances(self, W):
+        """Return the variances of the linear forms W^T Omega x over the rows, shape (r,)."""
+        products = self._sketch.test.measure(np.ascontiguousarray((self._S @ W).T))
+        return np.maximum(np.einsum("kr,rk->r", W, products), 0.0)
+
+    def _variances(self):
+        variances = self._sketch.feature_variance()
+        if variances is None:
+            N = self._sketch.n_features
+            variances = np.full(N, self._sketch.total_variance() / N)
+        return variances
+
+
+def _strength(entries, levels):
+    """Return the largest ratio of an entry to its level in each column; 0/0 counts as 0."""
+    ratio = np.zeros_like(entries)
+    used = entries != 0
+    with np.errstate(divide="ignore"):
+        ratio[used] = np.abs(entries[used]) / levels[used]
+    return ratio.max(axis=0, initial=0.0)

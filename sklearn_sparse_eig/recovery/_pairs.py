@@ -1,0 +1,110 @@
+"""What a recovery returns."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+
+class RecoveryWarning(UserWarning):
+    """The sketch cannot support what was asked of it; the message says what would."""
+
+
+@dataclass(frozen=True)
+class SparseEigenpairs:
+    """Sparse approximate eigenpairs of a symmetric N x N matrix A.
+
+    Attributes
+    ----------
+    eigenvalues : ndarray of shape (r,)
+        v^T A v for each vector, with the noise variance included where it was estimated.
+    eigenvectors : csc_array of shape (N, r)
+        Unit columns, the entry of largest magnitude positive. Exactly orthogonal only where the
+        eigenvectors of A are that sparse.
+    added_variance : ndarray of shape (r,)
+        What each vector adds to the part of trace(A) that lies in the span of the vectors before
+        it: the eigenvalue, where the vectors are orthogonal.
+    support : ndarray of int64, shape (n_support,)
+        The union of the supports, increasing.
+    residual : float
+        For a sketch: the share (in Frobenius norm) of the noise-corrected sketch that the vectors
+        do not explain. For a matrix: the largest ||A v - lambda v|| over the vectors.
+    noise_variance : float
+        Estimated variance of independent noise in every feature, 0 where none is modelled.
+    signal_to_threshold : ndarray of shape (r,)
+        The largest entry of each vector over the detection threshold: at 1 and below a component
+        cannot be told from noise. ``inf`` where there is no noise.
+    eigengaps : ndarray of shape (r,)
+        Distance of each eigenvalue to the nearest other one found, relative to the largest. Small
+        gaps mean vectors that are determined only up to a rotation among themselves.
+    n_iter : int
+        Decodings made.
+    stop_reason : str
+        Why the decoding ended, as a sentence.
+    """
+
+    eigenvalues: np.ndarray
+    eigenvectors: sp.csc_array
+    added_variance: np.ndarray
+    support: np.ndarray
+    residual: float
+    noise_variance: float
+    signal_to_threshold: np.ndarray
+    eigengaps: np.ndarray
+    n_iter: int
+    stop_reason: str
+
+    def embed(self, ids, n_features, *, noise_variance):
+        """Return the same pairs with row i of the vectors at ids[i] of n_features features."""
+        vectors = self.eigenvectors
+        placed = (vectors.data, ids[vectors.indices], vectors.indptr)
+        return replace(
+            self,
+            eigenvectors=sp.csc_array(placed, shape=(n_features, vectors.shape[1])),
+            support=ids[self.support],
+            noise_variance=noise_variance,
+        )
+
+
+def assemble_pairs(
+    ids,
+    vectors,
+    eigenvalues,
+    n_features,
+    *,
+    added_variance,
+    residual,
+    noise_variance=0.0,
+    signal_to_threshold=None,
+    n_iter=1,
+    stop_reason="solved directly",
+):
+    """Build the result from the vectors' rows at `ids` (sorted), shape (len(ids), r)."""
+    rows, columns = np.nonzero(vectors)
+    eigenvectors = sp.csc_array(
+        (vectors[rows, columns], (ids[rows], columns)), shape=(n_features, vectors.shape[1])
+    )
+    eigenvectors.sort_indices()
+    if signal_to_threshold is None:
+        signal_to_threshold = np.full(vectors.shape[1], np.inf)
+    return SparseEigenpairs(
+        eigenvalues=eigenvalues,
+        eigenvectors=eigenvectors,
+        added_variance=added_variance,
+        support=np.asarray(ids)[np.unique(rows)].astype(np.int64),
+        residual=float(residual),
+        noise_variance=float(noise_variance),
+        signal_to_threshold=np.asarray(signal_to_threshold, dtype=np.float64),
+        eigengaps=_relative_gaps(eigenvalues),
+        n_iter=int(n_iter),
+        stop_reason=stop_reason,
+    )
+
+
+def _relative_gaps(eigenvalues):
+    largest = np.max(np.abs(eigenvalues), initial=0.0)
+    if len(eigenvalues) < 2 or largest == 0.0:
+        return np.full(len(eigenvalues), np.inf)
+    distance = np.abs(eigenvalues[:, None] - eigenvalues[None, :])
+    np.fill_diagonal(distance, np.inf)
+    return distance.min(axis=1) / largest

@@ -1,0 +1,405 @@
+"""From a sketch to sparse eigenpairs: spectrum -> support -> small eigenproblem.
+
+1. Remove the noise from the sketch (``_noise``) and take its leading subspace (``_spectrum``).
+2. Decode the subspace jointly into a support (``decoders``), fit A on it (``_support_model``),
+   multiply the sketch by the fitted vectors (a power step) and decode again, until it repeats.
+3. Solve the sparse eigenproblem on the support (``_sparse_principal``), and repeat the power step
+   with its vectors, which are cleaner still, until their supports repeat.
+
+The derivation is in ``doc/how_the_sketch_works.md``.
+"""
+
+import warnings
+
+import numpy as np
+
+from ..sketching.measurements import IdentityMeasurement
+from ._detection import Detection
+from ._lifting import orthonormal_range, restricted_least_squares
+from ._noise import IsotropicNoise, NoNoise, make_noise_model
+from ._pairs import RecoveryWarning, assemble_pairs
+from ._sparse_principal import sparse_principal_vectors
+from ._spectrum import leading_subspace
+from ._support_model import fit_support_model, leading_order, model_of_vectors
+from .decoders import make_decoder
+from .decoders._base import largest_rows
+from .decoders._htp import MAX_SUPPORT_SHARE
+
+# The small sparse eigenproblem is solved on at most this many features: a second of work.
+MAX_CANDIDATES = 1000
+# The sparse power steps settle in one or two rounds where there is signal.
+_MAX_SPARSE_ROUNDS = 5
+# Features per component that an automatic support starts from, whether they stand out or not.
+_SEEDS = 5
+# Smallest principal cosine at which the joint steps hand over to the sparse ones.
+_SAME_SPAN = 0.999
+
+
+def recover(
+    sketch,
+    n_components,
+    *,
+    n_nonzero_coefs="auto",
+    decoder="auto",
+    noise="auto",
+    which="LA",
+    max_iter=12,
+    n_hypotheses=None,
+    random_state=0,
+):
+    """Recover sparse eigenpairs from a sketch.
+
+    Parameters
+    ----------
+    sketch : EigenSketch
+    n_components : int
+        r, the number of eigenpairs.
+    n_nonzero_coefs : int, sequence of int or "auto", default="auto"
+        Nonzeros of each vector; "auto" keeps what stands out from noise.
+    decoder : {"auto", "htp", "median"} or Decoder, default="auto"
+        Used where the measurement is compressed. "auto" is "htp".
+    noise : {"auto", "isotropic", "diagonal"} or None, default="auto"
+        The model of independent noise in the features; "auto" is "isotropic" for a sketch of rows
+        and None for one of matrix entries. "diagonal" needs feature moments.
+    which : {"LA", "SA", "LM"}, default="LA"
+        Largest or smallest algebraic, or largest magnitude.
+    max_iter : int, default=12
+        Bound on the power steps.
+    n_hypotheses : int or None, default=None
+        Number of features that were looked at before these were chosen, for the detection levels
+        of "auto"; None for those of the sketch.
+    random_state : int or Generator, default=0
+        Seeds some starts of the small eigenproblem.
+
+    Returns
+    -------
+    SparseEigenpairs
+
+    Raises
+    ------
+    ValueError
+        If the sketch is empty or too small for n_components, or a parameter is out of range.
+
+    Warns
+    -----
+    RecoveryWarning
+        If the sketch is too small for the sparsity asked for, or a component is not
+        distinguishable from noise.
+
+    Notes
+    -----
+    Derived here: see ``doc/how_the_sketch_works.md``. Time: O(m k^2) for the spectrum; per power
+    step O(N K r) to score all features where M is compressed, and O(m k r); O(p^2 s) for the small
+    problem on p <= 1000 candidates.
+    """
+    steps = _RecoverySteps(
+        sketch, n_components, n_nonzero_coefs, decoder, noise, which, n_hypotheses, random_state
+    )
+    return steps.run(max_iter)
+
+
+def find_candidates(
+    sketch,
+    n_components,
+    *,
+    n_nonzero_coefs="auto",
+    decoder="auto",
+    noise="auto",
+    max_iter=12,
+    n_hypotheses=None,
+    random_state=0,
+):
+    """Find the features among which the sparse vectors are, without solving for them.
+
+    For callers that can look at these columns of the data again. Parameters as in :func:`recover`.
+
+    Returns
+    -------
+    ids : ndarray of int64
+        Sorted, at most 1000 where ``n_nonzero_coefs`` is given.
+    noise_variance : float
+    """
+    steps = _RecoverySteps(
+        sketch, n_components, n_nonzero_coefs, decoder, noise, "LA", n_hypotheses, random_state
+    )
+    _, model, ids, _, _ = steps.find(max_iter)
+    return ids, steps.reported_noise_variance(model)
+
+
+def _check_request(sketch, n_components, n_nonzero_coefs, which):
+    """Return n_components and the sizes (an int array, or None for auto) or raise."""
+    if which not in ("LA", "SA", "LM"):
+        raise ValueError(f"which must be 'LA', 'SA' or 'LM', got {which!r}.")
+    m, k = sketch.shape
+    limit = min(m, k) if sketch.is_exact else max(1, min(m, k) // 2)
+    if not 1 <= n_components <= limit:
+        raise ValueError(
+            f"n_components must lie in [1, {limit}] for a sketch of shape {(m, k)}, got "
+            f"{n_components}. A compressed sketch needs twice as many rows as components: use a "
+            "larger n_measurements and range_size."
+        )
+    if isinstance(n_nonzero_coefs, str):
+        if n_nonzero_coefs != "auto":
+            raise ValueError(
+                f"n_nonzero_coefs must be 'auto', an int or one int per component, got "
+                f"{n_nonzero_coefs!r}."
+            )
+        return n_components, None
+    sizes = np.broadcast_to(np.asarray(n_nonzero_coefs, dtype=np.int64), (n_components,)).copy()
+    if sizes.min() < 1 or sizes.max() > sketch.n_features:
+        raise ValueError(
+            f"n_nonzero_coefs must lie in [1, n_features={sketch.n_features}], got "
+            f"{n_nonzero_coefs!r}."
+        )
+    if not isinstance(sketch.measurement, IdentityMeasurement):
+        total = min(int(sizes.sum()), sketch.n_features)
+        allowed = int(MAX_SUPPORT_SHARE * m)
+        if sizes.max() > allowed:
+            raise ValueError(
+                f"n_nonzero_coefs={int(sizes.max())} nonzeros cannot be told apart by "
+                f"n_measurements={m}: at most {allowed} can. Use n_measurements >= "
+                f"{4 * int(sizes.max())}, or fewer nonzeros."
+            )
+        if total > allowed:
+            warnings.warn(
+                f"{n_components} components of up to {int(sizes.max())} nonzeros may touch {total} "
+                f"features, but n_measurements={m} resolve at most {allowed} at a time: the "
+                f"weakest may be lost. n_measurements={4 * total} would do.",
+                RecoveryWarning,
+                stacklevel=4,
+            )
+    return n_components, sizes
+
+
+class _RecoverySteps:
+    """The steps of the module docstring, over inputs fixed at the start."""
+
+    def __init__(
+        self, sketch, n_components, n_nonzero_coefs, decoder, noise, which, n_hypotheses, seed
+    ):
+        self.sketch = sketch
+        self.r, self.sizes = _check_request(sketch, n_components, n_nonzero_coefs, which)
+        # The smallest eigenvalues of A are the largest of -A.
+        self.sign = -1.0 if which == "SA" else 1.0
+        self.which = "LA" if which == "SA" else which
+        self.S = self.sign * sketch.matrix()
+        self.decoder = make_decoder(decoder)
+        self.noise = make_noise_model(noise, sketch)
+        self.rng = np.random.default_rng(seed)
+        self.detection = Detection(sketch, self.S, n_hypotheses)
+        self.by_index = isinstance(sketch.measurement, IdentityMeasurement)
+        share = 1.0 if self.by_index else MAX_SUPPORT_SHARE
+        self.max_support = max(1, min(MAX_CANDIDATES, int(share * sketch.shape[0])))
+        # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there
+        # is nothing to remove, and the variance of a component is meant to include it, as in PCA.
+        self.only_reports_noise = sketch.is_exact and isinstance(self.noise, IsotropicNoise)
+        if self.only_reports_noise:
+            self.noise = NoNoise()
+
+    def run(self, max_iter):
+        S, model, ids, n_iter, reason = self.find(max_iter)
+        ids, vectors, S = self._sparse_steps(S, model, ids)
+        strength = self.detection.strength(S, ids, vectors)
+        _warn_if_only_noise(strength)
+
+        span = fit_support_model(self.sketch, S, ids, orthonormal_range(vectors), "LA")
+        eigenvalues = _quadratic_forms(span, vectors) + self.noise.quadratic(vectors, ids)
+        # Gram-Schmidt in the order of the components: each is credited with what it adds.
+        added = np.linalg.qr(vectors)[0]
+        added_variance = _quadratic_forms(span, added) + self.noise.quadratic(added, ids)
+        return assemble_pairs(
+            ids,
+            vectors,
+            self.sign * eigenvalues,
+            self.sketch.n_features,
+            added_variance=self.sign * added_variance,
+            residual=self._residual(S, span),
+            noise_variance=self.reported_noise_variance(span),
+            signal_to_threshold=strength,
+            n_iter=n_iter,
+            stop_reason=reason,
+        )
+
+    def find(self, max_iter):
+        """Return the sketch less noise, the model, the candidates, the steps and their end."""
+        S = self.noise.correct(self.S)
+        all_fit = self.sketch.is_exact and self.sketch.n_features <= MAX_CANDIDATES
+        if all_fit and self.sizes is not None and type(self.noise) is NoNoise:
+            ids = np.arange(self.sketch.n_features)
+            return S, None, ids, 0, "all features are candidates"
+        model, S, n_iter, reason = self._power_steps(S, max_iter)
+        return S, model, self._candidates(S, model), n_iter, reason
+
+    def reported_noise_variance(self, model):
+        if not self.only_reports_noise or model is None:
+            return self.noise.variance
+        noise = IsotropicNoise(self.sketch)
+        noise.correct(self.S, model)
+        return noise.variance
+
+    def _residual(self, S, span):
+        if self.only_reports_noise:
+            S = IsotropicNoise(self.sketch).correct(S, span)
+            span = fit_support_model(self.sketch, S, span.ids, span.basis, "LA")
+        size = np.linalg.norm(S)
+        gap = np.linalg.norm(S - (span.left * span.eigenvalues) @ span.right.T)
+        return gap / size if size > 0.0 else 0.0
+
+    # ----------------------------------------------------------------------- joint power steps
+
+    def _power_steps(self, S, max_iter):
+        """Decode, fit, multiply, until the support repeats.
+
+        Returns the model, the sketch less the noise, the number of steps and why they ended.
+        """
+        symmetric = self.sketch.is_symmetric
+        W = leading_subspace(S, self.r, self._max_rank(), symmetric)
+        variance, last = np.inf, None
+        for step in range(1, max_iter + 1):
+            ids, Z = self._decode(S, W)
+            model = fit_support_model(self.sketch, S, ids, Z, self.which)
+            if self._lacks_wanted_sign(model) and 4 * W.shape[1] <= self.sketch.shape[1]:
+                W = leading_subspace(S, 2 * W.shape[1], 2 * W.shape[1], symmetric)
+                continue
+            S = self.noise.correct(self.S, model)
+            if _explains_all(S, model):
+                return model, S, step, "the model explains the sketch to rounding"
+            # Without noise the estimate of its variance falls to rounding, step by step, and the
+            # vectors become exact with it; with noise it settles at once.
+            settled = abs(self.noise.variance - variance) <= 1e-3 * self.noise.variance
+            if settled and last is not None and _same_span(last, model, self.r):
+                return model, S, step, "the leading subspace repeats"
+            variance, last = self.noise.variance, model
+            # Dimensions beyond r stay only while they show something: pure noise among them
+            # would blur the features of the weakest component.
+            keep = self.detection.standing_out(S, model)
+            keep[: self.r] = True
+            W = model.directions()[:, keep]
+        return model, S, max_iter, "the bound on power steps was reached"
+
+    def _max_rank(self):
+        """Return how many dimensions beyond r may be followed, if they stand out."""
+        if self.sketch.is_exact:
+            return self.r  # the matrix on the support is known: nothing is gained by a rank
+        room = self.sketch.shape[1] // 3
+        if self.sizes is None:
+            return max(self.r, min(2 * self.r + 10, room))
+        return max(self.r, min(self.max_support // int(self.sizes.max()), room))
+
+    def _lacks_wanted_sign(self, model):
+        """Whether positive eigenvalues are wanted but the largest found are negative."""
+        if self.which == "LM" or self.sketch.content == "rows":
+            return False
+        return (model.eigenvalues > 0).sum() < self.r
+
+    def _decode(self, S, W):
+        """Return the support seen by S W, and an orthonormal basis of its rows there."""
+        B = S @ W
+        Q = orthonormal_range(B)
+        size = self._joint_size(W.shape[1])
+        if not self.by_index:
+            ids = self.decoder.decode(self.sketch.measurement, Q, size)
+        elif size is None:
+            # Without a number to aim for every feature may matter; only a sketch sets a limit.
+            limit = len(B) if self.sketch.is_exact else self.max_support
+            ids = self.detection.rows_above_noise(B, W, limit)
+        else:
+            ids = largest_rows(Q, size)
+        if size is None:
+            # What stands out belongs to the strong components at first. A weak one needs some
+            # features to start from, which the following steps confirm or drop.
+            seeds = max(len(ids) // 4, _SEEDS * Q.shape[1])
+            ids = np.union1d(ids, self._strongest(Q, min(len(ids) + seeds, self.max_support)))
+        return ids, orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
+
+    def _joint_size(self, rank):
+        if self.sizes is None:
+            return None
+        total = int(self.sizes.sum()) + (rank - self.r) * int(self.sizes.max())
+        return min(total, self.max_support, self.sketch.n_features)
+
+    def _strongest(self, Q, size):
+        size = min(size, self.sketch.n_features)
+        if self.by_index:
+            return largest_rows(Q, size)
+        return make_decoder("htp").decode(self.sketch.measurement, Q, size)
+
+    # ---------------------------------------------------------------------- sparse power steps
+
+    def _candidates(self, S, model):
+        """Return the features among which the sparse problem may choose."""
+        if self.sizes is None:
+            return model.ids
+        total = int(self.sizes.sum())
+        if self.by_index:
+            wanted = min(max(4 * total, 200), MAX_CANDIDATES)
+        else:
+            wanted = min(2 * total, self.max_support)
+        # The leading r directions alone: further ones would bring in features of their own.
+        Q = orthonormal_range(S @ model.directions()[:, : self.r])
+        return np.union1d(model.ids, self._strongest(Q, wanted))
+
+    def _sparse_steps(self, S, model, ids):
+        """Solve the sparse problem, multiply by its vectors, until their supports repeat."""
+        if self.sketch.is_exact:
+            sizes = self._sizes_of(S, model)
+            solved = self._solve_on(S[np.ix_(ids, ids)], sizes)
+            return *_without_idle_rows(ids, solved), S
+        previous = None
+        for _ in range(_MAX_SPARSE_ROUNDS):
+            Q = orthonormal_range(S @ model.directions())
+            Z = orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
+            model = fit_support_model(self.sketch, S, ids, Z, self.which)
+            S = self.noise.correct(self.S, model)
+            vectors = self._solve_on(model.matrix(), self._sizes_of(S, model))
+            support = vectors != 0
+            if previous is not None and np.array_equal(support, previous):
+                break
+            previous = support
+            rest = model.basis[:, self.r :]
+            model = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest]))
+        return *_without_idle_rows(ids, vectors), S
+
+    def _sizes_of(self, S, model):
+        if self.sizes is not None:
+            return self.sizes
+        entries, levels = self.detection.entries_and_levels(S, model, self.r)
+        return np.maximum((np.abs(entries) > levels).sum(axis=0), 1)
+
+    def _solve_on(self, A, sizes):
+        found = sparse_principal_vectors(A, self.r, sizes, which=self.which, rng=self.rng)
+        return found.vectors
+
+
+def _quadratic_forms(model, vectors):
+    """Return v^T A v under the model, for vectors with rows at its ids."""
+    return model.eigenvalues @ np.square(model.basis.T @ vectors)
+
+
+def _explains_all(S, model):
+    gap = np.linalg.norm(S - (model.left * model.eigenvalues) @ model.right.T)
+    return gap <= 1e-13 * np.linalg.norm(S)
+
+
+def _same_span(first, second, r):
+    """Whether the leading r vectors of two models span nearly the same space."""
+    _, i, j = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
+    cosines = np.linalg.svd(first.basis[i, :r].T @ second.basis[j, :r], compute_uv=False)
+    return bool(cosines.size and cosines.min() >= _SAME_SPAN)
+
+
+def _without_idle_rows(ids, vectors):
+    used = np.any(vectors != 0, axis=1)
+    return ids[used], vectors[used]
+
+
+def _warn_if_only_noise(strength):
+    weak = np.flatnonzero(strength <= 1.0)
+    if len(weak):
+        warnings.warn(
+            f"Component(s) {', '.join(map(str, weak))} cannot be told from noise: no entry stands "
+            "above the level that idle features reach. Ask for fewer components, give more rows, "
+            "or allow a larger sketch (memory_budget, n_measurements and range_size).",
+            RecoveryWarning,
+            stacklevel=4,
+        )

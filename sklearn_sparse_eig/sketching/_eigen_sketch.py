@@ -1,0 +1,652 @@
+"""The state of a one-pass sketch of a symmetric matrix, and all that is linear in it.
+
+Notation, used in this folder and in ``recovery``: A is the symmetric N x N matrix (the covariance
+of the rows seen, or a matrix given by its entries), M (m x N) the measurement, Omega (k x N) the
+test matrix, and **S = M A Omega^T** the sketch. MAM* is the case Omega = M.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+
+from .. import kernels
+from . import _bytes
+from ._accumulate import add_dense, symmetrize, weighted_sum
+from ._checks import check_rows, check_seed, check_weights, is_linear_operator
+from ._feature_moments import FeatureMoments
+from .measurements import IdentityMeasurement, make_measurement
+
+# Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
+_BUFFER = 1 << 21
+# Below this share of nonzeros a scattered outer product beats a dense one (measured: 1/8 to 1/12).
+_SCATTER_SHARE = 0.1
+# Features up to which exact feature moments are kept unless asked otherwise: 24 MB.
+_MOMENTS_LIMIT = 1 << 20
+
+
+class EigenSketch:
+    """One-pass linear sketch S = M A Omega^T of a symmetric matrix A.
+
+    A is the covariance of all rows passed to :meth:`update` (or, with ``center=False``, their
+    second moment), or else a matrix given by entries, tiles or an operator. Everything kept is
+    linear in A: merging is addition, deleting is adding with negative weight, forgetting is a
+    factor. Nothing of length ``n_features`` is allocated unless the identity is measured or
+    feature moments are asked for.
+
+    Parameters
+    ----------
+    n_features : int
+        N, up to 2**62.
+    n_measurements : int or None
+        m, the length of a measured row. ``None`` only with ``measurement="identity"`` (m = N).
+    range_size : int or None, default=None
+        k, the rows of an independent sparse-sign test matrix. ``None`` uses M on both sides: the
+        symmetric MAM* sketch, the natural form for entry streams.
+    measurement : {"sparse_sign", "gaussian", "identity", "prime_residue"} or Measurement, \
+default="sparse_sign"
+    center : bool, default=True
+        Subtract the mean of the rows. Exact whatever the order of batches; irrelevant to entries.
+    feature_moments : bool or "auto", default="auto"
+        Keep the exact mean and variance of each feature (24 bytes per feature). ``"auto"`` does so
+        up to about a million features.
+    random_state : int, RandomState, Generator or None, default=None
+        Decides M and Omega. Only sketches made from the same seed can be merged, so give an int
+        where sketches are made in several places.
+
+    Attributes
+    ----------
+    n_samples : int
+        Rows seen (deleted rows subtracted).
+    weight : float
+        The sum of their weights.
+    nbytes : int
+        Bytes held in arrays.
+
+    Notes
+    -----
+    Memory 8 (m k + 2 (m + k)) bytes, and 24 N with feature moments. An update of n rows with z
+    nonzeros costs O(n K z) to hash and O(n m k) for the product, or O(n K z k) where the rows are
+    sparse enough to scatter. Sums are float64 and shifted by the mean of the first dense batch.
+
+    References
+    ----------
+    Boahen, Brugiapaglia, Chou, Iwen, Krahmer, arXiv:2507.17036 (the MAM* idea). The two-sided form
+    and the decoder are derived in ``doc/how_the_sketch_works.md``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_sparse_eig import EigenSketch
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 1)) * (np.arange(5000) < 4) + 0.01 * rng.normal(size=(200, 5000))
+    >>> sketch = EigenSketch(5000, n_measurements=400, range_size=64, random_state=0)
+    >>> pairs = sketch.update(X).recover(1, n_nonzero_coefs=4)
+    >>> [int(i) for i in pairs.eigenvectors.indices]
+    [0, 1, 2, 3]
+    """
+
+    def __init__(
+        self,
+        n_features,
+        *,
+        n_measurements,
+        range_size=None,
+        measurement="sparse_sign",
+        center=True,
+        feature_moments="auto",
+        random_state=None,
+    ):
+        n_features = int(n_features)
+        if not 1 <= n_features <= 2**62:
+            raise ValueError(f"n_features must lie in [1, 2**62], got {n_features}.")
+        seeds = check_seed(random_state)
+        M = make_measurement(measurement, n_features, n_measurements, seeds[0])
+        if range_size is None or range_size == "identity":
+            test = M if range_size is None else IdentityMeasurement(n_features)
+        else:
+            test = make_measurement("sparse_sign", n_features, range_size, seeds[1])
+        self._start(M, test, bool(center), self._wants_moments(M, test, feature_moments))
+
+    def _start(self, measurement, test, center, feature_moments):
+        """Set up the empty state for given matrices."""
+        self.measurement = measurement
+        self.test = test
+        self.center = center
+        self.n_features = measurement.n_features
+        self.is_symmetric = measurement == test
+        m, k = measurement.n_measurements, test.n_measurements
+        self.content = None  # None while empty, then "rows" or "entries"
+        self._cross = np.zeros((m, k))
+        self._left_sum, self._left_shift = np.zeros(m), np.zeros(m)
+        if self.is_symmetric:  # the right side is the left side: one pair of vectors serves both
+            self._right_sum, self._right_shift = self._left_sum, self._left_shift
+        else:
+            self._right_sum, self._right_shift = np.zeros(k), np.zeros(k)
+        self.weight = 0.0
+        self._weight_squares = 0.0
+        self._power = 0.0  # sum of w |Omega x - shift|^2
+        self.n_samples = 0
+        self._moments = FeatureMoments(self.n_features) if feature_moments else None
+
+    @staticmethod
+    def _wants_moments(measurement, test, feature_moments):
+        if isinstance(test, IdentityMeasurement) and isinstance(measurement, IdentityMeasurement):
+            return False  # the diagonal of S already holds them
+        if feature_moments == "auto":
+            return measurement.n_features <= _MOMENTS_LIMIT
+        return bool(feature_moments)
+
+    def __repr__(self):
+        return (
+            f"EigenSketch(n_features={self.n_features}, measurement={self.measurement.name!r}, "
+            f"shape={self.shape}, n_samples={self.n_samples})"
+        )
+
+    @property
+    def shape(self):
+        """The shape (m, k) of S."""
+        return self._cross.shape
+
+    @property
+    def is_exact(self):
+        """Whether both sides are the identity, so that S is A itself."""
+        return self.is_symmetric and isinstance(self.measurement, IdentityMeasurement)
+
+    @property
+    def nbytes(self):
+        arrays = [self._cross, self._left_sum, self._left_shift]
+        if not self.is_symmetric:
+            arrays += [self._right_sum, self._right_shift]
+        if self._moments is not None:
+            arrays += [getattr(self._moments, name) for name in FeatureMoments.fields]
+        return sum(a.nbytes for a in arrays)
+
+    @property
+    def effective_samples(self):
+        """The number of equally weighted rows that would be as informative; None for entries."""
+        if self.content != "rows":
+            return None
+        return self.weight**2 / self._weight_squares
+
+    # ------------------------------------------------------------------------------------- rows
+
+    def update(self, X, sample_weight=None):
+        """Add rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, n_features)
+            Dense, or CSR with int32 or int64 indices (other formats are converted).
+        sample_weight : float or array-like of shape (n,), default=None
+            A negative weight deletes a row added before with the opposite weight.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X has another number of features, is not numeric, has NaN or infinity, or the
+            weights do not fit; or if the sketch holds matrix entries. The state is untouched.
+        """
+        X = check_rows(X, self.n_features)
+        self._check_content("rows")
+        return self._update_checked(X, check_weights(sample_weight, X.shape[0]))
+
+    def _update_checked(self, X, weights):
+        """Add rows known to be good: a finite array or canonical CSR, and weights that fit."""
+        if X.shape[0] == 0:
+            return self
+        self.content = "rows"
+        for start, stop in _row_blocks(X, sum(self.shape)):
+            part = weights if np.ndim(weights) == 0 else weights[start:stop]
+            self._update_block(X[start:stop], part)
+        if abs(self.weight) <= 1e-12 * np.max(np.abs(weights)):
+            # All rows were deleted: what is left is rounding, and a mean that has no meaning.
+            self._start(self.measurement, self.test, self.center, self._moments is not None)
+        return self
+
+    def _update_block(self, X, weights):
+        n = X.shape[0]
+        total = float(weights) * n if np.ndim(weights) == 0 else float(weights.sum())
+        scatter = sp.issparse(X) and (
+            X.nnz * self.measurement.nonzeros_per_column()
+            <= _SCATTER_SHARE * n * self.measurement.n_measurements
+        )
+        if scatter:
+            self._scatter_block(X, weights, total)
+        else:
+            self._multiply_block(X, weights, total)
+        if self._moments is not None:
+            self._moments.update(X, weights, total)
+        self.weight += total
+        squares = np.multiply(weights, np.abs(weights))
+        self._weight_squares += float(squares) * n if np.ndim(squares) == 0 else squares.sum()
+        direction = np.sign(weights)
+        self.n_samples += int(direction * n if np.ndim(direction) == 0 else direction.sum())
+
+    def _multiply_block(self, X, weights, total):
+        """Measure the rows densely and multiply: the cost is one BLAS product."""
+        Y = self.measurement.measure(X)
+        W = Y if self.is_symmetric else self.test.measure(X)
+        if self.center and self.n_samples == 0 and self.weight == 0.0 and not sp.issparse(X):
+            self._left_shift[:] = Y.mean(axis=0)
+            if not self.is_symmetric:
+                self._right_shift[:] = W.mean(axis=0)
+        if self._left_shift.any():
+            Y = Y - self._left_shift
+        if self.is_symmetric:
+            W = Y
+        elif self._right_shift.any():
+            W = W - self._right_shift
+        Y, W = np.ascontiguousarray(Y), np.ascontiguousarray(W)
+        add_dense(self._cross, Y, None if self.is_symmetric else W, weights)
+        self._left_sum += weighted_sum(Y, weights)
+        if not self.is_symmetric:
+            self._right_sum += weighted_sum(W, weights)
+            squares = np.einsum("ij,ij->i", W, W)
+            self._power += float(np.sum(np.multiply(weights, squares)))
+
+    def _scatter_block(self, X, weights, total):
+        """Measure the rows sparsely and add outer products of their few nonzeros.
+
+        Sparse rows cannot be shifted without filling them, so the shift is corrected by the
+        identity sum w (y-a)(v-b)^T = sum w y v^T - a (sum w v)^T - (sum w y) b^T + (sum w) a b^T.
+        """
+        Y = self.measurement.measure_sparse(X)
+        left = weighted_sum(Y, weights)
+        shift = self._left_shift
+        if self.is_symmetric:
+            row_weights = np.broadcast_to(np.asarray(weights, dtype=np.float64), X.shape[0])
+            kernels.add_outer(self._cross, Y.data, Y.indices, Y.indptr, row_weights)
+            if shift.any():
+                half = np.outer(shift, left - 0.5 * total * shift)
+                self._cross -= half + half.T
+            self._left_sum += left - total * shift
+            return
+        W = self.test.measure(X)
+        if self._right_shift.any():
+            W = W - self._right_shift
+        weighted = W * (weights if np.ndim(weights) == 0 else weights[:, None])
+        kernels.add_cross(self._cross, Y.data, Y.indices, Y.indptr, weighted)
+        right = weighted.sum(axis=0)
+        if shift.any():
+            self._cross -= np.outer(shift, right)
+        self._left_sum += left - total * shift
+        self._right_sum += right
+        self._power += float(np.vdot(W, weighted))
+
+    # ---------------------------------------------------------------------------------- entries
+
+    def update_entries(self, i, j, values, *, mirror=False):
+        """Add entries of A: A[i, j] += values, in coordinate form.
+
+        A stays symmetric: what is sketched is the symmetric part of what is given.
+
+        Parameters
+        ----------
+        i, j : array-like of int, shape (n,)
+            Row and column of each entry. Duplicates add.
+        values : array-like of float, shape (n,)
+            Amounts to add; negative amounts delete.
+        mirror : bool, default=False
+            Whether each off-diagonal entry stands for its mirror image too. Leave it False when
+            both triangles are given, set it when only one is.
+
+        Returns
+        -------
+        self
+
+        Notes
+        -----
+        Cost O(n K k) time, O(u k) temporary memory in blocks, u the number of distinct ids.
+        """
+        i, j = (np.atleast_1d(np.asarray(a)) for a in (i, j))
+        values = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        if not (i.shape == j.shape == values.shape and i.ndim == 1):
+            raise ValueError(
+                f"i, j and values must be vectors of one length, got shapes {i.shape}, {j.shape} "
+                f"and {values.shape}."
+            )
+        if not np.isfinite(values).all():
+            raise ValueError("values contain NaN or infinity; remove or replace these entries.")
+        for name, ids in (("i", i), ("j", j)):
+            if ids.size and ids.dtype.kind not in "iu":
+                raise ValueError(f"{name} must hold integers, got dtype {ids.dtype}.")
+            if ids.size and not (ids.min() >= 0 and int(ids.max()) < self.n_features):
+                raise ValueError(
+                    f"{name} must lie in [0, n_features={self.n_features}), got values from "
+                    f"{ids.min()} to {ids.max()}."
+                )
+        self._check_content("entries")
+        if values.size == 0:
+            return self
+        self.content = "entries"
+        ids, local = np.unique(np.concatenate([i, j]).astype(np.int64), return_inverse=True)
+        rows, columns = local[: len(i)], local[len(i) :]
+        A = sp.csr_array((values, (rows, columns)), shape=(len(ids), len(ids)))
+        A = (A + A.T) * (1.0 if mirror else 0.5)
+        if mirror:  # the diagonal has no mirror image
+            A = A - sp.diags_array(A.diagonal() / 2)
+        right = self.test.columns(ids)
+        self._add_products(ids, lambda low, high: _dense(sp.csr_array(A[low:high]) @ right))
+        return self
+
+    def update_tile(self, row_ids, column_ids, tile, *, mirror=False):
+        """Add a tile of A: A[row_ids][:, column_ids] += tile (see :meth:`update_entries`).
+
+        Parameters
+        ----------
+        row_ids : array-like of int, shape (p,)
+        column_ids : array-like of int, shape (q,)
+        tile : array-like of float, shape (p, q)
+        mirror : bool, default=False
+            Whether the tile stands for its transpose at the mirrored place too. A tile that
+            crosses the diagonal holds both triangles there and should not be mirrored.
+
+        Returns
+        -------
+        self
+        """
+        tile = np.asarray(tile, dtype=np.float64)
+        row_ids, column_ids = np.atleast_1d(row_ids), np.atleast_1d(column_ids)
+        if tile.shape != (len(row_ids), len(column_ids)):
+            raise ValueError(
+                f"tile must have shape {(len(row_ids), len(column_ids))}, got {tile.shape}."
+            )
+        i, j = np.repeat(row_ids, len(column_ids)), np.tile(column_ids, len(row_ids))
+        return self.update_entries(i, j, tile.ravel(), mirror=mirror)
+
+    def update_operator(self, A):
+        """Add a whole symmetric matrix: array, sparse matrix or ``LinearOperator``.
+
+        Parameters
+        ----------
+        A : array-like, sparse matrix or LinearOperator of shape (n_features, n_features)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If A has the wrong shape, or is an array that is not symmetric or not finite.
+
+        Notes
+        -----
+        Cost: k products with A and O(N K k).
+        """
+        N = self.n_features
+        if not is_linear_operator(A):
+            A = check_rows(A, N)
+            if A.shape == (N, N):
+                gap = abs(A - A.T).max() if N else 0.0
+                if gap > 1e-8 * abs(A).max():
+                    raise ValueError(
+                        f"A must be symmetric, but max |A - A^T| is {gap:.3g}; pass (A + A.T) / 2 "
+                        "if the symmetric part is meant."
+                    )
+        if tuple(A.shape) != (N, N):
+            raise ValueError(f"A must have shape {(N, N)}, got {tuple(A.shape)}.")
+        self._check_content("entries")
+        if is_linear_operator(A):
+            columns = self.test.columns(np.arange(N)).tocsc()
+            step = 32
+            products = np.hstack(
+                [
+                    A.matmat(columns[:, c : c + step].toarray())
+                    for c in range(0, self.shape[1], step)
+                ]
+            )
+        else:
+            products = self.test.measure(A)
+        if not np.isfinite(products).all():
+            raise ValueError("A returned NaN or infinity in a product; the sketch is unchanged.")
+        self.content = "entries"
+        self._add_products(np.arange(N), lambda low, high: products[low:high])
+        return self
+
+    def _add_products(self, ids, products):
+        """Add M[:, ids] B to S, where products(low, high) gives rows low..high-1 of B."""
+        step = max(1, _BUFFER // self.shape[1])
+        for low in range(0, len(ids), step):
+            high = min(low + step, len(ids))
+            columns = self.measurement.columns(ids[low:high])
+            block = np.ascontiguousarray(products(low, high))
+            kernels.add_cross(self._cross, columns.data, columns.indices, columns.indptr, block)
+
+    # ------------------------------------------------------------------------------------ linear
+
+    def _check_content(self, kind):
+        if self.content not in (None, kind):
+            raise ValueError(
+                f"This sketch holds matrix {self.content}, so {kind} cannot be added: a covariance "
+                "is divided by its weight and a matrix is not. Use a second sketch."
+            )
+
+    def copy(self):
+        """Return an independent copy."""
+        return self._empty_like().merge(self)
+
+    def _empty_like(self):
+        new = object.__new__(type(self))
+        new._start(self.measurement, self.test, self.center, self._moments is not None)
+        return new
+
+    def merge(self, other):
+        """Add the other's content to this sketch, as if its updates had been made here.
+
+        Parameters
+        ----------
+        other : EigenSketch
+            Made with the same measurement (hence the same seed), test matrix and settings.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the two differ in anything but content; the message gives both values.
+        """
+        self._check_compatible(other)
+        self._add(other, 1.0)
+        return self
+
+    def subtract(self, other):
+        """Remove the other's content from this sketch: the inverse of :meth:`merge`."""
+        self._check_compatible(other)
+        self._add(other, -1.0)
+        return self
+
+    def __add__(self, other):
+        if not isinstance(other, EigenSketch):
+            return NotImplemented
+        return self.copy().merge(other)
+
+    def __sub__(self, other):
+        if not isinstance(other, EigenSketch):
+            return NotImplemented
+        return self.copy().subtract(other)
+
+    def _check_compatible(self, other):
+        if not isinstance(other, EigenSketch):
+            raise TypeError(f"Can only merge another EigenSketch, got {type(other).__name__}.")
+        mine, theirs = self.settings(), other.settings()
+        for key, value in mine.items():
+            if theirs[key] != value:
+                raise ValueError(
+                    f"Cannot merge sketches that differ in {key}: {value} here, {theirs[key]} in "
+                    "the other. Make both with the same parameters and the same random_state."
+                )
+        if other.content is not None:
+            self._check_content(other.content)
+
+    def settings(self):
+        """Return all that must agree between sketches that are merged, as a JSON-able dict."""
+        return {
+            "measurement": self.measurement.spec(),
+            "test": self.test.spec(),
+            "center": self.center,
+            "feature_moments": self._moments is not None,
+        }
+
+    def _add(self, other, sign):
+        if other.content is None:
+            return
+        if self.content is None:
+            self._left_shift[:] = other._left_shift
+            self._right_shift[:] = other._right_shift
+        self.content = other.content
+        a = self._left_shift - other._left_shift
+        b = self._right_shift - other._right_shift
+        left, right, w = other._left_sum, other._right_sum, other.weight
+        self._cross += sign * other._cross
+        if a.any() or b.any():
+            if self.is_symmetric:
+                half = np.outer(a, left - 0.5 * w * a)
+                self._cross -= sign * (half + half.T)
+            else:
+                self._cross -= sign * (np.outer(a, right - w * b) + np.outer(left, b))
+            self._power += sign * (other._power - 2.0 * (right @ b) + w * (b @ b))
+        else:
+            self._power += sign * other._power
+        self._left_sum += sign * (left - w * a)
+        if not self.is_symmetric:
+            self._right_sum += sign * (right - w * b)
+        self.weight += sign * w
+        self._weight_squares += sign * other._weight_squares
+        self.n_samples += int(sign) * other.n_samples
+        if self._moments is not None:
+            self._moments.merge(other._moments, sign)
+
+    def scale(self, factor):
+        """Multiply A's weight by `factor` in (0, inf): forgetting is ``scale(0.99)``.
+
+        For rows the covariance itself is unchanged, but later rows count more. Returns self.
+        """
+        if not (np.isfinite(factor) and factor > 0):
+            raise ValueError(f"factor must be positive and finite, got {factor}.")
+        for array in (self._cross, self._left_sum):
+            array *= factor
+        if not self.is_symmetric:
+            self._right_sum *= factor
+        self.weight *= factor
+        self._weight_squares *= factor**2
+        self._power *= factor
+        if self._moments is not None:
+            self._moments.scale(factor)
+        return self
+
+    # ---------------------------------------------------------------------------------- reading
+
+    def _check_not_empty(self):
+        if self.content is None or (self.content == "rows" and self.weight <= 0.0):
+            raise ValueError("The sketch is empty: call update with at least one row first.")
+
+    def matrix(self):
+        """Return S = M A Omega^T, shape (m, k), centred and divided by the weight of the rows."""
+        self._check_not_empty()
+        S = symmetrize(self._cross) if self.is_symmetric else self._cross.copy()
+        if self.content == "rows":
+            S /= self.weight
+            if self.center:
+                S -= np.outer(self._left_sum / self.weight, self._right_sum / self.weight)
+        return S
+
+    def measured_mean(self):
+        """Return M times the mean of the rows, shape (m,)."""
+        self._check_not_empty()
+        if self.content == "entries":
+            return np.zeros(self.shape[0])
+        return self._left_shift + self._left_sum / self.weight
+
+    def feature_mean(self):
+        """Return the exact mean of every feature, shape (N,), or None if it is not tracked."""
+        self._check_not_empty()
+        if isinstance(self.measurement, IdentityMeasurement):
+            return self.measured_mean()
+        if self._moments is None or self.content == "entries":
+            return None
+        return self._moments.mean()
+
+    def feature_variance(self):
+        """Return the exact diagonal of A, shape (N,), or None if it is not tracked."""
+        self._check_not_empty()
+        if self.is_exact:
+            diagonal = np.diagonal(self._cross)
+            if self.content == "entries":
+                return diagonal.copy()
+            drift = self._left_sum / self.weight
+            return np.maximum(diagonal / self.weight - self.center * drift**2, 0.0)
+        if self._moments is None or self.content == "entries":
+            return None
+        return self._moments.second_moment(self.center)
+
+    def total_variance(self):
+        """Return the trace of A: exact where the diagonal is tracked, else an unbiased estimate.
+
+        The estimate is the trace of M A M^T (MAM*) or of Omega A Omega^T (two-sided); None for a
+        two-sided sketch of entries, which does not determine it.
+        """
+        diagonal = self.feature_variance()
+        if diagonal is not None:
+            return float(diagonal.sum())
+        if self.is_symmetric:
+            return float(np.trace(self.matrix()))
+        if self.content == "entries":
+            return None
+        drift = self._right_sum / self.weight
+        return float(self._power / self.weight - self.center * (drift @ drift))
+
+    def recover(self, n_components, **options):
+        """Recover sparse eigenpairs of A from the sketch.
+
+        Parameters
+        ----------
+        n_components : int
+        **options
+            See :func:`sklearn_sparse_eig.recovery.recover`: ``n_nonzero_coefs``, ``decoder``,
+            ``noise``, ``which``, ``random_state``.
+
+        Returns
+        -------
+        SparseEigenpairs
+        """
+        from ..recovery import recover  # the state does not depend on how it is read
+
+        return recover(self, n_components, **options)
+
+    # ------------------------------------------------------------------------------------- bytes
+
+    def to_bytes(self):
+        """Return the sketch as bytes: versioned, checksummed, without pickle.
+
+        Measurements given as instances of unregistered classes cannot be read back elsewhere;
+        see :func:`sklearn_sparse_eig.sketching.measurements.register`.
+        """
+        return _bytes.pack(self)
+
+    @classmethod
+    def from_bytes(cls, data):
+        """Rebuild a sketch from :meth:`to_bytes`.
+
+        Raises
+        ------
+        ValueError
+            If the bytes are no sketch, are truncated or damaged, or come from a version that
+            this one cannot read.
+        """
+        return _bytes.unpack(cls, data)
+
+
+def _row_blocks(X, width):
+    """Cut the rows of X so that the buffers of a block stay within a fixed size."""
+    step = max(64, _BUFFER // max(width, 1))
+    return [(low, min(low + step, X.shape[0])) for low in range(0, X.shape[0], step)]
+
+
+def _dense(A):
+    return A.toarray() if sp.issparse(A) else A

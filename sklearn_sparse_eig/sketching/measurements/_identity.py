@@ -1,0 +1,61 @@
+"""The measurement that keeps everything."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from ._base import Measurement
+
+
+class IdentityMeasurement(Measurement):
+    """M = I: every feature is its own measurement, m = N.
+
+    On both sides of a sketch it keeps the exact second moment; on one side, a one-pass low-rank
+    (Nystrom) sketch. It costs O(N) memory per column of the sketch and no hashing.
+
+    Parameters
+    ----------
+    n_features : int
+    n_measurements : int or None, default=None
+        None or `n_features`: nothing else makes sense.
+    seed : int, default=0
+        Ignored; there is nothing random.
+    """
+
+    name = "identity"
+
+    def __init__(self, n_features, n_measurements=None, seed=0):
+        if n_measurements not in (None, n_features):
+            raise ValueError(
+                f"The identity measures n_features={n_features} values, got n_measurements="
+                f"{n_measurements}; leave n_measurements out or choose measurement='sparse_sign'."
+            )
+        super().__init__(n_features, n_features, 0)
+
+    def columns(self, ids):
+        ids = np.asarray(ids)
+        indptr = np.arange(len(ids) + 1)
+        return sp.csr_array((np.ones(len(ids)), ids, indptr), shape=(len(ids), self.n_features))
+
+    def nonzeros_per_column(self):
+        return 1
+
+    def measure(self, X):
+        if sp.issparse(X):
+            X = X.toarray()
+        return np.asarray(X, dtype=np.float64)
+
+    def measure_sparse(self, X):
+        data = np.asarray(X.data, dtype=np.float64)
+        return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
+
+    def adjoint(self, R, ids):
+        return R[ids]
+
+    def adjoint_energy(self, R, start, stop):
+        return np.einsum("ij,ij->i", R[start:stop], R[start:stop])
+
+    def cross_gram(self, other, diag=None):
+        if isinstance(other, IdentityMeasurement):
+            return np.diag(np.ones(self.n_features) if diag is None else np.asarray(diag, float))
+        out = other.columns(np.arange(self.n_features)).toarray()
+        return out if diag is None else np.asarray(diag)[:, None] * out
