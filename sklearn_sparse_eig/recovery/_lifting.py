@@ -41,7 +41,24 @@ def restricted_least_squares(measurement, ids, Q):
     return Z + la.cho_solve(factor, columns @ (Q - columns.T @ Z))
 
 
-def orthonormal_range(Z, tolerance=1e-13):
-    """Return an orthonormal basis of the columns of Z, without the numerically dependent ones."""
-    U, s, _ = la.svd(Z, full_matrices=False)
-    return U[:, s > tolerance * max(s[0], np.finfo(float).tiny)] if s.size else U
+def orthonormal_range(Z, tolerance=1e-7):
+    """Return an orthonormal basis of the columns of Z, without the numerically dependent ones.
+
+    Through the Gram matrix, twice: products only, so several times faster than QR for a tall Z.
+    The first pass resolves directions down to `tolerance`, the second restores orthogonality to
+    rounding.
+    """
+    for threshold in (tolerance**2, 0.0):
+        values, rotation = np.linalg.eigh(Z.T @ Z)
+        kept = values > threshold * max(values.max(initial=0.0), np.finfo(float).tiny)
+        # Leading direction first.
+        Z = (Z @ (rotation[:, kept] / np.sqrt(values[kept])))[:, ::-1]
+    return Z
+
+
+def dual_basis(P):
+    """Return P (P^T P)^-1, the transpose of the pseudo-inverse of a tall matrix P."""
+    gram = P.T @ P
+    if np.linalg.cond(gram) > 1e10:
+        return np.linalg.pinv(P).T
+    return np.linalg.solve(gram, P.T).T

@@ -35,9 +35,12 @@ class IsotropicNoise(NoNoise):
     def __init__(self, sketch):
         self._gram = sketch.measurement.cross_gram(sketch.test)
         self._norm = np.vdot(self._gram, self._gram)
+        self._projection = None
 
     def correct(self, S, model=None):
-        projection = np.vdot(S, self._gram)
+        if self._projection is None:  # S is the same in every call of one recovery
+            self._projection = np.vdot(S, self._gram)
+        projection = self._projection
         if model is not None:
             projection -= np.vdot(model.left * model.eigenvalues, self._gram @ model.right)
         self.variance = max(projection / self._norm, 0.0)

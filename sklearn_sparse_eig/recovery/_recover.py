@@ -20,7 +20,7 @@ from ._noise import IsotropicNoise, NoNoise, make_noise_model
 from ._pairs import RecoveryWarning, assemble_pairs
 from ._sparse_principal import sparse_principal_vectors
 from ._spectrum import leading_subspace
-from ._support_model import fit_support_model, leading_order, model_of_vectors
+from ._support_model import fit_support_model, model_of_vectors
 from .decoders import make_decoder
 from .decoders._base import largest_rows
 from .decoders._htp import MAX_SUPPORT_SHARE
@@ -31,8 +31,10 @@ MAX_CANDIDATES = 1000
 _MAX_SPARSE_ROUNDS = 5
 # Features per component that an automatic support starts from, whether they stand out or not.
 _SEEDS = 5
-# Smallest principal cosine at which the joint steps hand over to the sparse ones.
-_SAME_SPAN = 0.999
+# Smallest principal cosine at which the joint steps hand over to the sparse ones, and the change
+# of the variance captured at which those end.
+_SAME_SPAN = 0.99
+_SAME_VARIANCE = 1e-3
 
 
 def recover(
@@ -352,10 +354,10 @@ class _RecoverySteps:
             model = fit_support_model(self.sketch, S, ids, Z, self.which)
             S = self.noise.correct(self.S, model)
             vectors = self._solve_on(model.matrix(), self._sizes_of(S, model))
-            support = vectors != 0
-            if previous is not None and np.array_equal(support, previous):
+            captured = _captured(model, vectors)
+            if previous is not None and abs(captured - previous) <= _SAME_VARIANCE * captured:
                 break
-            previous = support
+            previous = captured
             rest = model.basis[:, self.r :]
             model = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest]))
         return *_without_idle_rows(ids, vectors), S
@@ -377,15 +379,27 @@ def _quadratic_forms(model, vectors):
 
 
 def _explains_all(S, model):
-    gap = np.linalg.norm(S - (model.left * model.eigenvalues) @ model.right.T)
-    return gap <= 1e-13 * np.linalg.norm(S)
+    """Whether the model leaves nothing of S but rounding."""
+    size = np.vdot(S, S)
+    scaled = model.left * model.eigenvalues
+    # Cheap, and decides all cases but the exact one: |S - B|^2 = |S|^2 - 2 <S, B> + |B|^2.
+    gap = size - 2.0 * np.vdot(scaled, S @ model.right)
+    gap += np.vdot(scaled.T @ scaled, model.right.T @ model.right)
+    if gap > 1e-8 * size:
+        return False
+    return np.linalg.norm(S - scaled @ model.right.T) <= 1e-13 * np.sqrt(size)
 
 
 def _same_span(first, second, r):
     """Whether the leading r vectors of two models span nearly the same space."""
     _, i, j = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
     cosines = np.linalg.svd(first.basis[i, :r].T @ second.basis[j, :r], compute_uv=False)
-    return bool(cosines.size and cosines.min() >= _SAME_SPAN)
+    return bool(len(i)) and bool(cosines.min() >= _SAME_SPAN)
+
+
+def _captured(model, vectors):
+    """Return the trace of the model on the span of the vectors."""
+    return _quadratic_forms(model, orthonormal_range(vectors)).sum()
 
 
 def _without_idle_rows(ids, vectors):

@@ -10,6 +10,8 @@ _DENSE_EIGEN = 600
 # its edge by up to this factor. A rank too low costs nothing but the chance to follow a component
 # that was not asked for; a rank too high blurs those that were.
 _CAUTION = 1.6
+# Singular values below this share of the largest are rounding.
+_RESOLUTION = 1e-7
 
 
 def leading_subspace(S, min_rank, max_rank, symmetric):
@@ -32,7 +34,7 @@ def leading_subspace(S, min_rank, max_rank, symmetric):
 
     Notes
     -----
-    O(m k^2) time for a thin S, O(m^2) per Lanczos step for a large symmetric one.
+    O(m k^2) time for a thin S (a Gram matrix), O(m^2) per Lanczos step for a large symmetric one.
 
     References
     ----------
@@ -45,14 +47,15 @@ def leading_subspace(S, min_rank, max_rank, symmetric):
     if symmetric:
         values, vectors = _symmetric_leading(S, max_rank)
     else:
-        R = la.qr(S, mode="r", check_finite=False)[0][:k]
-        _, values, Vt = la.svd(R)
-        vectors = Vt.T
+        # Squaring the singular values loses those below 1e-8 of the largest, which the power
+        # steps that follow would bring back; an SVD of S costs ten times as much.
+        squares, vectors = la.eigh(S.T @ S, check_finite=False)
+        values, vectors = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors[:, ::-1]
     values, vectors = values[:max_rank], vectors[:, :max_rank]
     rest = max(np.vdot(S, S) - np.square(values).sum(), 0.0)
     bulk = np.sqrt(rest / max(min(m, k) - len(values), 1))
     edge = _CAUTION * _hard_threshold(min(m, k) / max(m, k)) * bulk
-    edge = max(edge, 1e-10 * values[0])
+    edge = max(edge, _RESOLUTION * values[0])
     rank = int(np.clip((values > edge).sum(), min_rank, len(values)))
     return vectors[:, :rank]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._lifting import measure_rows
+from ._lifting import dual_basis, measure_rows
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class SupportModel:
         S W = M A Omega^T W, and W is the least-norm solution of U^T Omega^T W = I, so that on the
         model S W is M A U exactly.
         """
-        return np.linalg.pinv(self.right).T
+        return dual_basis(self.right)
 
 
 def fit_support_model(sketch, S, ids, Z, which):
@@ -50,8 +50,7 @@ def fit_support_model(sketch, S, ids, Z, which):
     """
     left = measure_rows(sketch.measurement, ids, Z)
     right = left if sketch.is_symmetric else measure_rows(sketch.test, ids, Z)
-    pseudo_right = np.linalg.pinv(right)
-    core = (np.linalg.pinv(left) @ S) @ pseudo_right.T
+    core = dual_basis(left).T @ (S @ dual_basis(right))
     eigenvalues, rotation = np.linalg.eigh(0.5 * (core + core.T))
     order = leading_order(eigenvalues, which)
     eigenvalues, rotation = eigenvalues[order], rotation[:, order]
