@@ -1,6 +1,7 @@
 """Sparse PCA of a stream of rows, by sketching: the scikit-learn shell."""
 
 import warnings
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,7 +15,7 @@ from ._compat import Interval, StrOptions, check_sample_weight, fit_context
 from .kernels._threads import limit_threads
 from .recovery import find_candidates, recover
 from .recovery._lifting import restricted_least_squares
-from .recovery.decoders import Decoder
+from .recovery.decoders import Decoder, make_decoder
 from .sketching import EigenSketch, Measurement
 from .sketching._sizing import choose_size
 
@@ -22,6 +23,8 @@ from .sketching._sizing import choose_size
 _EXPECTED_NONZEROS = 50
 # Rows read at a time: a few megabytes for wide sparse rows, enough for BLAS where they are dense.
 _BATCH = 8192
+# Rows that are forgotten keep this weight, for zero would mean that they were never seen.
+_FORGOTTEN = 1e-100
 
 
 class SketchedSparsePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -225,22 +228,23 @@ default="sparse_sign"
             variance, or is too narrow for n_components and n_nonzero_coefs. A previous fit is
             then left as it was.
         """
-        X, weights = self._check_rows(X, sample_weight, reset=True)
-        if X.shape[0] < 2:
-            raise ValueError(
-                f"A variance needs at least two rows, got n_samples = {X.shape[0]}. Stream single "
-                "rows through partial_fit."
-            )
-        with limit_threads(self._n_threads()):
+        with self._unchanged_on_error(), limit_threads(self._n_threads()):
+            X, weights = self._check_rows(X, sample_weight, reset=True)
+            if X.shape[0] < 2:
+                raise ValueError(
+                    f"A variance needs at least two rows, got n_samples = {X.shape[0]}. Stream "
+                    "single rows through partial_fit."
+                )
             sketch = self._make_sketch(X.shape[1])
             for rows, part in self._batches(X, weights):
                 self._add_rows(sketch, rows, part)
             _check_variance(sketch)
             if self.refine == "sketch" or sketch.is_exact:
-                recovered = self._recover(sketch)
+                recovered = {"eigenpairs": self._recover(sketch)}
             else:
                 recovered = self._recover_from_data(sketch, X, weights)
-        self._set_state(sketch, recovered)
+            self._dense = False
+            self._set_state(sketch, recovered)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -266,12 +270,13 @@ default="sparse_sign"
             is then left as it was.
         """
         first = not hasattr(self, "sketch_")
-        X, weights = self._check_rows(X, sample_weight, reset=first)
-        with limit_threads(self._n_threads()):
+        with self._unchanged_on_error(), limit_threads(self._n_threads()):
+            X, weights = self._check_rows(X, sample_weight, reset=first)
             sketch = self._make_sketch(X.shape[1]) if first else self.sketch_
             for rows, part in self._batches(X, weights):
                 self._add_rows(sketch, rows, part)
-        self._set_state(sketch, None)
+            if first or X.shape[0]:
+                self._set_state(sketch, {})
         return self
 
     def merge(self, other):
@@ -289,7 +294,8 @@ default="sparse_sign"
         Raises
         ------
         ValueError
-            If the sketches differ in anything but content; the message gives both values.
+            If the sketches differ in anything but content, or the features in name; the message
+            gives both values. This estimator is then left as it was.
         """
         check_is_fitted(self)
         if not isinstance(other, SketchedSparsePCA):
@@ -300,39 +306,48 @@ default="sparse_sign"
                 f"Shards cannot be merged with forgetting={self.forgetting}: which rows are the "
                 "latest is not known. Use forgetting=1.0, or scale the sketches yourself."
             )
+        mine, theirs = (getattr(e, "feature_names_in_", None) for e in (self, other))
+        if mine is not None and theirs is not None and len(mine) == len(theirs):
+            differ = np.flatnonzero(mine != theirs)
+            if len(differ):
+                i = differ[0]
+                raise ValueError(
+                    f"Cannot merge estimators whose features differ in name: feature {i} is "
+                    f"{mine[i]!r} here, {theirs[i]!r} in the other. Bring the columns in one order."
+                )
         self.sketch_.merge(other.sketch_)
-        self._set_state(self.sketch_, None)
+        self._set_state(self.sketch_, {})
         return self
+
+    @contextmanager
+    def _unchanged_on_error(self):
+        """Take back what a failing block has set, so that an earlier fit stays usable."""
+        saved = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(saved)
+            raise
 
     def _check_rows(self, X, sample_weight, reset):
         """Return validated X (dense or canonical CSR, any real dtype) and weights."""
-        if reset:
-            # validate_data(reset=True) would overwrite the number of features before X has been
-            # found good; a failed fit must leave the old state alone.
-            saved = {k: v for k, v in vars(self).items() if k in _INPUT_ATTRIBUTES}
-        try:
-            X = validate_data(
-                self,
-                X,
-                reset=reset,
-                accept_sparse="csr",
-                dtype="numeric",
-                ensure_min_samples=1 if reset else 0,
-            )
-            weights = 1.0
-            if sample_weight is not None:
-                weights = check_sample_weight(sample_weight, X)
-                if X.shape[0] and not weights.any():
-                    raise ValueError(
-                        "All entries of sample_weight are zero; give at least one row a weight."
-                    )
-            self._check_request(X.shape[1])
-        except Exception:
-            if reset:
-                for name in _INPUT_ATTRIBUTES:
-                    vars(self).pop(name, None)
-                vars(self).update(saved)
-            raise
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype="numeric",
+            ensure_min_samples=1 if reset else 0,
+        )
+        weights = 1.0
+        if sample_weight is not None:
+            weights = check_sample_weight(sample_weight, X)
+            if X.shape[0] and not weights.any():
+                raise ValueError(
+                    "All entries of sample_weight are zero; give at least one row a weight."
+                )
+        self._check_request(X.shape[1])
         if sp.issparse(X):
             X = sp.csr_array(X)
             if not X.has_canonical_format:
@@ -366,6 +381,7 @@ default="sparse_sign"
         return np.broadcast_to(sizes.astype(np.int64), (self.n_components,))
 
     def _make_sketch(self, n_features):
+        make_decoder(self.decoder)  # a wrong name is worth knowing before the data are read
         sizes = self._sizes()
         size = choose_size(
             n_features,
@@ -392,12 +408,13 @@ default="sparse_sign"
             yield X[low : low + step], part
 
     def _add_rows(self, sketch, X, weights):
+        decay = 1.0
         if self.forgetting < 1.0:
             n = X.shape[0]
             if sketch.content is not None:
-                sketch.scale(self.forgetting**n)
-            weights = weights * self.forgetting ** np.arange(n - 1, -1, -1.0)
-        sketch._update_checked(X, weights)
+                sketch.scale(max(self.forgetting**n, _FORGOTTEN))
+            decay = np.maximum(self.forgetting ** np.arange(n - 1, -1, -1.0), _FORGOTTEN)
+        sketch._update_checked(X, weights, decay)
         if self.verbose > 1:
             print(f"[SketchedSparsePCA] {sketch.n_samples} rows")
 
@@ -426,15 +443,17 @@ default="sparse_sign"
         )
         for rows, part in self._batches(X, weights):
             self._add_rows(exact, _columns(rows, ids), part)
-        return recover(exact, self.n_components, n_hypotheses=X.shape[1], **options).embed(
-            ids, X.shape[1], noise_variance=noise_variance
-        )
+        pairs = recover(exact, self.n_components, n_hypotheses=X.shape[1], **options)
+        mean = exact.feature_mean()[pairs.support] if self.center else None
+        pairs = pairs.embed(ids, X.shape[1], noise_variance=noise_variance)
+        # The means of the support are exact here, which a compressed sketch cannot give later.
+        return {"eigenpairs": pairs} | ({"support_mean": mean} if self.center else {})
 
     def _set_state(self, sketch, recovered):
         self.sketch_ = sketch
         # One container, so that looking at a component after partial_fit, which computes it,
         # changes no attribute of the estimator.
-        self._cache = {"eigenpairs": recovered}
+        self._cache = recovered
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "sketch_")
@@ -442,19 +461,24 @@ default="sparse_sign"
     @property
     def eigenpairs_(self):
         self._check_fitted("eigenpairs_")
-        if self._cache["eigenpairs"] is None:
-            if self.sketch_.n_samples < 2:
-                raise NotFittedError(
-                    f"A variance needs at least two rows, seen so far: {self.sketch_.n_samples}. "
-                    "Call partial_fit with more rows."
-                )
-            _check_variance(self.sketch_)
-            with limit_threads(self._n_threads()):
-                self._cache["eigenpairs"] = self._recover(self.sketch_)
-            if self.verbose:
-                pairs = self._cache["eigenpairs"]
-                print(f"[SketchedSparsePCA] recovered in {pairs.n_iter} steps: {pairs.stop_reason}")
+        if "eigenpairs" not in self._cache:
+            try:
+                self._cache["eigenpairs"] = self._recover_lazily()
+            except ValueError as error:
+                # An AttributeError too, as an attribute that cannot be had should be: hasattr and
+                # the HTML representation rely on it.
+                raise NotFittedError(str(error)) from error
         return self._cache["eigenpairs"]
+
+    def _recover_lazily(self):
+        if self.sketch_.n_samples < 2:
+            raise ValueError(
+                f"A variance needs at least two rows, seen so far: {self.sketch_.n_samples}. "
+                "Call partial_fit with more rows."
+            )
+        _check_variance(self.sketch_)
+        with limit_threads(self._n_threads()):
+            return self._recover(self.sketch_)
 
     def _check_fitted(self, name):
         if not hasattr(self, "sketch_"):

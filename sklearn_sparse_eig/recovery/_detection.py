@@ -53,23 +53,22 @@ class Detection:
         kept = discoveries(energy[ids], lambda p: chi2.isf(p, B.shape[1]), self._n_hypotheses)
         return np.sort(ids[kept])
 
-    def entries_and_levels(self, S, model, count):
-        """Return the entries of A U on the model's ids, and their levels, both (t, count).
+    def entries_and_levels(self, S, ids, W):
+        """Return the entries at ids of the vectors measured by S W, and their levels, both (t, r).
 
         Parameters
         ----------
         S : ndarray of shape (m, k)
             The sketch less the noise.
-        model : SupportModel
-        count : int
-            How many of the model's vectors are looked at.
+        ids : ndarray of shape (t,)
+        W : ndarray of shape (k, r)
+            Directions of a model: S W ~ M A U.
         """
-        W = model.directions()[:, :count]
-        B = S @ W
+        B, count = S @ W, W.shape[1]
         z = norm.isf(FALSE_ALARMS / (2.0 * self._n_hypotheses * count))
-        entries = restricted_least_squares(self._sketch.measurement, model.ids, B)
+        entries = restricted_least_squares(self._sketch.measurement, ids, B)
         if not self._by_index:
-            residual = B - measure_rows(self._sketch.measurement, model.ids, entries)
+            residual = B - measure_rows(self._sketch.measurement, ids, entries)
             ghosts = ghost_rows(self._sketch.measurement, residual)
             # A ghost hears the noise of N features spread over m measurements, an idle feature
             # its own besides.
@@ -78,20 +77,20 @@ class Detection:
         elif self._samples is None:
             sigma = np.zeros_like(entries)
         else:
-            variances = self._variances()[model.ids, None] * self._form_variances(W)
+            variances = self._variances()[ids, None] * self._form_variances(W)
             sigma = np.sqrt(variances / self._samples)
         floor = _NUMERICAL_ZERO * np.abs(entries).max(axis=0, initial=0.0)
         return entries, np.maximum(z * sigma, floor)
 
     def strength(self, S, ids, vectors):
         """Return the largest entry of each vector (rows at ids) over its level, shape (r,)."""
-        model = model_of_vectors(self._sketch, ids, vectors)
-        entries, levels = self.entries_and_levels(S, model, vectors.shape[1])
+        W = model_of_vectors(self._sketch, ids, vectors).directions()
+        entries, levels = self.entries_and_levels(S, ids, W)
         return _strength(np.where(vectors != 0, entries, 0.0), levels)
 
     def standing_out(self, S, model):
         """Return which of the model's vectors have an entry above its level, as a mask."""
-        entries, levels = self.entries_and_levels(S, model, model.basis.shape[1])
+        entries, levels = self.entries_and_levels(S, model.ids, model.directions())
         return _strength(entries, levels) > 1.0
 
     def _form_variances(self, W):

@@ -10,27 +10,30 @@ The derivation is in ``doc/how_the_sketch_works.md``.
 """
 
 import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..sketching.measurements import IdentityMeasurement
 from ._detection import Detection
-from ._lifting import orthonormal_range, restricted_least_squares
+from ._lifting import measure_rows, orthonormal_range, restricted_least_squares
 from ._noise import IsotropicNoise, NoNoise, make_noise_model
 from ._pairs import RecoveryWarning, assemble_pairs
 from ._sparse_principal import sparse_principal_vectors
 from ._spectrum import leading_subspace
 from ._support_model import fit_support_model, model_of_vectors
 from .decoders import make_decoder
-from .decoders._base import largest_rows
+from .decoders._base import largest_rows, strongest_features
 from .decoders._htp import MAX_SUPPORT_SHARE
 
 # The small sparse eigenproblem is solved on at most this many features: a second of work.
 MAX_CANDIDATES = 1000
 # The sparse power steps settle in one or two rounds where there is signal.
-_MAX_SPARSE_ROUNDS = 5
+_MAX_SPARSE_ROUNDS = 10
 # Features per component that an automatic support starts from, whether they stand out or not.
 _SEEDS = 5
+# Power steps on a support of fixed size, where an automatic one has to be started from it.
+_START_STEPS = 5
 # Smallest principal cosine at which the joint steps hand over to the sparse ones, and the change
 # of the variance captured at which those end.
 _SAME_SPAN = 0.99
@@ -124,8 +127,7 @@ def find_candidates(
     steps = _RecoverySteps(
         sketch, n_components, n_nonzero_coefs, decoder, noise, "LA", n_hypotheses, random_state
     )
-    _, model, ids, _, _ = steps.find(max_iter)
-    return ids, steps.reported_noise_variance(model)
+    return steps.candidates(max_iter)
 
 
 def _check_request(sketch, n_components, n_nonzero_coefs, which):
@@ -173,6 +175,18 @@ def _check_request(sketch, n_components, n_nonzero_coefs, which):
     return n_components, sizes
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What the steps hand on: the sketch less noise, the candidates, the model, the vectors."""
+
+    S: np.ndarray
+    ids: np.ndarray
+    model: object
+    n_iter: int
+    reason: str
+    vectors: np.ndarray | None = None
+
+
 class _RecoverySteps:
     """The steps of the module docstring, over inputs fixed at the start."""
 
@@ -199,12 +213,14 @@ class _RecoverySteps:
             self.noise = NoNoise()
 
     def run(self, max_iter):
-        S, model, ids, n_iter, reason = self.find(max_iter)
-        ids, vectors, S = self._sparse_steps(S, model, ids)
-        strength = self.detection.strength(S, ids, vectors)
+        """Return the eigenpairs."""
+        found = self._solve(max_iter)
+        used = np.any(found.vectors != 0, axis=1)
+        ids, vectors = found.ids[used], found.vectors[used]
+        strength = self.detection.strength(found.S, ids, vectors)
         _warn_if_only_noise(strength)
 
-        span = fit_support_model(self.sketch, S, ids, orthonormal_range(vectors), "LA")
+        span = fit_support_model(self.sketch, found.S, ids, orthonormal_range(vectors), "LA")
         eigenvalues = _quadratic_forms(span, vectors) + self.noise.quadratic(vectors, ids)
         # Gram-Schmidt in the order of the components: each is credited with what it adds.
         added = np.linalg.qr(vectors)[0]
@@ -215,22 +231,47 @@ class _RecoverySteps:
             self.sign * eigenvalues,
             self.sketch.n_features,
             added_variance=self.sign * added_variance,
-            residual=self._residual(S, span),
+            residual=self._residual(found.S, span),
             noise_variance=self.reported_noise_variance(span),
             signal_to_threshold=strength,
-            n_iter=n_iter,
-            stop_reason=reason,
+            n_iter=found.n_iter,
+            stop_reason=found.reason,
         )
 
-    def find(self, max_iter):
-        """Return the sketch less noise, the model, the candidates, the steps and their end."""
-        S = self.noise.correct(self.S)
+    def candidates(self, max_iter):
+        """Return the features that the vectors may use, and the noise variance."""
+        if self.sizes is None:
+            found = self._solve(max_iter)
+            span = orthonormal_range(found.vectors)
+            model = fit_support_model(self.sketch, found.S, found.ids, span, "LA")
+            return found.ids, self.reported_noise_variance(model)
+        found = self._joint_steps(max_iter)
+        return found.ids, self.reported_noise_variance(found.model)
+
+    def _solve(self, max_iter):
+        """Return the sparse vectors, from the start that lets most of them stand out."""
         all_fit = self.sketch.is_exact and self.sketch.n_features <= MAX_CANDIDATES
         if all_fit and self.sizes is not None and type(self.noise) is NoNoise:
             ids = np.arange(self.sketch.n_features)
-            return S, None, ids, 0, "all features are candidates"
-        model, S, n_iter, reason = self._power_steps(S, max_iter)
-        return S, model, self._candidates(S, model), n_iter, reason
+            return self._sparse_steps(_Found(self.S, ids, None, 0, "all features are candidates"))
+        found = self._sparse_steps(self._joint_steps(max_iter))
+        if self.sizes is not None or self.sketch.is_exact:
+            return found
+        # A weak component may not stand out before it has been cleaned, nor be cleaned before it
+        # stands out. A support of fixed size needs no threshold: a few sizes are tried as starts.
+        missing = self._missing(found)
+        for size in (8 * self.r, 32 * self.r, 128 * self.r):
+            if missing == 0 or size > self.max_support:
+                break
+            start = self._joint_steps(_START_STEPS, min(size, self.sketch.n_features))
+            other = self._sparse_steps(start)
+            if self._missing(other) < missing:
+                found, missing = other, self._missing(other)
+        return found
+
+    def _missing(self, found):
+        """Return how many vectors do not stand out from noise."""
+        return int((self.detection.strength(found.S, found.ids, found.vectors) <= 1.0).sum())
 
     def reported_noise_variance(self, model):
         if not self.only_reports_noise or model is None:
@@ -249,35 +290,47 @@ class _RecoverySteps:
 
     # ----------------------------------------------------------------------- joint power steps
 
-    def _power_steps(self, S, max_iter):
-        """Decode, fit, multiply, until the support repeats.
+    def _joint_steps(self, max_iter, start_size=None):
+        """Decode, fit, multiply, until the leading subspace repeats.
 
-        Returns the model, the sketch less the noise, the number of steps and why they ended.
+        A `start_size` fixes the size of the joint support; otherwise it follows from the sizes
+        asked for, or from what stands out.
         """
-        symmetric = self.sketch.is_symmetric
-        W = leading_subspace(S, self.r, self._max_rank(), symmetric)
-        variance, last = np.inf, None
-        for step in range(1, max_iter + 1):
-            ids, Z = self._decode(S, W)
+        S = self.noise.correct(self.S)
+        W = leading_subspace(S, self.r, self._max_rank(), self.sketch.is_symmetric)
+        variance, last, model = np.inf, None, None
+        reason = "the bound on power steps was reached"
+        steps = 0
+        while steps < max_iter:
+            steps += 1
+            ids, Z = self._decode(S, W, start_size or self._joint_size(W.shape[1]))
             model = fit_support_model(self.sketch, S, ids, Z, self.which)
             if self._lacks_wanted_sign(model) and 4 * W.shape[1] <= self.sketch.shape[1]:
-                W = leading_subspace(S, 2 * W.shape[1], 2 * W.shape[1], symmetric)
+                rank = 2 * W.shape[1]
+                W = leading_subspace(S, rank, rank, self.sketch.is_symmetric)
                 continue
             S = self.noise.correct(self.S, model)
             if _explains_all(S, model):
-                return model, S, step, "the model explains the sketch to rounding"
+                reason = "the model explains the sketch to rounding"
+                break
             # Without noise the estimate of its variance falls to rounding, step by step, and the
             # vectors become exact with it; with noise it settles at once.
             settled = abs(self.noise.variance - variance) <= 1e-3 * self.noise.variance
             if settled and last is not None and _same_span(last, model, self.r):
-                return model, S, step, "the leading subspace repeats"
+                reason = "the leading subspace repeats"
+                break
             variance, last = self.noise.variance, model
-            # Dimensions beyond r stay only while they show something: pure noise among them
-            # would blur the features of the weakest component.
-            keep = self.detection.standing_out(S, model)
-            keep[: self.r] = True
-            W = model.directions()[:, keep]
-        return model, S, max_iter, "the bound on power steps was reached"
+            W = self._standing_directions(S, model)
+        return _Found(S, self._candidates(S, model), model, steps, reason)
+
+    def _standing_directions(self, S, model):
+        """Return the directions of the leading r vectors and of further ones that show something.
+
+        Dimensions of pure noise would blur the features of the weakest component.
+        """
+        keep = self.detection.standing_out(S, model)
+        keep[: self.r] = True
+        return model.directions()[:, keep]
 
     def _max_rank(self):
         """Return how many dimensions beyond r may be followed, if they stand out."""
@@ -294,11 +347,10 @@ class _RecoverySteps:
             return False
         return (model.eigenvalues > 0).sum() < self.r
 
-    def _decode(self, S, W):
+    def _decode(self, S, W, size):
         """Return the support seen by S W, and an orthonormal basis of its rows there."""
         B = S @ W
         Q = orthonormal_range(B)
-        size = self._joint_size(W.shape[1])
         if not self.by_index:
             ids = self.decoder.decode(self.sketch.measurement, Q, size)
         elif size is None:
@@ -310,8 +362,7 @@ class _RecoverySteps:
         if size is None:
             # What stands out belongs to the strong components at first. A weak one needs some
             # features to start from, which the following steps confirm or drop.
-            seeds = max(len(ids) // 4, _SEEDS * Q.shape[1])
-            ids = np.union1d(ids, self._strongest(Q, min(len(ids) + seeds, self.max_support)))
+            ids = self._extend(ids, Q, max(len(ids) // 4, _SEEDS * Q.shape[1]))
         return ids, orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
 
     def _joint_size(self, rank):
@@ -320,11 +371,18 @@ class _RecoverySteps:
         total = int(self.sizes.sum()) + (rank - self.r) * int(self.sizes.max())
         return min(total, self.max_support, self.sketch.n_features)
 
-    def _strongest(self, Q, size):
-        size = min(size, self.sketch.n_features)
+    def _extend(self, ids, Q, extra):
+        """Return the ids and those of the features that explain most of what they leave of Q."""
+        measurement = self.sketch.measurement
+        room = min(extra, max(self.max_support - len(ids), 0))
+        if room <= 0:
+            return ids
         if self.by_index:
-            return largest_rows(Q, size)
-        return make_decoder("htp").decode(self.sketch.measurement, Q, size)
+            residual = Q.copy()
+            residual[ids] = 0.0
+            return np.union1d(ids, largest_rows(residual, room))
+        residual = Q - measure_rows(measurement, ids, restricted_least_squares(measurement, ids, Q))
+        return np.union1d(ids, strongest_features(measurement, residual, room)[0])
 
     # ---------------------------------------------------------------------- sparse power steps
 
@@ -333,40 +391,64 @@ class _RecoverySteps:
         if self.sizes is None:
             return model.ids
         total = int(self.sizes.sum())
-        if self.by_index:
-            wanted = min(max(4 * total, 200), MAX_CANDIDATES)
-        else:
-            wanted = min(2 * total, self.max_support)
+        wanted = max(4 * total, 200) if self.by_index else 2 * total
         # The leading r directions alone: further ones would bring in features of their own.
         Q = orthonormal_range(S @ model.directions()[:, : self.r])
-        return np.union1d(model.ids, self._strongest(Q, wanted))
+        return self._extend(model.ids, Q, wanted - len(model.ids))
 
-    def _sparse_steps(self, S, model, ids):
-        """Solve the sparse problem, multiply by its vectors, until their supports repeat."""
+    def _sparse_steps(self, found):
+        """Solve the sparse problem, multiply by its vectors, until they capture no more."""
+        S, ids, model = found.S, found.ids, found.model
         if self.sketch.is_exact:
-            sizes = self._sizes_of(S, model)
-            solved = self._solve_on(S[np.ix_(ids, ids)], sizes)
-            return *_without_idle_rows(ids, solved), S
+            vectors = self._solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
+            return replace(found, vectors=vectors)
         previous = None
         for _ in range(_MAX_SPARSE_ROUNDS):
-            Q = orthonormal_range(S @ model.directions())
-            Z = orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
+            W = model.directions()
+            if self.sizes is None:
+                ids, Z, sizes = self._significant_rows(S, W)
+            else:
+                sizes = self.sizes
+                Q = orthonormal_range(S @ W)
+                Z = orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
             model = fit_support_model(self.sketch, S, ids, Z, self.which)
             S = self.noise.correct(self.S, model)
-            vectors = self._solve_on(model.matrix(), self._sizes_of(S, model))
+            vectors = self._solve_on(model.matrix(), sizes)
             captured = _captured(model, vectors)
             if previous is not None and abs(captured - previous) <= _SAME_VARIANCE * captured:
                 break
             previous = captured
             rest = model.basis[:, self.r :]
             model = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest]))
-        return *_without_idle_rows(ids, vectors), S
+        return replace(found, S=S, ids=ids, model=model, vectors=vectors)
+
+    def _significant_rows(self, S, W):
+        """Return the support seen by S W, a basis of its significant entries, and their number.
+
+        The leading r columns keep only entries above their level, so that idle features that
+        came along in the joint decoding no longer blur the fit.
+        """
+        ids, _ = self._decode(S, W, None)
+        entries, levels = self.detection.entries_and_levels(S, ids, W[:, : self.r])
+        significant = np.abs(entries) > levels
+        strongest = np.abs(entries).argmax(axis=0)
+        significant[strongest, np.arange(entries.shape[1])] = True
+        rest = restricted_least_squares(self.sketch.measurement, ids, S @ W[:, self.r :])
+        rows = np.hstack([np.where(significant, entries, 0.0), rest])
+        return ids, orthonormal_range(rows), self._padded(significant.sum(axis=0))
 
     def _sizes_of(self, S, model):
         if self.sizes is not None:
             return self.sizes
-        entries, levels = self.detection.entries_and_levels(S, model, self.r)
-        return np.maximum((np.abs(entries) > levels).sum(axis=0), 1)
+        W = model.directions()[:, : self.r]
+        entries, levels = self.detection.entries_and_levels(S, model.ids, W)
+        return self._padded((np.abs(entries) > levels).sum(axis=0))
+
+    def _padded(self, sizes):
+        """Return a size for each of the r vectors, 1 for those that A has no rank for."""
+        out = np.ones(self.r, dtype=np.int64)
+        out[: len(sizes)] = np.maximum(sizes, 1)
+        return out
 
     def _solve_on(self, A, sizes):
         found = sparse_principal_vectors(A, self.r, sizes, which=self.which, rng=self.rng)
@@ -400,11 +482,6 @@ def _same_span(first, second, r):
 def _captured(model, vectors):
     """Return the trace of the model on the span of the vectors."""
     return _quadratic_forms(model, orthonormal_range(vectors)).sum()
-
-
-def _without_idle_rows(ids, vectors):
-    used = np.any(vectors != 0, axis=1)
-    return ids[used], vectors[used]
 
 
 def _warn_if_only_noise(strength):

@@ -21,6 +21,7 @@ _BUFFER = 1 << 21
 _SCATTER_SHARE = 0.1
 # Features up to which exact feature moments are kept unless asked otherwise: 24 MB.
 _MOMENTS_LIMIT = 1 << 20
+_STATE_ARRAYS = ("_cross", "_left_sum", "_left_shift", "_right_sum", "_right_shift")
 
 
 class EigenSketch:
@@ -162,7 +163,11 @@ default="sparse_sign"
 
     @property
     def effective_samples(self):
-        """The number of equally weighted rows that would be as informative; None for entries."""
+        """The number of rows that would be as informative; None for entries.
+
+        A weight counts as so many rows, as everywhere in scikit-learn; rows that :meth:`scale` has
+        made lighter count by what they still contribute.
+        """
         if self.content != "rows":
             return None
         return self.weight**2 / self._weight_squares
@@ -193,26 +198,40 @@ default="sparse_sign"
         self._check_content("rows")
         return self._update_checked(X, check_weights(sample_weight, X.shape[0]))
 
-    def _update_checked(self, X, weights):
-        """Add rows known to be good: a finite array or canonical CSR, and weights that fit."""
+    def _update_checked(self, X, weights, decay=1.0):
+        """Add rows known to be good: a finite array or canonical CSR, and weights that fit.
+
+        A weight says how many rows a row stands for, a decay how far it is forgotten already.
+        """
         if X.shape[0] == 0:
             return self
         self.content = "rows"
-        for start, stop in _row_blocks(X, sum(self.shape)):
+        weights = weights * decay
+        squares = np.multiply(weights, decay)
+        self._weight_squares += float(squares.sum() if squares.ndim else squares * X.shape[0])
+        scatter = self._is_scattered(X)
+        # Scattered rows are measured sparsely on the left: only the right side needs a buffer.
+        for start, stop in _row_blocks(X, self.shape[1] if scatter else sum(self.shape)):
             part = weights if np.ndim(weights) == 0 else weights[start:stop]
-            self._update_block(X[start:stop], part)
-        if abs(self.weight) <= 1e-12 * np.max(np.abs(weights)):
-            # All rows were deleted: what is left is rounding, and a mean that has no meaning.
-            self._start(self.measurement, self.test, self.center, self._moments is not None)
+            self._update_block(X[start:stop], part, scatter)
+        self._reset_if_deleted(np.max(np.abs(weights)))
         return self
 
-    def _update_block(self, X, weights):
+    def _reset_if_deleted(self, weight_deleted):
+        """Start afresh where all rows were deleted: only rounding is left, and no mean."""
+        if self.content == "rows" and abs(self.weight) <= 1e-12 * weight_deleted:
+            self._start(self.measurement, self.test, self.center, self._moments is not None)
+
+    def _is_scattered(self, X):
+        """Whether rows are so sparse that outer products of their nonzeros cost less than BLAS."""
+        if not sp.issparse(X):
+            return False
+        measured = X.nnz * self.measurement.nonzeros_per_column()
+        return measured <= _SCATTER_SHARE * X.shape[0] * self.measurement.n_measurements
+
+    def _update_block(self, X, weights, scatter):
         n = X.shape[0]
         total = float(weights) * n if np.ndim(weights) == 0 else float(weights.sum())
-        scatter = sp.issparse(X) and (
-            X.nnz * self.measurement.nonzeros_per_column()
-            <= _SCATTER_SHARE * n * self.measurement.n_measurements
-        )
         if scatter:
             self._scatter_block(X, weights, total)
         else:
@@ -220,8 +239,6 @@ default="sparse_sign"
         if self._moments is not None:
             self._moments.update(X, weights, total)
         self.weight += total
-        squares = np.multiply(weights, np.abs(weights))
-        self._weight_squares += float(squares) * n if np.ndim(squares) == 0 else squares.sum()
         direction = np.sign(weights)
         self.n_samples += int(direction * n if np.ndim(direction) == 0 else direction.sum())
 
@@ -322,7 +339,9 @@ default="sparse_sign"
         if values.size == 0:
             return self
         self.content = "entries"
-        ids, local = np.unique(np.concatenate([i, j]).astype(np.int64), return_inverse=True)
+        # Converted first: NumPy would join int64 and uint64 as float64, which rounds large ids.
+        both = np.concatenate([i.astype(np.int64), j.astype(np.int64)])
+        ids, local = np.unique(both, return_inverse=True)
         rows, columns = local[: len(i)], local[len(i) :]
         A = sp.csr_array((values, (rows, columns)), shape=(len(ids), len(ids)))
         A = (A + A.T) * (1.0 if mirror else 0.5)
@@ -381,6 +400,7 @@ default="sparse_sign"
         if not is_linear_operator(A):
             A = check_rows(A, N)
             if A.shape == (N, N):
+                A = A.astype(np.float64, copy=False)  # booleans and unsigned do not subtract
                 gap = abs(A - A.T).max() if N else 0.0
                 if gap > 1e-8 * abs(A).max():
                     raise ValueError(
@@ -425,6 +445,18 @@ default="sparse_sign"
                 "is divided by its weight and a matrix is not. Use a second sketch."
             )
 
+    def __setstate__(self, state):
+        vars(self).update(state)
+        # joblib maps large arrays read-only into workers, where BLAS would write to them and
+        # crash, and loads an array that two attributes share as two.
+        owners = [(self, name) for name in _STATE_ARRAYS]
+        if self._moments is not None:
+            owners += [(self._moments, name) for name in FeatureMoments.fields]
+        for owner, name in owners:
+            setattr(owner, name, np.require(getattr(owner, name), requirements="CW"))
+        if self.is_symmetric:
+            self._right_sum, self._right_shift = self._left_sum, self._left_shift
+
     def copy(self):
         """Return an independent copy."""
         return self._empty_like().merge(self)
@@ -459,6 +491,7 @@ default="sparse_sign"
         """Remove the other's content from this sketch: the inverse of :meth:`merge`."""
         self._check_compatible(other)
         self._add(other, -1.0)
+        self._reset_if_deleted(abs(other.weight))
         return self
 
     def __add__(self, other):
@@ -510,9 +543,8 @@ default="sparse_sign"
                 self._cross -= sign * (half + half.T)
             else:
                 self._cross -= sign * (np.outer(a, right - w * b) + np.outer(left, b))
-            self._power += sign * (other._power - 2.0 * (right @ b) + w * (b @ b))
-        else:
-            self._power += sign * other._power
+                self._power += sign * (w * (b @ b) - 2.0 * (right @ b))
+        self._power += sign * other._power
         self._left_sum += sign * (left - w * a)
         if not self.is_symmetric:
             self._right_sum += sign * (right - w * b)

@@ -2,11 +2,18 @@
 
 from dataclasses import dataclass
 
+from .measurements import IdentityMeasurement
+
 # Up to this many features the exact covariance is also the fastest: its update is one symmetric
 # product, and no recovery is needed.
 _EXACT_FEATURES = 4096
-# Share of the budget for the state; the rest is for buffers and temporaries of the recovery.
-_STATE_SHARE = 0.6
+# Peak memory of a recovery in matrices of the sketch's size, the sketch included (measured).
+_EXACT_COPIES = 5
+_COPIES = 8
+# Share of the budget within which the moments of the features are kept though nothing needs them.
+_MOMENTS_SHARE = 1 / 16
+# Vectors of length N that the moments take, with the temporaries of their use.
+_MOMENT_VECTORS = 6
 _BLOCKS = 8
 
 
@@ -48,14 +55,16 @@ def choose_size(
 ):
     """Choose the sketch for given data and memory.
 
-    Three regimes of one law S = M A Omega^T. With N = n_features and a budget of F floats:
+    Three regimes of one law S = M A Omega^T, with N = n_features:
 
-    * *exact*, M = Omega = I, while N <= 4096 and N^2 <= F: the covariance itself;
-    * *range*, M = I and Omega compressed to k rows, while N k <= F for a k that holds the
+    * *exact*, M = Omega = I, while N is at most 4096 and the N x N covariance fits;
+    * *range*, M = I and Omega compressed to k rows, while N x k fits for a k that holds the
       components several times over: more accurate than compressing M at equal memory;
     * *compressed*, both sides hashed, beyond. The error falls with the product m k, so both grow
       to 16384 x 256 where the budget allows: there a row of 100 nonzeros still costs no more than
       reading it from disk.
+
+    A matrix fits if the budget holds the copies of it that a recovery makes.
 
     Parameters
     ----------
@@ -63,12 +72,12 @@ def choose_size(
     n_nonzero : int
         Expected nonzeros per component.
     sketch : {"auto", "two_sided", "mam"}
-        "two_sided" refuses the exact regime unless asked by measurement="identity"; "mam" takes a
-        compressed M on both sides.
+        "two_sided" takes the exact regime only where compressing saves nothing (k >= N); "mam"
+        takes M on both sides.
     measurement : str or Measurement
         For the compressed regimes; "identity" forces M = I.
     n_measurements, range_size : int or "auto"
-        Override m and k.
+        Override m and k, and the budget.
     feature_moments : bool
         Whether the noise model needs them.
     memory_budget : float
@@ -81,70 +90,106 @@ def choose_size(
     Raises
     ------
     ValueError
-        If the budget cannot hold even the smallest sketch for these components.
+        If the budget cannot hold even the smallest sketch for these components, or a size asked
+        for is too small to tell them apart.
     """
-    N, r = int(n_features), int(n_components)
-    floats = _STATE_SHARE * memory_budget / 8
-    moments = feature_moments or 3 * N <= floats / 8
-    if moments:
-        floats -= 3 * N
-    smallest_range = min(4 * r + 16, N)
-    fixed_m = n_measurements != "auto"
-    fixed_k = range_size != "auto"
-    given = not isinstance(measurement, str)
-    default_measurement = not given and measurement == "sparse_sign" and not fixed_m
+    N, r, s = int(n_features), int(n_components), int(n_nonzero)
+    m = None if n_measurements == "auto" else int(n_measurements)
+    k = None if range_size == "auto" else int(range_size)
+    by_name = isinstance(measurement, str)
+    identity = measurement == "identity" or isinstance(measurement, IdentityMeasurement)
+    budget = _Budget(memory_budget, N, feature_moments)
+    moments = budget.holds_moments
 
+    exact = SketchSize("identity", m, None, False)
     if sketch == "mam":
-        if given:
+        if not by_name:
             return SketchSize(measurement, None, None, moments)
-        if measurement == "identity":
-            return SketchSize("identity", None, None, False)
-        m = int(n_measurements) if fixed_m else _mam_size(N, r, n_nonzero, floats)
-        _check_budget(m * m, floats, memory_budget, fixed_m)
+        if identity:
+            budget.check(N * N, _EXACT_COPIES)
+            return exact
+        if m is None:
+            least = _multiple(max(64, 4 * s))
+            m = _between(least, _most_measurements(N, 2048, 4 * r * s), budget.floats() ** 0.5)
+            budget.check(m * m)
+        _check_rank(r, m, m)
         return SketchSize(measurement, m, None, moments)
 
-    if sketch == "auto" and default_measurement and not fixed_k:
-        if N <= _EXACT_FEATURES and N * N <= floats:
-            return SketchSize("identity", None, None, False)
-    if (default_measurement or measurement == "identity") and (
-        not fixed_k or N * int(range_size) <= floats
-    ):
-        k = int(range_size) if fixed_k else _range_size(r, floats // N, N)
-        if k >= smallest_range or (fixed_k and N * k <= floats) or measurement == "identity":
-            _check_budget(N * k, floats, memory_budget, fixed_k)
-            return SketchSize("identity", None, k, moments)
+    least_range, most_range = 4 * r + 16, max(256, 8 * r)
+    if identity or (measurement == "sparse_sign" and m is None):
+        small = N <= _EXACT_FEATURES and N * N <= budget.floats(_EXACT_COPIES)
+        if sketch == "auto" and k is None and small:
+            return exact
+        width = min(most_range, int(budget.floats() // N)) if k is None else k
+        if width >= N:
+            return exact
+        fits = N * width <= budget.floats() if k is not None else width >= least_range
+        if identity and k is None and not fits:
+            budget.check(N * least_range)
+        if identity or fits:
+            _check_rank(r, N, width)
+            return SketchSize("identity", m, width, moments)
 
-    k = int(range_size) if fixed_k else _range_size(r, floats // (8 * r * n_nonzero), N)
-    if given:
+    least = _multiple(max(64, 4 * s))
+    if k is None:
+        # As many rows of Omega as leave room for the measurements that the supports need.
+        wanted = (m or 8 * r * s) if by_name else measurement.n_measurements
+        k = int(max(least_range, min(most_range, budget.floats() // wanted)))
+    if not by_name:
+        _check_rank(r, measurement.n_measurements, k)
         return SketchSize(measurement, None, k, moments)
-    m = int(n_measurements) if fixed_m else _compressed_size(N, r, n_nonzero, floats // k)
-    _check_budget(m * k, floats, memory_budget, fixed_m and fixed_k)
+    if m is None:
+        m = _between(least, _most_measurements(N, 16384, 8 * r * s), budget.floats() / k)
+        if range_size == "auto":
+            budget.check(m * k)
+    _check_rank(r, m, k)
     return SketchSize(measurement, m, k, moments)
 
 
-def _range_size(r, affordable, N):
-    """Return k: 256 or 8 r where affordable, else what is, but enough for r components."""
-    wanted = max(256, 8 * r)
-    return int(min(max(min(wanted, affordable), 4 * r + 16, 32), N))
+class _Budget:
+    """What a number of bytes holds, for N features."""
+
+    def __init__(self, n_bytes, n_features, needs_moments):
+        self._bytes = n_bytes
+        self._vectors = 8 * _MOMENT_VECTORS * n_features
+        self._needs_moments = needs_moments
+        self.holds_moments = needs_moments or self._vectors <= _MOMENTS_SHARE * n_bytes
+
+    def floats(self, copies=_COPIES):
+        """Return the largest matrix of which `copies` fit, in floats."""
+        rest = (1.0 - _MOMENTS_SHARE) * self._bytes
+        return max(rest - self._needs_moments * self._vectors, 0.0) / (8 * copies)
+
+    def check(self, state, copies=_COPIES):
+        if state > self.floats(copies):
+            needed = 8 * copies * state + self._needs_moments * self._vectors
+            raise ValueError(
+                f"memory_budget={self._bytes:.3g} bytes is too small: the smallest sketch for "
+                f"these components needs {1.01 * needed / (1.0 - _MOMENTS_SHARE):.3g}. Raise "
+                "memory_budget, or ask for fewer components or nonzeros."
+            )
 
 
-def _compressed_size(N, r, n_nonzero, affordable):
-    wanted = max(16384, 8 * r * n_nonzero)
-    m = int(min(wanted, max(affordable, 64)))
+def _most_measurements(N, usual, wanted):
+    # Supports are found up to m / 3 features: 4 N measurements are enough for all N of them. The
+    # floor leaves room for ensembles that have a least size of their own.
+    return _multiple(min(max(usual, wanted), max(4 * N, 256)))
+
+
+def _between(least, most, affordable):
+    m = int(min(most, max(affordable, min(least, most))))
     return max(m - m % _BLOCKS, _BLOCKS)
 
 
-def _mam_size(N, r, n_nonzero, floats):
-    # 2048 keeps the m^3 eigenproblem at a second.
-    wanted = max(2048, 4 * r * n_nonzero)
-    m = int(min(wanted, floats**0.5))
-    return max(m - m % _BLOCKS, _BLOCKS)
+def _multiple(m):
+    return -(-m // _BLOCKS) * _BLOCKS
 
 
-def _check_budget(state, floats, memory_budget, asked):
-    if state > floats and not asked:
+def _check_rank(r, m, k):
+    """Refuse sizes that leave no room beside the components, which could not be told apart."""
+    if min(m, k) < 2 * r and min(m, k) > 1:
+        name, size = ("n_measurements", m) if m <= k else ("range_size", k)
         raise ValueError(
-            f"memory_budget={memory_budget:.3g} bytes is too small: the smallest sketch for these "
-            f"components needs about {8 * state / _STATE_SHARE:.3g}. Raise memory_budget, or ask "
-            "for fewer components or nonzeros."
+            f"n_components={r} needs {name} >= {2 * r}, got {size}: a compressed sketch tells at "
+            "most half as many components apart as it has rows."
         )

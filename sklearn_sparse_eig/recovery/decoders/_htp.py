@@ -8,6 +8,8 @@ from ._null import discoveries, energy_tail
 
 # A support is not allowed to pass this share of m: beyond it least squares amplifies noise.
 MAX_SUPPORT_SHARE = 1 / 3
+# Without noise the residual falls by large factors; what falls less than this is noise.
+_PROGRESS = 0.99
 
 
 class HTPDecoder(Decoder):
@@ -54,9 +56,9 @@ class HTPDecoder(Decoder):
             Z = restricted_least_squares(measurement, support, Q)
             residual = Q - measurement.columns(support).T @ Z
             norm = np.linalg.norm(residual)
-            if norm < best_norm * (1 - 1e-6):
+            if norm < best_norm * _PROGRESS:
                 best, best_norm = support, norm
-            else:  # the residual no longer falls: a fixed point, or a cycle around one
+            else:  # a fixed point, or a cycle around one
                 break
             if norm <= 1e-13 * scale:
                 break
@@ -64,8 +66,7 @@ class HTPDecoder(Decoder):
 
     def _decode_above_noise(self, measurement, Q, limit):
         support, residual = np.empty(0, dtype=np.int64), Q
-        scale = np.linalg.norm(Q)
-        seen = set()
+        scale = last = np.linalg.norm(Q)
         for _ in range(self.max_iter):
             found, energy = strongest_features(measurement, residual, limit)
             tail = energy_tail(measurement, residual)
@@ -83,12 +84,11 @@ class HTPDecoder(Decoder):
             support = merged[keep]
             if len(support) > limit:
                 support = support[largest_rows(Z[keep], limit)]
-            if support.tobytes() in seen:
-                break
-            seen.add(support.tobytes())
             if len(support) < len(merged):
                 Z = restricted_least_squares(measurement, support, Q)
                 residual = Q - measurement.columns(support).T @ Z
-            if np.linalg.norm(residual) <= 1e-13 * scale:
+            norm = np.linalg.norm(residual)
+            if norm <= 1e-13 * scale or norm >= _PROGRESS * last:
                 break
+            last = norm
         return support

@@ -51,10 +51,10 @@ def discoveries(energies, tail, n_features):
 
 
 def energy_tail(measurement, R):
-    """Return ``tail(p)``: the squared norm of M^T R that an idle feature exceeds with probability p.
+    """Return ``tail(p)``: the energy that an idle feature exceeds with probability p.
 
-    The energies of ghosts are fitted by a gamma distribution with their mean and variance: a
-    weighted sum of chi-squares, after Satterthwaite.
+    Energy is the squared norm of a row of M^T R. Those of ghosts are fitted by a gamma
+    distribution with their mean and variance: a weighted sum of chi-squares, after Satterthwaite.
     """
     energy = np.square(ghost_rows(measurement, R)).sum(axis=1)
     mean, variance = energy.mean(), energy.var()

@@ -68,7 +68,11 @@ def make_measurement(measurement, n_features, n_measurements, seed=0):
             f"measurement must be one of {sorted(_REGISTRY)} or a Measurement instance, "
             f"got {measurement!r}."
         )
-    if measurement == "sparse_sign" and n_measurements is not None:
+    if n_measurements is None and measurement != "identity":
+        raise ValueError(
+            f"measurement={measurement!r} needs n_measurements; only 'identity' does without."
+        )
+    if measurement == "sparse_sign":
         # Below about four buckets a block, fewer and larger blocks separate features better.
         n_blocks = max(1, min(8, int(n_measurements) // 4))
         n_measurements = -(-int(n_measurements) // n_blocks) * n_blocks

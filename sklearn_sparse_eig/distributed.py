@@ -1,0 +1,167 @@
+"""Fit in many places, merge into one: what is kept is linear, so shards simply add.
+
+Nothing here knows an engine. Any of them makes one sketch or estimator per partition and hands them
+to :func:`tree_merge`, which also builds lazy graphs. With dask::
+
+    from dask import delayed
+
+    parts = [delayed(clone(est).partial_fit)(rows) for rows in X.to_delayed().ravel()]
+    est = tree_merge(parts, delayed(merge_copies)).compute()
+
+With Spark, one row of bytes leaves each partition::
+
+    def sketch_rows(batches):
+        sketch = EigenSketch(n_features, n_measurements=4096, range_size=256, random_state=0)
+        for batch in batches:
+            sketch.update(to_csr(batch))
+        yield sketch.to_bytes()
+
+    blobs = df.rdd.mapPartitions(sketch_rows).collect()
+    sketch = tree_merge(map(EigenSketch.from_bytes, blobs))
+
+Only sketches of one seed can be merged: choose an int ``random_state`` once, where the work is
+handed out.
+"""
+
+from copy import deepcopy
+from itertools import count
+from numbers import Integral
+
+from sklearn.base import clone
+from sklearn.utils.parallel import Parallel, delayed
+
+__all__ = ["fit_partitions", "merge_copies", "tree_merge"]
+
+
+def merge_copies(parts):
+    """Merge objects into a copy of the first, leaving all of them as they are.
+
+    Parameters
+    ----------
+    parts : sequence of EigenSketch, estimator, or anything with ``merge(other)``
+        At least one.
+
+    Returns
+    -------
+    object
+        Of the type of the first.
+    """
+    total = deepcopy(parts[0])
+    for part in parts[1:]:
+        total.merge(part)
+    return total
+
+
+def tree_merge(parts, merge=None, fan_in=8):
+    """Merge many parts into one, in a tree.
+
+    The tree hangs on positions alone, never on which part was ready first, so the same parts give
+    the same bits.
+
+    Parameters
+    ----------
+    parts : iterable
+        Sketches, estimators, or whatever `merge` takes, such as lazy values. Read one by one:
+        a generator never has more than about ``fan_in * log(n_parts)`` of them alive.
+    merge : callable, default=None
+        Takes a list of 1 to `fan_in` parts and returns their sum, a new object. None for
+        :func:`merge_copies`, which leaves the parts as they are.
+    fan_in : int, default=8
+        Parts merged at a time, at least 2.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    ValueError
+        If there are no parts or `fan_in` is less than 2, and whatever `merge` raises for parts
+        that do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_sparse_eig import EigenSketch
+    >>> from sklearn_sparse_eig.distributed import tree_merge
+    >>> X = np.random.default_rng(0).normal(size=(90, 40))
+    >>> def sketch(rows):
+    ...     return EigenSketch(40, n_measurements=16, random_state=0).update(rows)
+    >>> merged = tree_merge(sketch(X[low : low + 10]) for low in range(0, 90, 10))
+    >>> bool(np.allclose(merged.matrix(), sketch(X).matrix()))
+    True
+    """
+    if fan_in < 2:
+        raise ValueError(f"fan_in must be at least 2, got {fan_in}.")
+    merge = merge_copies if merge is None else merge
+    levels = [[]]  # levels[h]: subtrees of height h that wait for their siblings
+
+    def push(part, height):
+        if height == len(levels):
+            levels.append([])
+        levels[height].append(part)
+        if len(levels[height]) == fan_in:
+            group, levels[height] = levels[height], []
+            push(merge(group), height + 1)
+
+    for part in parts:
+        push(part, 0)
+    if levels == [[]]:
+        raise ValueError("There are no parts to merge.")
+    for height in count():  # what is left, from the bottom up
+        group, levels[height] = levels[height], []
+        if height == len(levels) - 1:
+            return group[0] if height > 0 and len(group) == 1 else merge(group)
+        if group:
+            push(merge(group), height + 1)
+
+
+def fit_partitions(estimator, partitions, n_jobs=None):
+    """Fit an estimator to blocks of rows in parallel, as if ``partial_fit`` had seen them in turn.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``partial_fit``, ``merge`` and an int ``random_state``. Not changed.
+    partitions : iterable of array-like or sparse matrix of shape (n_i, n_features)
+        Blocks of rows; empty ones are skipped. A generator is read as workers become free.
+    n_jobs : int, default=None
+        Workers, threads by default: hashing and BLAS release the interpreter lock. Another
+        backend is chosen with ``joblib.parallel_config``. The result does not depend on it.
+
+    Returns
+    -------
+    estimator
+        A fitted clone.
+
+    Raises
+    ------
+    ValueError
+        If ``random_state`` is not an int or there are no rows, and where ``partial_fit`` or
+        ``merge`` raise it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_sparse_eig import SketchedSparsePCA
+    >>> from sklearn_sparse_eig.distributed import fit_partitions
+    >>> rng = np.random.default_rng(0)
+    >>> X = 5 * rng.normal(size=(600, 1)) * (np.arange(30) < 3) + rng.normal(size=(600, 30))
+    >>> pca = SketchedSparsePCA(n_components=1, random_state=0)
+    >>> blocks = (X[low : low + 100] for low in range(0, 600, 100))
+    >>> fit_partitions(pca, blocks, n_jobs=2).support_.tolist()
+    [0, 1, 2]
+    """
+    seed = getattr(estimator, "random_state", None)
+    if not isinstance(seed, Integral):
+        raise ValueError(
+            f"random_state must be an int, got {seed!r}: every worker draws its own measurements "
+            "from it, and only equal ones can be merged."
+        )
+    tasks = (delayed(_fit_one)(clone(estimator), rows) for rows in partitions if rows.shape[0] > 0)
+    parts = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(tasks)
+    return tree_merge(parts)
+
+
+def _fit_one(estimator, rows):
+    return estimator.partial_fit(rows)
