@@ -23,6 +23,8 @@ from .sketching._sizing import choose_size
 _EXPECTED_NONZEROS = 50
 # Rows read at a time: a few megabytes for wide sparse rows, enough for BLAS where they are dense.
 _BATCH = 8192
+# Relative size of what rounding leaves of a sum that should vanish.
+_ROUNDING = 64 * np.finfo(np.float64).eps
 # Rows that are forgotten keep this weight, for zero would mean that they were never seen.
 _FORGOTTEN = 1e-100
 
@@ -424,7 +426,16 @@ default="sparse_sign"
     # --------------------------------------------------------------------------------- recovery
 
     def _recover(self, sketch):
-        return recover(sketch, self.n_components, **self._recovery_options())
+        pairs = recover(sketch, self.n_components, **self._recovery_options())
+        self._report(pairs)
+        return pairs
+
+    def _report(self, pairs):
+        if self.verbose:
+            print(
+                f"[SketchedSparsePCA] recovered {pairs.eigenvectors.nnz} nonzeros in "
+                f"{pairs.n_iter} steps: {pairs.stop_reason}"
+            )
 
     def _recovery_options(self):
         sizes = self._sizes()
@@ -444,6 +455,7 @@ default="sparse_sign"
         for rows, part in self._batches(X, weights):
             self._add_rows(exact, _columns(rows, ids), part)
         pairs = recover(exact, self.n_components, n_hypotheses=X.shape[1], **options)
+        self._report(pairs)
         mean = exact.feature_mean()[pairs.support] if self.center else None
         pairs = pairs.embed(ids, X.shape[1], noise_variance=noise_variance)
         # The means of the support are exact here, which a compressed sketch cannot give later.
@@ -578,7 +590,8 @@ default="sparse_sign"
             float32 for float32 input, else float64.
         """
         X = self._check_new_rows(X)
-        Z = self._coordinates(X) @ self._inverse_gram()
+        Z = self._coordinates(_columns(X, self.support_), self._support_mean())
+        Z = Z @ self._inverse_gram()
         return Z.astype(np.float32) if X.dtype == np.float32 else Z
 
     def _check_new_rows(self, X):
@@ -601,10 +614,11 @@ default="sparse_sign"
             "inverse_gram", lambda pairs: np.linalg.pinv(self._loadings().T @ self._loadings())
         )
 
-    def _coordinates(self, X):
-        """Return (X - mean_) components_^T, reading only the columns of the support."""
-        loadings = self._loadings()
-        return _columns(X, self.support_) @ loadings - self._support_mean() @ loadings
+    def _coordinates(self, columns, mean):
+        """Return (X - mean) components_^T from the columns of the support, dense or CSR."""
+        if sp.issparse(columns):
+            return columns @ self._loadings() - mean @ self._loadings()
+        return (columns - mean) @ self._loadings()
 
     def inverse_transform(self, X):
         """Return the rows with given coordinates: ``X @ components_ + mean_``.
@@ -624,7 +638,7 @@ default="sparse_sign"
             raise ValueError(
                 f"X has {X.shape[1]} columns, but there are {self._n_features_out} components."
             )
-        values = X @ self._loadings().T + self._support_mean()
+        values = (X @ self._loadings().T + self._support_mean()).astype(X.dtype, copy=False)
         ids, shape = self.support_, (len(X), self.n_features_in_)
         mean = self.sketch_.feature_mean()
         if mean is None:
@@ -650,22 +664,29 @@ default="sparse_sign"
             At most 1, higher is better; NaN, with a warning, where X has no variance.
         """
         X = self._check_new_rows(X)
-        coordinates = self._coordinates(X)
-        total = _sum_of_squares(X)
-        if self.center:
-            coordinates = coordinates - coordinates.mean(axis=0)
-            total -= X.shape[0] * _squared_norm_of_mean(X)
-        else:
-            coordinates = coordinates + self._support_mean() @ self._loadings()
-        explained = np.einsum("ij,jk,ik->", coordinates, self._inverse_gram(), coordinates)
-        if total <= 0.0:
+        columns = _columns(X, self.support_)
+        mean = np.asarray(columns.mean(axis=0)).ravel() if self.center else 0.0 * self.support_
+        coordinates = self._coordinates(columns, mean)
+        total = self._total_squares(X)
+        if total == 0.0:
             warnings.warn(
-                "The share of variance is not defined: X has no variance.",
+                "The share of variance is not defined: X has no variance. Give rows that differ.",
                 UndefinedMetricWarning,
                 stacklevel=2,
             )
             return float("nan")
+        explained = np.einsum("ij,jk,ik->", coordinates, self._inverse_gram(), coordinates)
         return float(explained / total)
+
+    def _total_squares(self, X):
+        """Return the sum of the squares of X, less its mean if centred; 0 where only rounding."""
+        if sp.issparse(X):
+            squares = _sum_of_squares(X.data)
+            total = squares - self.center * X.shape[0] * _squared_norm_of_mean(X)
+            return total if total > _ROUNDING * squares else 0.0
+        mean = X.mean(axis=0, dtype=np.float64) if self.center else np.zeros(X.shape[1])
+        total = sum(_sum_of_squares(rows - mean) for rows, _ in self._batches(X, 1.0))
+        return total if total > _ROUNDING**2 * X.shape[0] * (mean @ mean) else 0.0
 
     def get_support(self, indices=False):
         """Return which features occur in any component.
@@ -711,7 +732,7 @@ default="sparse_sign"
         for start, stop in zip(vectors.indptr[:-1], vectors.indptr[1:], strict=True):
             ids, loadings = vectors.indices[start:stop], vectors.data[start:stop]
             order = np.argsort(-np.abs(loadings), kind="stable")[:max_features]
-            names = ids if input_features is None else [input_features[i] for i in ids]
+            names = ids.tolist() if input_features is None else [input_features[i] for i in ids]
             described.append([(names[i], float(loadings[i])) for i in order])
         return described
 
@@ -732,11 +753,18 @@ default="sparse_sign"
         return tags
 
 
-_INPUT_ATTRIBUTES = ("n_features_in_", "feature_names_in_")
-
-
 def _check_variance(sketch):
-    if not np.abs(sketch.matrix()).max() > 0.0:
+    largest = np.abs(sketch.matrix()).max()
+    if not np.isfinite(largest):
+        raise ValueError(
+            "The squares of the values of X overflow: divide X by a constant, or scale its "
+            "features (MaxAbsScaler)."
+        )
+    # What centring leaves of a constant: rounding of the mean where rows were shifted by one like
+    # it beforehand, of its square where not.
+    shift, mean = np.abs(sketch._left_shift).max(), sketch.measured_mean() - sketch._left_shift
+    rounding = sketch.center * (_ROUNDING * np.abs(mean).max() ** 2 + (_ROUNDING * shift) ** 2)
+    if not largest > rounding:
         raise ValueError(
             "X has no variance: every row is the same, so there are no components to find. Check "
             "the input, or use center=False if the mean itself is of interest."
@@ -755,15 +783,12 @@ def _columns(X, ids):
     return sp.csr_array((data, position[kept], indptr), shape=(X.shape[0], len(ids)))
 
 
-def _sum_of_squares(X):
-    values = (X.data if sp.issparse(X) else X).astype(np.float64, copy=False)
+def _sum_of_squares(values):
+    values = values.astype(np.float64, copy=False)
     return float(np.vdot(values, values))
 
 
 def _squared_norm_of_mean(X):
-    if sp.issparse(X):
-        _, column = np.unique(X.indices, return_inverse=True)
-        mean = np.bincount(column, X.data) / X.shape[0]
-    else:
-        mean = X.mean(axis=0, dtype=np.float64)
+    _, column = np.unique(X.indices, return_inverse=True)
+    mean = np.bincount(column, X.data) / X.shape[0]
     return float(mean @ mean)

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 
+from sklearn_sparse_eig.recovery._sparse_exchange import _exact_swap, _swap_gains
 from sklearn_sparse_eig.recovery._sparse_principal import (
-    _exact_swap,
-    _swap_gains,
     sparse_principal_vector,
     sparse_principal_vectors,
 )

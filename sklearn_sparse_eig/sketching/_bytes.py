@@ -85,6 +85,8 @@ def _rebuild(cls, header, payload):
     sketch = object.__new__(cls)
     sketch._start(measurement, test, settings["center"], settings["feature_moments"])
     sketch.content = header["content"]
+    if sketch.content not in (None, "rows", "entries"):
+        raise ValueError(f"The sketch holds {sketch.content!r}, which is not known here.")
     sketch.n_samples = int(header["n_samples"])
     for name in _SCALARS:
         setattr(sketch, name, float.fromhex(header["scalars"][name]))

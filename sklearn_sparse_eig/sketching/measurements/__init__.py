@@ -88,7 +88,7 @@ def from_spec(spec):
     ValueError
         If the name is unknown or the hash version is another one.
     """
-    spec = dict(spec)
+    spec = {**spec}
     name = spec.pop("name")
     version = spec.pop("hash_version", None)
     if name not in _REGISTRY:

@@ -1,0 +1,5 @@
+"""Displays, in the style of scikit-learn. They need matplotlib: the extra ``plot``."""
+
+from ._components import ComponentsDisplay
+
+__all__ = ["ComponentsDisplay"]
