@@ -107,7 +107,8 @@ default="sparse_sign"
     eigenpairs_ : SparseEigenpairs
         The recovery itself, with eigengaps and detection strength.
     sketch_ : EigenSketch
-        The state; it can be merged, saved and recovered from again.
+        The state; it can be merged, saved and recovered from again. Rows deleted or added there
+        count here too.
     n_samples_seen_ : int
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -465,7 +466,7 @@ default="sparse_sign"
         self.sketch_ = sketch
         # One container, so that looking at a component after partial_fit, which computes it,
         # changes no attribute of the estimator.
-        self._cache = recovered
+        self._cache = {"content": _content(sketch)} | recovered
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "sketch_")
@@ -473,6 +474,10 @@ default="sparse_sign"
     @property
     def eigenpairs_(self):
         self._check_fitted("eigenpairs_")
+        content = _content(self.sketch_)
+        if self._cache["content"] != content:  # rows were added or deleted through sketch_
+            self._cache.clear()
+            self._cache["content"] = content
         if "eigenpairs" not in self._cache:
             try:
                 self._cache["eigenpairs"] = self._recover_lazily()
@@ -751,6 +756,11 @@ default="sparse_sign"
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _content(sketch):
+    """Return numbers that change with the rows in a sketch."""
+    return sketch.n_samples, sketch.weight, float(sketch._left_sum.sum())
 
 
 def _check_variance(sketch):

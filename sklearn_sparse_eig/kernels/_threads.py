@@ -9,9 +9,10 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 
 import joblib
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 # About a quarter of a millisecond of work: below, starting a pool costs more than it saves.
 _SERIAL_WORK = 1 << 18
@@ -22,16 +23,26 @@ _limit = ContextVar("sklearn_sparse_eig_threads", default=None)
 
 @contextmanager
 def limit_threads(n_threads):
-    """Bound the threads of kernels and BLAS within a ``with`` block; None leaves them alone."""
+    """Bound the threads of kernels and BLAS within a ``with`` block; None leaves them alone.
+
+    Also worth it for long runs of small matrices: on a busy machine the threads of BLAS wait for
+    one another much longer than one of them would work.
+    """
     if n_threads is None:
         yield
         return
     token = _limit.set(n_threads)
     try:
-        with threadpool_limits(n_threads, user_api="blas"):
+        with _blas_controller().limit(limits=n_threads, user_api="blas"):
             yield
     finally:
         _limit.reset(token)
+
+
+@cache
+def _blas_controller():
+    """Return the handle of the BLAS libraries loaded: finding them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def thread_count():

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..kernels._threads import limit_threads
 from ..sketching.measurements import IdentityMeasurement
 from ._detection import Detection
 from ._lifting import measure_rows, orthonormal_range, restricted_least_squares
@@ -347,7 +348,7 @@ class _RecoverySteps:
         if self.sizes is None:
             return model.ids
         total = int(self.sizes.sum())
-        wanted = max(4 * total, 200) if self.by_index else 2 * total
+        wanted = max(3 * total, 200) if self.by_index else 2 * total
         # The leading r directions alone: further ones would bring in features of their own.
         Q = orthonormal_range(S @ model.directions()[:, : self.r])
         return self._extend(model.ids, Q, wanted - len(model.ids))
@@ -358,9 +359,8 @@ class _RecoverySteps:
         if self.sketch.is_exact:
             vectors = self._solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
             return replace(found, vectors=vectors)
-        previous = None
+        W, previous = model.directions(), None
         for _ in range(_MAX_SPARSE_ROUNDS):
-            W = model.directions()
             if self.sizes is None:
                 ids, Z, sizes = self._significant_rows(S, W)
             else:
@@ -369,13 +369,15 @@ class _RecoverySteps:
                 Z = orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
             model = fit_support_model(self.sketch, S, ids, Z, self.which)
             S = self.noise.correct(self.S, model)
-            vectors = self._solve_on(model.matrix(), sizes)
+            vectors = self._solve_on(model.matrix(), sizes, starts=1)
             captured = _captured(model, vectors)
             if previous is not None and abs(captured - previous) <= _SAME_VARIANCE * captured:
                 break
             previous = captured
             rest = model.basis[:, self.r :]
-            model = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest]))
+            W = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest])).directions()
+        # The rounds needed a good vector each, the answer deserves a thorough search.
+        vectors = self._solve_on(model.matrix(), sizes)
         return replace(found, S=S, ids=ids, model=model, vectors=vectors)
 
     def _significant_rows(self, S, W):
@@ -406,8 +408,11 @@ class _RecoverySteps:
         out[: len(sizes)] = np.maximum(sizes, 1)
         return out
 
-    def _solve_on(self, A, sizes):
-        found = sparse_principal_vectors(A, self.r, sizes, which=self.which, rng=self.rng)
+    def _solve_on(self, A, sizes, starts=3):
+        with limit_threads(1):  # thousands of small decompositions
+            found = sparse_principal_vectors(
+                A, self.r, sizes, which=self.which, starts=starts, rng=self.rng
+            )
         return found.vectors
 
 

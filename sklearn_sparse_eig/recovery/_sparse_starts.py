@@ -44,11 +44,19 @@ def candidate_supports(B, s, starts, rng):
     )
     shift = max(0.0, -lowest)
     vectors, values = _truncated_power(B, starting, s, shift, _SCREENING_STEPS)
-    _, first = np.unique(vectors != 0, axis=0, return_index=True)
+    first = _first_of_each(vectors != 0)
     chosen = first[np.argsort(-values[first], kind="stable")[:starts]]
     vectors, values = _truncated_power(B, vectors[chosen], s, shift, _POWER_STEPS)
     order = np.argsort(-values, kind="stable")
     return [(np.sort(_largest(vectors[k], s)), values[k]) for k in order]
+
+
+def _first_of_each(rows):
+    """Positions at which each distinct row of a boolean array appears first, in a fixed order."""
+    position = {}
+    for k, key in enumerate(np.packbits(rows, axis=1)):
+        position.setdefault(key.tobytes(), k)
+    return np.fromiter(position.values(), dtype=np.intp)
 
 
 def _largest(scores, s):

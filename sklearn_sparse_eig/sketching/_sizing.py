@@ -109,39 +109,40 @@ def choose_size(
             budget.check(N * N, _EXACT_COPIES)
             return exact
         if m is None:
-            least = _multiple(max(64, 4 * s))
-            m = _between(least, _most_measurements(N, 2048, 4 * r * s), budget.floats() ** 0.5)
+            least, most = _measurement_bounds(N, s, max(2048, 4 * r * s))
+            m = _between(least, most, budget.floats() ** 0.5)
             budget.check(m * m)
         _check_rank(r, m, m)
         return SketchSize(measurement, m, None, moments)
 
     least_range, most_range = 4 * r + 16, max(256, 8 * r)
-    if identity or (measurement == "sparse_sign" and m is None):
+    smallest = N * min(N, least_range)
+    keeps_features = identity or (measurement == "sparse_sign" and m is None)
+    if keeps_features:
         small = N <= _EXACT_FEATURES and N * N <= budget.floats(_EXACT_COPIES)
         if sketch == "auto" and k is None and small:
             return exact
+        if identity and k is None:
+            budget.check(smallest)
         width = min(most_range, int(budget.floats() // N)) if k is None else k
         if width >= N:
             return exact
-        fits = N * width <= budget.floats() if k is not None else width >= least_range
-        if identity and k is None and not fits:
-            budget.check(N * least_range)
-        if identity or fits:
+        if identity or (width >= least_range if k is None else N * k <= budget.floats()):
             _check_rank(r, N, width)
             return SketchSize("identity", m, width, moments)
 
-    least = _multiple(max(64, 4 * s))
+    least, most = _measurement_bounds(N, s, max(16384, 8 * r * s))
     if k is None:
         # As many rows of Omega as leave room for the measurements that the supports need.
-        wanted = (m or 8 * r * s) if by_name else measurement.n_measurements
+        wanted = (m or max(least, min(8 * r * s, most))) if by_name else measurement.n_measurements
         k = int(max(least_range, min(most_range, budget.floats() // wanted)))
     if not by_name:
         _check_rank(r, measurement.n_measurements, k)
         return SketchSize(measurement, None, k, moments)
     if m is None:
-        m = _between(least, _most_measurements(N, 16384, 8 * r * s), budget.floats() / k)
+        m = _between(least, most, budget.floats() / k)
         if range_size == "auto":
-            budget.check(m * k)
+            budget.check(m * k, smallest=min(m * k, smallest) if keeps_features else m * k)
     _check_rank(r, m, k)
     return SketchSize(measurement, m, k, moments)
 
@@ -160,9 +161,9 @@ class _Budget:
         rest = (1.0 - _MOMENTS_SHARE) * self._bytes
         return max(rest - self._needs_moments * self._vectors, 0.0) / (8 * copies)
 
-    def check(self, state, copies=_COPIES):
+    def check(self, state, copies=_COPIES, smallest=None):
         if state > self.floats(copies):
-            needed = 8 * copies * state + self._needs_moments * self._vectors
+            needed = 8 * copies * (smallest or state) + self._needs_moments * self._vectors
             raise ValueError(
                 f"memory_budget={self._bytes:.3g} bytes is too small: the smallest sketch for "
                 f"these components needs {1.01 * needed / (1.0 - _MOMENTS_SHARE):.3g}. Raise "
@@ -170,15 +171,16 @@ class _Budget:
             )
 
 
-def _most_measurements(N, usual, wanted):
+def _measurement_bounds(N, s, usual):
+    """Return the least and the most measurements of use for supports of s among N features."""
     # Supports are found up to m / 3 features: 4 N measurements are enough for all N of them. The
     # floor leaves room for ensembles that have a least size of their own.
-    return _multiple(min(max(usual, wanted), max(4 * N, 256)))
+    most = _multiple(min(usual, max(4 * N, 256)))
+    return min(_multiple(max(64, 4 * s)), most), most
 
 
 def _between(least, most, affordable):
-    m = int(min(most, max(affordable, min(least, most))))
-    return max(m - m % _BLOCKS, _BLOCKS)
+    return max(least, min(most, int(affordable) // _BLOCKS * _BLOCKS))
 
 
 def _multiple(m):
