@@ -15,6 +15,7 @@ from ._compat import Interval, StrOptions, check_sample_weight, fit_context
 from .kernels._threads import limit_threads
 from .recovery import find_candidates, recover
 from .recovery._lifting import restricted_least_squares
+from .recovery._recover import MAX_CANDIDATES
 from .recovery.decoders import Decoder, make_decoder
 from .sketching import EigenSketch, Measurement
 from .sketching._sizing import choose_size
@@ -25,6 +26,8 @@ _EXPECTED_NONZEROS = 50
 _BATCH = 8192
 # Relative size of what rounding leaves of a sum that should vanish.
 _ROUNDING = 64 * np.finfo(np.float64).eps
+# Variances beyond this, or below its inverse, have squares that are infinite, or zero.
+_LARGEST = 1e140
 # Rows that are forgotten keep this weight, for zero would mean that they were never seen.
 _FORGOTTEN = 1e-100
 
@@ -42,11 +45,11 @@ class SketchedSparsePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     n_components : int, default=2
         Number of components.
     n_nonzero_coefs : int, array-like of int of shape (n_components,) or "auto", default="auto"
-        Features in each component. ``"auto"`` keeps those that stand out from noise, at an
+        Features in each component, at most 1000. ``"auto"`` keeps those that stand out from noise, at an
         expected 0.05 false ones in all.
     sketch : {"auto", "two_sided", "mam"}, default="auto"
-        ``"auto"`` keeps the exact covariance up to 4096 features, else a two-sided sketch
-        S = M A Omega^T. ``"mam"`` uses the same compressed measurement on both sides.
+        ``"auto"`` keeps the exact covariance where ``memory_budget`` holds it (2400 features at the
+        default), else a two-sided sketch S = M A Omega^T. ``"mam"`` uses the same compressed measurement on both sides.
         ``sketch_`` tells what was chosen.
     measurement : {"sparse_sign", "gaussian", "identity", "prime_residue"} or Measurement, \
 default="sparse_sign"
@@ -92,7 +95,7 @@ default="sparse_sign"
         weights). For orthogonal components that is the variance along each.
     explained_variance_ratio_ : ndarray of shape (n_components,)
         The same as a share of the total variance, which is exact while the features' variances
-        are tracked (up to about 800 000 features at the default budget) and estimated beyond.
+        are tracked (up to about 300 000 features at the default budget) and estimated beyond.
     mean_ : ndarray of shape (n_features,) or csr_array of shape (1, n_features)
         Mean of the features; sparse, and estimated on the support only, where there are too many
         features to track.
@@ -218,7 +221,8 @@ default="sparse_sign"
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative. An integer weight stands for repetition.
+            Non-negative counts of rows: an integer weight stands for repetition. Their scale
+            decides what stands out from noise, so weights should not be made to sum to one.
 
         Returns
         -------
@@ -260,7 +264,8 @@ default="sparse_sign"
             One row is enough; none is allowed after the first call.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative. An integer weight stands for repetition.
+            Non-negative counts of rows: an integer weight stands for repetition. Their scale
+            decides what stands out from noise, so weights should not be made to sum to one.
 
         Returns
         -------
@@ -351,12 +356,7 @@ default="sparse_sign"
                     "All entries of sample_weight are zero; give at least one row a weight."
                 )
         self._check_request(X.shape[1])
-        if sp.issparse(X):
-            X = sp.csr_array(X)
-            if not X.has_canonical_format:
-                X = X.copy()
-                X.sum_duplicates()
-        return X, weights
+        return _canonical(X), weights
 
     def _check_request(self, n_features):
         if self.n_components > n_features:
@@ -367,6 +367,12 @@ default="sparse_sign"
         if sizes is not None and sizes.max() > n_features:
             raise ValueError(
                 f"n_nonzero_coefs={self.n_nonzero_coefs} must be at most n_features={n_features}."
+            )
+        if sizes is not None and sizes.max() > MAX_CANDIDATES:
+            raise ValueError(
+                f"n_nonzero_coefs={self.n_nonzero_coefs} is beyond {MAX_CANDIDATES}, up to which "
+                "the sparse eigenproblem is solved. Use fewer, or IncrementalPCA for dense "
+                "components."
             )
 
     def _sizes(self):
@@ -601,7 +607,7 @@ default="sparse_sign"
 
     def _check_new_rows(self, X):
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        return _canonical(validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric"))
 
     def _loadings(self):
         """Return the components restricted to the support, dense, shape (n_support, r)."""
@@ -705,10 +711,11 @@ default="sparse_sign"
         -------
         ndarray
         """
+        support = self.support_
         if indices:
-            return self.support_
+            return support
         mask = np.zeros(self.n_features_in_, dtype=bool)
-        mask[self.support_] = True
+        mask[support] = True
         return mask
 
     def describe(self, input_features=None, *, max_features=None):
@@ -765,20 +772,31 @@ def _content(sketch):
 
 def _check_variance(sketch):
     largest = np.abs(sketch.matrix()).max()
-    if not np.isfinite(largest):
-        raise ValueError(
-            "The squares of the values of X overflow: divide X by a constant, or scale its "
-            "features (MaxAbsScaler)."
-        )
     # What centring leaves of a constant: rounding of the mean where rows were shifted by one like
     # it beforehand, of its square where not.
     shift, mean = np.abs(sketch._left_shift).max(), sketch.measured_mean() - sketch._left_shift
     rounding = sketch.center * (_ROUNDING * np.abs(mean).max() ** 2 + (_ROUNDING * shift) ** 2)
-    if not largest > rounding:
+    if largest <= rounding:
         raise ValueError(
             "X has no variance: every row is the same, so there are no components to find. Check "
             "the input, or use center=False if the mean itself is of interest."
         )
+    if not 1.0 / _LARGEST < largest < _LARGEST:
+        raise ValueError(
+            f"The variances of X, up to {largest:.3g}, cannot be squared in floating point. "
+            "Multiply X by a constant, or scale its features (MaxAbsScaler)."
+        )
+
+
+def _canonical(X):
+    """Return X, if sparse as a csr_array without duplicates."""
+    if not sp.issparse(X):
+        return X
+    X = sp.csr_array(X)
+    if not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
 
 
 def _columns(X, ids):

@@ -1,0 +1,110 @@
+"""scikit-learn's own contract, over every regime of the sketch."""
+
+import pickle
+from io import BytesIO
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import (
+    check_parameters_default_constructible,
+    parametrize_with_checks,
+)
+
+from sklearn_sparse_eig import SketchedSparsePCA
+
+CONFIGURATIONS = [
+    SketchedSparsePCA(),
+    SketchedSparsePCA(n_nonzero_coefs=1),
+    SketchedSparsePCA(refine="sketch", n_nonzero_coefs=1),
+    SketchedSparsePCA(noise="diagonal"),
+    SketchedSparsePCA(noise=None, center=False),
+    SketchedSparsePCA(sketch="two_sided"),
+    SketchedSparsePCA(measurement="identity", range_size=4),
+    SketchedSparsePCA(n_measurements=48, range_size=16),
+    SketchedSparsePCA(n_measurements=48, range_size=16, n_nonzero_coefs=1, refine="sketch"),
+    SketchedSparsePCA(sketch="mam", n_measurements=64, refine="sketch"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_sparse_eig.RecoveryWarning")
+@parametrize_with_checks(CONFIGURATIONS)
+def test_sklearn_contract(estimator, check):
+    check(estimator)
+
+
+def test_default_construction():
+    check_parameters_default_constructible("SketchedSparsePCA", SketchedSparsePCA())
+
+
+def test_parameters_survive_clone_and_set_params():
+    parameters = {
+        "n_components": 3,
+        "n_nonzero_coefs": [4, 3, 2],
+        "noise": None,
+        "forgetting": 0.5,
+        "random_state": 7,
+    }
+    first = SketchedSparsePCA(**parameters)
+    copies = [clone(first), SketchedSparsePCA().set_params(**parameters)]
+    for copy in copies:
+        assert copy is not first
+        assert copy.get_params() == first.get_params()
+    with pytest.raises(ValueError, match="n_nonzeros"):
+        first.set_params(n_nonzeros=3)
+
+
+@pytest.mark.parametrize("seen", [0, 1, 30, "constant"])
+def test_html_representation_in_every_state(seen):
+    # scikit-learn 1.9 reads every fitted attribute to print it, also those that cannot be had yet.
+    pca = SketchedSparsePCA(n_components=1, random_state=0)
+    X = np.random.default_rng(0).normal(size=(30, 4)) * [9, 9, 1, 1]
+    if seen == "constant":
+        pca.partial_fit(np.full((5, 4), 0.1))
+    elif seen:
+        pca.partial_fit(X[:seen])
+    assert "n_components" in pca._repr_html_()
+    assert hasattr(pca, "components_") == (seen == 30)
+
+
+def stored(pca, how):
+    if how == "pickle":
+        return pickle.loads(pickle.dumps(pca))
+    buffer = BytesIO()
+    joblib.dump(pca, buffer)
+    buffer.seek(0)
+    return joblib.load(buffer)
+
+
+@pytest.mark.parametrize("how", ["pickle", "joblib"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"n_measurements": 48, "range_size": 16}, {"sketch": "mam", "n_measurements": 48}],
+    ids=str,
+)
+def test_resume_after_storage(how, options):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 1)) * [3.0] * 4 + rng.normal(size=(80, 40))[:, :4] * 0.1 + 5
+    X = np.hstack([X, rng.normal(size=(80, 30))])
+    pca = SketchedSparsePCA(1, n_nonzero_coefs=4, random_state=0, **options)
+    resumed = stored(clone(pca).partial_fit(X[:40]), how).partial_fit(X[40:])
+    whole = clone(pca).partial_fit(X[:40]).partial_fit(X[40:])
+    assert resumed.sketch_.to_bytes() == whole.sketch_.to_bytes()
+    np.testing.assert_array_equal(resumed.transform(X), whole.transform(X))
+    np.testing.assert_array_equal(stored(whole, how).components_.data, whole.components_.data)
+
+
+def _add(pca, X):
+    return pca.partial_fit(X)
+
+
+def test_partial_fit_in_worker_processes():
+    # The state is over joblib's limit of 1 MB, so that workers get it as read-only memory.
+    X = np.random.default_rng(0).normal(size=(20, 400))
+    pca = SketchedSparsePCA(1, random_state=0).partial_fit(X)
+    parts = joblib.Parallel(n_jobs=2)(joblib.delayed(_add)(pca, X + i) for i in range(2))
+    assert pca.n_samples_seen_ == 20
+    for i, part in enumerate(parts):
+        expected = clone(pca).partial_fit(X).partial_fit(X + i)
+        np.testing.assert_allclose(part.sketch_.matrix(), expected.sketch_.matrix(), atol=1e-12)

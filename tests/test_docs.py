@@ -1,0 +1,138 @@
+"""Docstrings and pages: complete, true to the code, without broken links, and their code runs."""
+
+import ast
+import importlib
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig.plotting import ComponentsDisplay
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "doc").glob("*.md"))]
+MODULES = [
+    "sklearn_sparse_eig",
+    "sklearn_sparse_eig.datasets",
+    "sklearn_sparse_eig.distributed",
+    "sklearn_sparse_eig.estimator_checks",
+    "sklearn_sparse_eig.plotting",
+    "sklearn_sparse_eig.recovery",
+    "sklearn_sparse_eig.recovery.decoders",
+    "sklearn_sparse_eig.sketching",
+]
+# What users call first shows how, in a tested example.
+WITH_EXAMPLE = {
+    "ComponentsDisplay",
+    "EigenSketch",
+    "SketchedSparsePCA",
+    "fit_partitions",
+    "load_pitprops",
+    "make_sparse_spiked_covariance",
+    "sparse_eigsh",
+    "tree_merge",
+}
+
+
+def _public():
+    objects = {}
+    for module in map(importlib.import_module, MODULES):
+        for name in module.__all__:
+            item = getattr(module, name)
+            if callable(item):
+                objects[f"{item.__module__}.{item.__qualname__}"] = item
+    return objects
+
+
+def _section(doc, title):
+    """Return the text of a numpydoc section, empty where there is none."""
+    found = re.search(rf"(?:^|\n){title}\n-+\n(.*?)(?=\n\S[^\n]*\n-{{3,}}\n|$)", doc, re.S)
+    return found.group(1) if found else ""
+
+
+def _returns_something(function):
+    """Whether the function, not one inside it, returns a value."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    waiting = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Return) and node.value is not None:
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.Lambda | ast.ClassDef):
+            waiting.extend(ast.iter_child_nodes(node))
+    return False
+
+
+def _check_docstring(item, sections=("Parameters",)):
+    doc = inspect.getdoc(item)
+    assert doc, "no docstring"
+    assert re.match(r"\S[^\n]*\.(\s|$)", doc), "the first line is not a sentence of its own"
+    if "\n" not in doc:
+        return  # a single sentence says it all
+    described = "".join(_section(doc, title) for title in sections)
+    for name in inspect.signature(item).parameters:
+        if name not in ("self", "cls", "args", "kwargs") and "Parameters as in" not in doc:
+            assert re.search(rf"(?m)^[\w, *]*\b{name}\b", described), f"{name} is not described"
+    if inspect.isroutine(item) and _returns_something(item):
+        told = _section(doc, "Returns") or re.search(r"\b([Rr]eturn|[Yy]ield|[Rr]ebuild)", doc)
+        assert told, "what it returns is not described"
+
+
+@pytest.mark.parametrize("item", _public().values(), ids=_public())
+def test_docstring(item):
+    if inspect.isclass(item):
+        _check_docstring(item, ("Parameters", "Attributes"))
+    else:
+        _check_docstring(item)
+    if item.__name__ in WITH_EXAMPLE:
+        assert ">>>" in _section(inspect.getdoc(item), "Examples")
+
+
+@pytest.mark.parametrize("cls", [SketchedSparsePCA, EigenSketch, ComponentsDisplay])
+def test_docstrings_of_methods(cls):
+    for name, member in vars(cls).items():
+        member = inspect.unwrap(getattr(member, "__func__", member))
+        if not name.startswith("_") and inspect.isfunction(member):
+            _check_docstring(member)
+
+
+def test_api_page_lists_exactly_the_public_names():
+    page = (ROOT / "doc" / "api.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## `(.*)`$", page, flags=re.MULTILINE)[1:]
+    listed = dict(zip(sections[::2], sections[1::2], strict=True))
+    assert sorted(listed) == MODULES
+    for name, text in listed.items():
+        entries = re.findall(r"^- (`.*?`(?:, `.*?`)*):", text, flags=re.MULTILINE)
+        names = [n for entry in entries for n in re.findall(r"`(.*?)`", entry)]
+        assert sorted(names) == sorted(importlib.import_module(name).__all__), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.M)
+            assert anchor in {_anchor(heading) for heading in headings}, target
+
+
+def _anchor(heading):
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.parent.name == "doc"], ids=lambda page: page.name
+)
+def test_code_of_the_page_runs(page):
+    namespace = {"__name__": page.stem}
+    text = page.read_text(encoding="utf-8")
+    for block in re.finditer(r"^```python\n(.*?)^```", text, flags=re.S | re.M):
+        line = text[: block.start(1)].count("\n")
+        # Padded, so that an error names the line of the page.
+        exec(compile("\n" * line + block.group(1), str(page), "exec"), namespace)

@@ -1,0 +1,61 @@
+"""Every example runs from any directory and prints what it promises."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
+PROMISES = {
+    "plot_docstring_topics": [
+        r"\d+ docstrings collected",
+        r"sketched 100%, [\d,]+ rows/s",
+        r"64 loadings recovered",
+        r"(\n +\d\.\d\d%(  [a-z]+ [+-]\d\.\d\d){8}){8}\n",  # eight topics of eight words
+        r"% of the variance in 64 loadings",
+    ],
+    "plot_streaming_merge": [
+        r"shard 1: 3000 rows in 3\.5 MB",
+        r"36 of 36 planted features found, 0 others among 100,000",
+        r"planted components: (0\.99\d+|1\.0000), (0\.99\d+|1\.0000), (0\.99\d+|1\.0000)",
+    ],
+    "plot_grid_search": [
+        r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",
+        r"best: \d+ components of \d+ pixels, \d+ of 64 pixels used",
+    ],
+}
+
+
+def test_every_example_is_tested():
+    assert sorted(PROMISES) == sorted(path.stem for path in EXAMPLES.glob("plot_*.py"))
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_example(name, tmp_path):
+    source = EXAMPLES / f"{name}.py"
+    # The package may not be installed but lie beside the tests.
+    path = os.pathsep.join(filter(None, [str(EXAMPLES.parent), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-W", "error::FutureWarning", str(source)],
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    for pattern in PROMISES[name]:
+        assert re.search(pattern, done.stdout), f"{pattern!r} is not in\n{done.stdout}"
+
+    plot = tmp_path / f"{name.removeprefix('plot_')}.png"
+    if HAS_MATPLOTLIB:
+        assert f"Plot saved as {plot.resolve()}" in done.stdout
+        assert plot.read_bytes()[:4] == b"\x89PNG"
+    else:
+        assert "No plot" in done.stdout
+        assert "matplotlib" in done.stdout

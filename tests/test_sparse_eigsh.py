@@ -1,0 +1,200 @@
+"""Sparse eigenvectors of a matrix at hand: against SciPy, published optima and certificates."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh
+from sklearn.datasets import load_wine
+
+from sklearn_sparse_eig import sparse_eigsh
+from sklearn_sparse_eig.datasets import load_pitprops, make_sparse_spiked_covariance
+
+SIGNED = np.array([50.0, -40.0, 30.0, -60.0, 20.0])
+
+
+def planted(n, n_nonzero=8, seed=0):
+    """A CSR matrix whose eigenvectors of nonzero eigenvalue are exactly sparse."""
+    spiked = make_sparse_spiked_covariance(
+        0, n, eigenvalues=np.abs(SIGNED), n_nonzero_coefs=n_nonzero, random_state=seed
+    )
+    U = spiked.components
+    return sp.csr_array(U.T @ sp.diags_array(SIGNED) @ U), U.toarray()
+
+
+def leading(values, which):
+    return np.argsort(-{"LA": values, "SA": -values, "LM": np.abs(values)}[which])
+
+
+def assert_certified(A, pairs):
+    """Unit vectors, eigenvalues that are their Rayleigh quotients, and the residual as stated."""
+    V = pairs.eigenvectors.toarray()
+    A = A.toarray() if sp.issparse(A) else A
+    np.testing.assert_allclose(np.linalg.norm(V, axis=0), 1.0, rtol=1e-12)
+    assert (V[np.abs(V).argmax(axis=0), range(V.shape[1])] > 0).all()
+    scale = np.abs(A).max()
+    np.testing.assert_allclose(
+        pairs.eigenvalues, np.einsum("ij,ij->j", V, A @ V), rtol=0, atol=1e-12 * scale * len(A)
+    )
+    residual = np.linalg.norm(A @ V - V * pairs.eigenvalues, axis=0).max()
+    assert pairs.residual == pytest.approx(residual, abs=1e-10 * scale)
+    np.testing.assert_array_equal(pairs.support, np.flatnonzero(V.any(axis=1)))
+
+
+@pytest.mark.parametrize("n_nonzero_coefs", [8, "auto"])
+@pytest.mark.parametrize("which", ["LA", "SA", "LM"])
+@pytest.mark.parametrize("n", [120, 3000])
+def test_equals_eigsh_where_eigenvectors_are_sparse(n, which, n_nonzero_coefs):
+    A, U = planted(n)
+    k = 2 if which == "SA" else 3
+    pairs = sparse_eigsh(A, k, n_nonzero_coefs=n_nonzero_coefs, which=which)
+    values, vectors = eigsh(A, k=k, which=which, v0=np.ones(n))
+    order = leading(values, which)
+    np.testing.assert_allclose(pairs.eigenvalues, values[order], rtol=1e-10)
+    cosines = np.abs(np.einsum("ij,ij->j", pairs.eigenvectors.toarray(), vectors[:, order]))
+    np.testing.assert_allclose(cosines, 1.0, rtol=1e-10)
+    wanted = leading(SIGNED, which)[:k]
+    np.testing.assert_allclose(pairs.eigenvectors.toarray().T, U[wanted], atol=1e-9)
+    assert pairs.residual < 1e-8
+    assert_certified(A, pairs)
+
+
+@pytest.mark.parametrize("n_nonzero_coefs", [5, [7, 3], "auto"])
+@pytest.mark.parametrize("n", [60, 1500])
+def test_all_kinds_of_matrix_agree(n, n_nonzero_coefs):
+    rng = np.random.default_rng(0)
+    B = rng.standard_normal((n, 6)) * rng.random((n, 1)) ** 4
+    dense = B @ B.T
+    dense[np.abs(dense) < 1e-3] = 0.0
+    reads = []
+
+    def matmat(V):
+        reads.append(V.shape[1])
+        return dense @ V
+
+    operator = LinearOperator((n, n), matvec=lambda v: dense @ v, matmat=matmat, dtype=float)
+    expected = sparse_eigsh(dense, 2, n_nonzero_coefs=n_nonzero_coefs)
+    assert_certified(dense, expected)
+    for A in (
+        np.asfortranarray(dense),
+        sp.csr_array(dense),
+        sp.csc_matrix(dense),
+        sp.coo_array(dense),
+        aslinearoperator(dense),
+        operator,
+    ):
+        found = sparse_eigsh(A, 2, n_nonzero_coefs=n_nonzero_coefs)
+        np.testing.assert_allclose(found.eigenvalues, expected.eigenvalues, rtol=1e-9)
+        np.testing.assert_allclose(
+            found.eigenvectors.toarray(), expected.eigenvectors.toarray(), atol=1e-6
+        )
+    assert reads
+
+
+def test_auto_is_the_dense_answer_where_that_is_dense():
+    B = np.random.default_rng(0).standard_normal((40, 60))
+    A = B @ B.T
+    pairs = sparse_eigsh(A, 5)
+    np.testing.assert_allclose(pairs.eigenvalues, np.linalg.eigvalsh(A)[:-6:-1], rtol=1e-12)
+    np.testing.assert_allclose(pairs.added_variance, pairs.eigenvalues, rtol=1e-10)
+    assert pairs.eigenvectors.nnz == 200 and pairs.residual < 1e-10 * pairs.eigenvalues[0]
+
+
+# -------------------------------------------------------------------------------- published optima
+
+
+@pytest.mark.parametrize(
+    ("name", "n_nonzero", "optimum"),
+    [("pitprops", 5, 3.406), ("pitprops", 10, 4.173), ("wine", 5, 3.43978), ("wine", 10, 4.59429)],
+)
+def test_published_optima(name, n_nonzero, optimum):
+    if name == "pitprops":
+        A = load_pitprops().data
+    else:
+        A = np.corrcoef(load_wine().data.T)
+    pairs = sparse_eigsh(A, 1, n_nonzero_coefs=n_nonzero)
+    # To the digits published, and the best of all supports of that size.
+    digits = len(str(optimum).split(".")[1])
+    assert round(float(pairs.eigenvalues[0]), digits) == optimum
+    best = max(
+        np.linalg.eigvalsh(A[np.ix_(support, support)])[-1]
+        for support in map(list, combinations(range(len(A)), n_nonzero))
+    )
+    assert pairs.eigenvalues[0] == pytest.approx(best, rel=1e-12)
+    assert pairs.eigenvectors.nnz == n_nonzero
+    assert_certified(A, pairs)
+
+
+def test_one_nonzero_is_the_largest_diagonal_entry():
+    A = load_pitprops().data + np.diag(np.arange(13.0))
+    for which, best in (("LA", A.diagonal().argmax()), ("SA", A.diagonal().argmin())):
+        pairs = sparse_eigsh(A, 1, n_nonzero_coefs=1, which=which)
+        assert pairs.support.tolist() == [best]
+        assert pairs.eigenvalues[0] == A[best, best]
+
+
+def test_more_nonzeros_never_explain_less():
+    A = np.corrcoef(load_wine().data.T)
+    values = [sparse_eigsh(A, 1, n_nonzero_coefs=s).eigenvalues[0] for s in range(1, 14)]
+    assert (np.diff(values) > -1e-12).all()
+    assert values[-1] == pytest.approx(np.linalg.eigvalsh(A)[-1], rel=1e-12)
+
+
+def test_smallest_is_the_negative_of_the_largest():
+    A = load_pitprops().data
+    smallest = sparse_eigsh(A, 3, n_nonzero_coefs=4, which="SA")
+    largest = sparse_eigsh(-A, 3, n_nonzero_coefs=4, which="LA")
+    np.testing.assert_allclose(smallest.eigenvalues, -largest.eigenvalues, rtol=1e-12)
+    np.testing.assert_allclose(
+        smallest.eigenvectors.toarray(), largest.eigenvectors.toarray(), atol=1e-12
+    )
+
+
+def test_added_variance_is_the_trace_on_the_span():
+    A = np.corrcoef(load_wine().data.T)
+    pairs = sparse_eigsh(A, 4, n_nonzero_coefs=4)
+    Q = np.linalg.qr(pairs.eigenvectors.toarray())[0]
+    assert pairs.added_variance.sum() == pytest.approx(np.trace(Q.T @ A @ Q), rel=1e-12)
+    assert pairs.added_variance[0] == pytest.approx(pairs.eigenvalues[0], rel=1e-12)
+
+
+def test_candidates_bound_the_search():
+    A, U = planted(3000)
+    full = sparse_eigsh(A, 2, n_nonzero_coefs=8)
+    few = sparse_eigsh(A, 2, n_nonzero_coefs=8, n_candidates=40)
+    np.testing.assert_allclose(few.eigenvalues, full.eigenvalues, rtol=1e-10)
+    with pytest.raises(ValueError, match="n_candidates=5 must be at least n_nonzero_coefs=8"):
+        sparse_eigsh(A, 2, n_nonzero_coefs=8, n_candidates=5)
+
+
+def test_reproducible_and_not_modifying():
+    A, _ = planted(1500)
+    dense = A.toarray()
+    kept = dense.copy()
+    first, second = (sparse_eigsh(dense, 3, n_nonzero_coefs=6, random_state=3) for _ in range(2))
+    assert first.eigenvectors.data.tobytes() == second.eigenvectors.data.tobytes()
+    np.testing.assert_array_equal(dense, kept)
+
+
+@pytest.mark.parametrize(
+    ("A", "options", "match"),
+    [
+        (np.ones((3, 4)), {}, r"square matrix, got shape \(3, 4\)"),
+        (np.ones(4), {}, "square matrix"),
+        (np.empty((0, 0)), {}, r"square matrix, got shape \(0, 0\)"),
+        (np.triu(np.ones((3, 3))), {}, r"symmetric, but max \|A - A\^T\| is 1; pass"),
+        (sp.csr_array(np.triu(np.ones((3, 3)))), {}, "symmetric"),
+        (np.full((3, 3), np.nan), {}, "NaN or infinity"),
+        (sp.csr_array(np.full((3, 3), np.inf)), {}, "NaN or infinity"),
+        (np.eye(3), {"k": 4}, r"k must lie in \[1, n=3\], got 4"),
+        (np.eye(3), {"k": 0}, r"k must lie in \[1, n=3\], got 0"),
+        (np.eye(3), {"which": "BE"}, "which must be 'LA', 'SA' or 'LM', got 'BE'"),
+        (np.eye(3), {"n_nonzero_coefs": 4}, r"n_nonzero_coefs must lie in \[1, n=3\], got 4"),
+        (np.eye(3), {"n_nonzero_coefs": 0}, "n_nonzero_coefs must lie in"),
+        (np.eye(3), {"n_nonzero_coefs": "few"}, "must be 'auto' or integers, got 'few'"),
+    ],
+)
+def test_errors(A, options, match):
+    with pytest.raises(ValueError, match=match):
+        sparse_eigsh(A, **options)
