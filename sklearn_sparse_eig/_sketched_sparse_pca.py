@@ -45,11 +45,12 @@ class SketchedSparsePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     n_components : int, default=2
         Number of components.
     n_nonzero_coefs : int, array-like of int of shape (n_components,) or "auto", default="auto"
-        Features in each component, at most 1000. ``"auto"`` keeps those that stand out from noise, at an
-        expected 0.05 false ones in all.
+        Features in each component, at most 1000. ``"auto"`` keeps those that stand out from
+        noise, at an expected 0.05 false ones in all.
     sketch : {"auto", "two_sided", "mam"}, default="auto"
-        ``"auto"`` keeps the exact covariance where ``memory_budget`` holds it (2400 features at the
-        default), else a two-sided sketch S = M A Omega^T. ``"mam"`` uses the same compressed measurement on both sides.
+        ``"auto"`` keeps the exact covariance where ``memory_budget`` holds it (up to 2400 features
+        at the default), else a two-sided sketch S = M A Omega^T. ``"mam"`` uses the same
+        compressed measurement on both sides.
         ``sketch_`` tells what was chosen.
     measurement : {"sparse_sign", "gaussian", "identity", "prime_residue"} or Measurement, \
 default="sparse_sign"

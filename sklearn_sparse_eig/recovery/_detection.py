@@ -93,6 +93,21 @@ class Detection:
         entries, levels = self.entries_and_levels(S, model.ids, model.directions())
         return _strength(entries, levels) > 1.0
 
+    def largest_noise(self, variance, sizes):
+        """Return what the variance along any vector of given sizes hardly exceeds in pure noise.
+
+        For n Gaussian rows of isotropic noise the largest eigenvalue on s given features is at
+        most variance * (1 + sqrt(s / n) + t)^2 but for a probability exp(-n t^2 / 2) (Davidson and
+        Szarek); t covers all sets of s out of N features at once.
+        """
+        if self._samples is None:
+            return np.zeros(len(sizes))
+        N, n = self._n_hypotheses, self._samples
+        sets = np.minimum(sizes * np.log(np.e * N / sizes), N * np.log(2.0))
+        sparse = np.sqrt(sizes / n) + np.sqrt(2.0 * (sets - np.log(FALSE_ALARMS)) / n)
+        dense = np.sqrt(N / n) + np.sqrt(-2.0 * np.log(FALSE_ALARMS) / n)
+        return variance * (1.0 + np.minimum(sparse, dense)) ** 2
+
     def _form_variances(self, W):
         """Return the variances of the linear forms W^T Omega x over the rows, shape (r,)."""
         products = self._sketch.test.measure(np.ascontiguousarray((self._S @ W).T))

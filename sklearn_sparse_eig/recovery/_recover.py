@@ -174,14 +174,17 @@ class _RecoverySteps:
         found = self._solve(max_iter)
         used = np.any(found.vectors != 0, axis=1)
         ids, vectors = found.ids[used], found.vectors[used]
-        strength = self.detection.strength(found.S, ids, vectors)
-        _warn_if_only_noise(strength)
-
         span = fit_support_model(self.sketch, found.S, ids, orthonormal_range(vectors), "LA")
-        eigenvalues = _quadratic_forms(span, vectors) + self.noise.quadratic(vectors, ids)
+        eigenvalues = self._variances(found, found.vectors)
         # Gram-Schmidt in the order of the components: each is credited with what it adds.
-        added = np.linalg.qr(vectors)[0]
-        added_variance = _quadratic_forms(span, added) + self.noise.quadratic(added, ids)
+        added_variance = self._variances(found, np.linalg.qr(found.vectors)[0])
+        noise_variance = self.reported_noise_variance(span)
+        strength = self.detection.strength(found.S, ids, vectors)
+        if self.only_reports_noise:
+            sizes = np.count_nonzero(vectors, axis=0)
+            limits = self.detection.largest_noise(noise_variance, sizes)
+            strength = np.minimum(strength, eigenvalues / limits)
+        _warn_if_only_noise(strength)
         return assemble_pairs(
             ids,
             vectors,
@@ -189,11 +192,22 @@ class _RecoverySteps:
             self.sketch.n_features,
             added_variance=self.sign * added_variance,
             residual=self._residual(found.S, span),
-            noise_variance=self.reported_noise_variance(span),
+            noise_variance=noise_variance,
             signal_to_threshold=strength,
             n_iter=found.n_iter,
             stop_reason=found.reason,
         )
+
+    def _variances(self, found, vectors):
+        """Return v^T A v for vectors in the span of those found, with rows at its ids.
+
+        Fitted together with what else stands out: without it, other eigenvectors of A would leak
+        into the values of these.
+        """
+        rest = vectors[:, :0] if found.model is None else found.model.basis[:, self.r :]
+        Z = orthonormal_range(np.hstack([vectors, rest]))
+        model = fit_support_model(self.sketch, found.S, found.ids, Z, "LA")
+        return _quadratic_forms(model, vectors) + self.noise.quadratic(vectors, found.ids)
 
     def candidates(self, max_iter):
         """Return the features that the vectors may use, and the noise variance."""
