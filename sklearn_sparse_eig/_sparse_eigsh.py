@@ -5,7 +5,7 @@ import scipy.sparse as sp
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from .kernels._threads import limit_threads
+from .kernels._threads import limit_blas
 from .recovery._pairs import assemble_pairs
 from .recovery._sparse_principal import sparse_principal_vectors
 from .recovery.decoders._base import largest_rows
@@ -97,7 +97,7 @@ def sparse_eigsh(
                 f"n_candidates={n_candidates} must be at least n_nonzero_coefs={sizes.max()}."
             )
         block = _principal_block(A, n, ids)
-        with limit_threads(1):  # thousands of small decompositions
+        with limit_blas(1):  # thousands of small decompositions
             vectors = sparse_principal_vectors(block, k, sizes, which=which, rng=rng).vectors
     used = np.any(vectors != 0, axis=1)
     ids, vectors = ids[used], vectors[used]

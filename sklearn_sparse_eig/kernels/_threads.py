@@ -23,20 +23,25 @@ _limit = ContextVar("sklearn_sparse_eig_threads", default=None)
 
 @contextmanager
 def limit_threads(n_threads):
-    """Bound the threads of kernels and BLAS within a ``with`` block; None leaves them alone.
-
-    Also worth it for long runs of small matrices: on a busy machine the threads of BLAS wait for
-    one another much longer than one of them would work.
-    """
+    """Bound the threads of kernels and BLAS within a ``with`` block; None leaves them alone."""
     if n_threads is None:
         yield
         return
     token = _limit.set(n_threads)
     try:
-        with _blas_controller().limit(limits=n_threads, user_api="blas"):
+        with limit_blas(n_threads):
             yield
     finally:
         _limit.reset(token)
+
+
+def limit_blas(n_threads):
+    """Bound the threads of BLAS alone, as a context manager.
+
+    One is best for long runs of small matrices: the threads of BLAS wait for one another longer
+    than one of them would work, and on a busy machine very much longer.
+    """
+    return _blas_controller().limit(limits=n_threads, user_api="blas")
 
 
 @cache

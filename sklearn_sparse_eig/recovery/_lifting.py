@@ -73,6 +73,8 @@ def orthonormal_range(Z, tolerance=1e-7):
 def dual_basis(P):
     """Return P (P^T P)^-1, the transpose of the pseudo-inverse of a tall matrix P."""
     gram = P.T @ P
+    if gram.size == 0:
+        return P
     if np.linalg.cond(gram) > 1e10:
         return np.linalg.pinv(P).T
     return np.linalg.solve(gram, P.T).T

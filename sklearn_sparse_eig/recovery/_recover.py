@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..kernels._threads import limit_threads
+from ..kernels._threads import limit_blas
 from ..sketching.measurements import IdentityMeasurement
 from ._detection import Detection
 from ._lifting import measure_rows, orthonormal_range, restricted_least_squares
@@ -39,7 +39,7 @@ _START_STEPS = 5
 # Smallest principal cosine at which the joint steps hand over to the sparse ones, and the change
 # of the variance captured at which those end.
 _SAME_SPAN = 0.99
-_SAME_VARIANCE = 1e-3
+_SAME_VARIANCE = 3e-3
 
 
 def recover(
@@ -102,7 +102,8 @@ def recover(
     steps = _RecoverySteps(
         sketch, n_components, n_nonzero_coefs, decoder, noise, which, n_hypotheses, random_state
     )
-    return steps.run(max_iter)
+    with limit_blas(1):
+        return steps.run(max_iter)
 
 
 def find_candidates(
@@ -129,7 +130,8 @@ def find_candidates(
     steps = _RecoverySteps(
         sketch, n_components, n_nonzero_coefs, decoder, noise, "LA", n_hypotheses, random_state
     )
-    return steps.candidates(max_iter)
+    with limit_blas(1):
+        return steps.candidates(max_iter)
 
 
 @dataclass(frozen=True)
@@ -362,7 +364,7 @@ class _RecoverySteps:
         if self.sizes is None:
             return model.ids
         total = int(self.sizes.sum())
-        wanted = max(3 * total, 200) if self.by_index else 2 * total
+        wanted = max(2 * total, 200) if self.by_index else 2 * total
         # The leading r directions alone: further ones would bring in features of their own.
         Q = orthonormal_range(S @ model.directions()[:, : self.r])
         return self._extend(model.ids, Q, wanted - len(model.ids))
@@ -375,7 +377,7 @@ class _RecoverySteps:
             return replace(found, vectors=vectors)
         W, previous = model.directions(), None
         for _ in range(_MAX_SPARSE_ROUNDS):
-            if self.sizes is None:
+            if self.sizes is None or not self.by_index:
                 ids, Z, sizes = self._significant_rows(S, W)
             else:
                 sizes = self.sizes
@@ -397,17 +399,24 @@ class _RecoverySteps:
     def _significant_rows(self, S, W):
         """Return the support seen by S W, a basis of its significant entries, and their number.
 
-        The leading r columns keep only entries above their level, so that idle features that
-        came along in the joint decoding no longer blur the fit.
+        The leading r columns keep only the entries above their level, or as many as asked for, so
+        that idle features that came along in the joint decoding no longer blur the fit.
         """
-        ids, _ = self._decode(S, W, None)
+        ids, _ = self._decode(S, W, self._joint_size(W.shape[1]))
         entries, levels = self.detection.entries_and_levels(S, ids, W[:, : self.r])
-        significant = np.abs(entries) > levels
-        strongest = np.abs(entries).argmax(axis=0)
-        significant[strongest, np.arange(entries.shape[1])] = True
+        size = np.abs(entries)
+        if self.sizes is None:
+            significant = size > levels
+            significant[size.argmax(axis=0), np.arange(size.shape[1])] = True
+        else:
+            rank = np.argsort(np.argsort(-size, axis=0, kind="stable"), axis=0, kind="stable")
+            significant = rank < self.sizes[: size.shape[1]]
         rest = restricted_least_squares(self.sketch.measurement, ids, S @ W[:, self.r :])
         rows = np.hstack([np.where(significant, entries, 0.0), rest])
-        return ids, orthonormal_range(rows), self._padded(significant.sum(axis=0))
+        sizes = self.sizes
+        if sizes is None:
+            sizes = self._padded(significant.sum(axis=0))
+        return ids, orthonormal_range(rows), sizes
 
     def _sizes_of(self, S, model):
         if self.sizes is not None:
@@ -423,11 +432,9 @@ class _RecoverySteps:
         return out
 
     def _solve_on(self, A, sizes, starts=3):
-        with limit_threads(1):  # thousands of small decompositions
-            found = sparse_principal_vectors(
-                A, self.r, sizes, which=self.which, starts=starts, rng=self.rng
-            )
-        return found.vectors
+        return sparse_principal_vectors(
+            A, self.r, sizes, which=self.which, starts=starts, rng=self.rng
+        ).vectors
 
 
 def _quadratic_forms(model, vectors):
@@ -451,7 +458,7 @@ def _same_span(first, second, r):
     """Whether the leading r vectors of two models span nearly the same space."""
     _, i, j = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
     cosines = np.linalg.svd(first.basis[i, :r].T @ second.basis[j, :r], compute_uv=False)
-    return bool(len(i)) and bool(cosines.min() >= _SAME_SPAN)
+    return bool(len(i)) and bool(cosines.min(initial=1.0) >= _SAME_SPAN)
 
 
 def _captured(model, vectors):

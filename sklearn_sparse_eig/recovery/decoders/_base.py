@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 # Ids scored at a time in a sweep over all features: bounds the memory of a sweep at 8 MB.
-SWEEP = 1 << 20
+SWEEP = 1 << 18
 
 
 class Decoder(ABC):

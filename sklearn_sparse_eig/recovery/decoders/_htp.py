@@ -44,24 +44,24 @@ class HTPDecoder(Decoder):
         return self._decode_given_size(measurement, Q, min(size, limit))
 
     def _decode_given_size(self, measurement, Q, size):
-        support, residual = np.empty(0, dtype=np.int64), Q
-        best, best_norm = support, np.inf
-        scale = np.linalg.norm(Q)
+        # What stands out on its own is a start that a full-sized first guess would not be: with
+        # few measurements that guess is mostly wrong, and too large to be corrected.
+        best = support = self._decode_above_noise(measurement, Q, size)
+        residual = _left_over(measurement, support, Q)
+        scale, best_norm = np.linalg.norm(Q), np.linalg.norm(residual)
         for _ in range(self.max_iter):
+            if best_norm <= 1e-13 * scale:
+                break
             room = max(1, min(2 * size, measurement.n_measurements // 2 - len(support)))
             found, _ = strongest_features(measurement, residual, room)
             merged = np.union1d(support, found)
             Z = restricted_least_squares(measurement, merged, Q)
             support = merged[largest_rows(Z, size)]
-            Z = restricted_least_squares(measurement, support, Q)
-            residual = Q - measurement.columns(support).T @ Z
+            residual = _left_over(measurement, support, Q)
             norm = np.linalg.norm(residual)
-            if norm < best_norm * _PROGRESS:
-                best, best_norm = support, norm
-            else:  # a fixed point, or a cycle around one
+            if norm >= best_norm * _PROGRESS:  # a fixed point, or a cycle around one
                 break
-            if norm <= 1e-13 * scale:
-                break
+            best, best_norm = support, norm
         return best
 
     def _decode_above_noise(self, measurement, Q, limit):
@@ -85,10 +85,15 @@ class HTPDecoder(Decoder):
             if len(support) > limit:
                 support = support[largest_rows(Z[keep], limit)]
             if len(support) < len(merged):
-                Z = restricted_least_squares(measurement, support, Q)
-                residual = Q - measurement.columns(support).T @ Z
+                residual = _left_over(measurement, support, Q)
             norm = np.linalg.norm(residual)
             if norm <= 1e-13 * scale or norm >= _PROGRESS * last:
                 break
             last = norm
         return support
+
+
+def _left_over(measurement, support, Q):
+    """Return what the best fit on a support leaves of Q."""
+    Z = restricted_least_squares(measurement, support, Q)
+    return Q - measurement.columns(support).T @ Z
