@@ -41,6 +41,8 @@ class Detection:
         For an idle feature i, B_i is the sample covariance of x_i with independent linear forms
         of variance V_j, so it has variance v_i V_j / n, v_i being the variance of the feature.
         """
+        if B.shape[1] == 0:
+            return np.empty(0, dtype=np.int64)
         if self._samples is None:
             energy = np.square(orthonormal_range(B)).sum(axis=1)
             return np.flatnonzero(energy > _NUMERICAL_ZERO**2 * energy.max())
@@ -65,6 +67,8 @@ class Detection:
             Directions of a model: S W ~ M A U.
         """
         B, count = S @ W, W.shape[1]
+        if count == 0:
+            return np.zeros((len(ids), 0)), np.zeros((len(ids), 0))
         z = norm.isf(FALSE_ALARMS / (2.0 * self._n_hypotheses * count))
         entries = restricted_least_squares(self._sketch.measurement, ids, B)
         if not self._by_index:
@@ -87,6 +91,12 @@ class Detection:
         W = model_of_vectors(self._sketch, ids, vectors).directions()
         entries, levels = self.entries_and_levels(S, ids, W)
         return _strength(np.where(vectors != 0, entries, 0.0), levels)
+
+    def strength_against_noise(self, eigenvalues, variance, sizes):
+        """Return the variances along vectors of given sizes over what pure noise hardly exceeds."""
+        limits = self.largest_noise(variance, sizes)
+        ratio = np.full(len(limits), np.inf)
+        return np.divide(eigenvalues, limits, out=ratio, where=limits > 0.0)
 
     def standing_out(self, S, model):
         """Return which of the model's vectors have an entry above its level, as a mask."""

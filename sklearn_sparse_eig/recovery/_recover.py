@@ -39,7 +39,7 @@ _START_STEPS = 5
 # Smallest principal cosine at which the joint steps hand over to the sparse ones, and the change
 # of the variance captured at which those end.
 _SAME_SPAN = 0.99
-_SAME_VARIANCE = 3e-3
+_SAME_VARIANCE = 5e-3
 
 
 def recover(
@@ -184,8 +184,8 @@ class _RecoverySteps:
         strength = self.detection.strength(found.S, ids, vectors)
         if self.only_reports_noise:
             sizes = np.count_nonzero(vectors, axis=0)
-            limits = self.detection.largest_noise(noise_variance, sizes)
-            strength = np.minimum(strength, eigenvalues / limits)
+            overall = self.detection.strength_against_noise(eigenvalues, noise_variance, sizes)
+            strength = np.minimum(strength, overall)
         _warn_if_only_noise(strength)
         return assemble_pairs(
             ids,

@@ -173,6 +173,8 @@ def sparse_principal_vectors(B, n_components, n_nonzero, *, which="LA", starts=3
             best, sign = _solve_signs(deflated, s, starts, rng, tol, signs)
         vectors[best.support, k] = best.values
         found.append(best)
+        if k + 1 == n_components:
+            break
         direction = _orthonormalize(basis, vectors[:, k])
         if direction is not None:
             basis = np.column_stack([basis, direction])
@@ -259,7 +261,8 @@ def _deflate(B, q):
     z = B @ q
     z -= 0.5 * (q @ z) * q
     update = np.outer(q, z)
-    B -= update + update.T
+    update += np.outer(z, q)  # rather than its transpose, which is slow to read
+    B -= update
 
 
 # -------------------------------------------------------------------------------------- search
