@@ -86,9 +86,13 @@ class Detection:
         floor = _NUMERICAL_ZERO * np.abs(entries).max(axis=0, initial=0.0)
         return entries, np.maximum(z * sigma, floor)
 
-    def strength(self, S, ids, vectors):
-        """Return the largest entry of each vector (rows at ids) over its level, shape (r,)."""
-        W = model_of_vectors(self._sketch, ids, vectors).directions()
+    def strength(self, S, ids, vectors, rest):
+        """Return the largest entry of each vector (rows at ids) over its level, shape (r,).
+
+        `rest` holds further vectors that are present, which would otherwise look like noise.
+        """
+        model = model_of_vectors(self._sketch, ids, np.hstack([vectors, rest]))
+        W = model.directions()[:, : vectors.shape[1]]
         entries, levels = self.entries_and_levels(S, ids, W)
         return _strength(np.where(vectors != 0, entries, 0.0), levels)
 

@@ -32,6 +32,8 @@ from .decoders._htp import MAX_SUPPORT_SHARE
 MAX_CANDIDATES = 1000
 # The sparse power steps settle in one or two rounds where there is signal.
 _MAX_SPARSE_ROUNDS = 10
+# Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.
+_LARGE_SIZE = 200
 # Features per component that an automatic support starts from, whether they stand out or not.
 _SEEDS = 5
 # Power steps on a support of fixed size, where an automatic one has to be started from it.
@@ -164,7 +166,7 @@ class _RecoverySteps:
         self.detection = Detection(sketch, self.S, n_hypotheses)
         self.by_index = isinstance(sketch.measurement, IdentityMeasurement)
         share = 1.0 if self.by_index else MAX_SUPPORT_SHARE
-        self.max_support = max(1, min(MAX_CANDIDATES, int(share * sketch.shape[0])))
+        self.max_support = max(self.r, min(MAX_CANDIDATES, int(share * sketch.shape[0])))
         # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there
         # is nothing to remove, and the variance of a component is meant to include it, as in PCA.
         self.only_reports_noise = sketch.is_exact and isinstance(self.noise, IsotropicNoise)
@@ -181,7 +183,7 @@ class _RecoverySteps:
         # Gram-Schmidt in the order of the components: each is credited with what it adds.
         added_variance = self._variances(found, np.linalg.qr(found.vectors)[0])
         noise_variance = self.reported_noise_variance(span)
-        strength = self.detection.strength(found.S, ids, vectors)
+        strength = self._strength(found)
         if self.only_reports_noise:
             sizes = np.count_nonzero(vectors, axis=0)
             overall = self.detection.strength_against_noise(eigenvalues, noise_variance, sizes)
@@ -206,8 +208,7 @@ class _RecoverySteps:
         Fitted together with what else stands out: without it, other eigenvectors of A would leak
         into the values of these.
         """
-        rest = vectors[:, :0] if found.model is None else found.model.basis[:, self.r :]
-        Z = orthonormal_range(np.hstack([vectors, rest]))
+        Z = orthonormal_range(np.hstack([vectors, self._rest(found)]))
         model = fit_support_model(self.sketch, found.S, found.ids, Z, "LA")
         return _quadratic_forms(model, vectors) + self.noise.quadratic(vectors, found.ids)
 
@@ -244,7 +245,16 @@ class _RecoverySteps:
 
     def _missing(self, found):
         """Return how many vectors do not stand out from noise."""
-        return int((self.detection.strength(found.S, found.ids, found.vectors) <= 1.0).sum())
+        return int((self._strength(found) <= 1.0).sum())
+
+    def _strength(self, found):
+        return self.detection.strength(found.S, found.ids, found.vectors, self._rest(found))
+
+    def _rest(self, found):
+        """Return the rows at the candidates of what stands out beside the vectors, if anything."""
+        if self.sketch.is_exact:
+            return found.vectors[:, :0]
+        return found.model.basis[:, self.r :]
 
     def reported_noise_variance(self, model):
         if not self.only_reports_noise or model is None:
@@ -324,6 +334,9 @@ class _RecoverySteps:
         """Return the support seen by S W, and an orthonormal basis of its rows there."""
         B = S @ W
         Q = orthonormal_range(B)
+        if Q.shape[1] == 0:  # the noise model explains everything: any features will do
+            ids = np.arange(min(self.r, self.sketch.n_features))
+            return ids, np.zeros((len(ids), 0))
         if not self.by_index:
             ids = self.decoder.decode(self.sketch.measurement, Q, size)
         elif size is None:
@@ -336,6 +349,8 @@ class _RecoverySteps:
             # What stands out belongs to the strong components at first. A weak one needs some
             # features to start from, which the following steps confirm or drop.
             ids = self._extend(ids, Q, max(len(ids) // 4, _SEEDS * Q.shape[1]))
+        if len(ids) < self.r:
+            ids = self._extend(ids, Q, self.r - len(ids))
         return ids, orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
 
     def _joint_size(self, rank):
@@ -407,7 +422,8 @@ class _RecoverySteps:
         size = np.abs(entries)
         if self.sizes is None:
             significant = size > levels
-            significant[size.argmax(axis=0), np.arange(size.shape[1])] = True
+            if size.size:
+                significant[size.argmax(axis=0), np.arange(size.shape[1])] = True
         else:
             rank = np.argsort(np.argsort(-size, axis=0, kind="stable"), axis=0, kind="stable")
             significant = rank < self.sizes[: size.shape[1]]
@@ -432,6 +448,8 @@ class _RecoverySteps:
         return out
 
     def _solve_on(self, A, sizes, starts=3):
+        if np.max(sizes) > _LARGE_SIZE:
+            starts = 1
         return sparse_principal_vectors(
             A, self.r, sizes, which=self.which, starts=starts, rng=self.rng
         ).vectors

@@ -211,7 +211,8 @@ default="sparse_sign"
         self._weight_squares += float(squares.sum() if squares.ndim else squares * X.shape[0])
         scatter = self._is_scattered(X)
         # Scattered rows are measured sparsely on the left: only the right side needs a buffer.
-        for start, stop in _row_blocks(X, self.shape[1] if scatter else sum(self.shape)):
+        width = self.shape[1] if scatter or self.is_symmetric else sum(self.shape)
+        for start, stop in _row_blocks(X, width):
             part = weights if np.ndim(weights) == 0 else weights[start:stop]
             self._update_block(X[start:stop], part, scatter)
         self._reset_if_deleted(np.max(np.abs(weights)))
@@ -247,16 +248,11 @@ default="sparse_sign"
         Y = self.measurement.measure(X)
         W = Y if self.is_symmetric else self.test.measure(X)
         if self.center and self.n_samples == 0 and self.weight == 0.0 and not sp.issparse(X):
-            self._left_shift[:] = Y.mean(axis=0)
+            self._left_shift[:] = Y.mean(axis=0, dtype=np.float64)
             if not self.is_symmetric:
                 self._right_shift[:] = W.mean(axis=0)
-        if self._left_shift.any():
-            Y = Y - self._left_shift
-        if self.is_symmetric:
-            W = Y
-        elif self._right_shift.any():
-            W = W - self._right_shift
-        Y, W = np.ascontiguousarray(Y), np.ascontiguousarray(W)
+        Y = _shifted(Y, self._left_shift)
+        W = Y if self.is_symmetric else _shifted(W, self._right_shift)
         add_dense(self._cross, Y, None if self.is_symmetric else W, weights)
         self._left_sum += weighted_sum(Y, weights)
         if not self.is_symmetric:
@@ -672,6 +668,13 @@ default="sparse_sign"
             this one cannot read.
         """
         return _bytes.unpack(cls, data)
+
+
+def _shifted(rows, shift):
+    """Return rows - shift as a float64 array in C order, without a copy where there is no shift."""
+    if not shift.any():
+        return np.ascontiguousarray(rows, dtype=np.float64)
+    return np.subtract(rows, shift, dtype=np.float64, order="C")
 
 
 def _row_blocks(X, width):
