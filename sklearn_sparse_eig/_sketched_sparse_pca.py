@@ -46,7 +46,8 @@ class SketchedSparsePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Number of components.
     n_nonzero_coefs : int, array-like of int of shape (n_components,) or "auto", default="auto"
         Features in each component, at most 1000. ``"auto"`` keeps those that stand out from
-        noise, at an expected 0.05 false ones in all.
+        noise, at a nominal 0.05 false ones in all; more pass where features are hashed into a
+        small sketch, or are rarely nonzero and then large (word counts): give a number there.
     sketch : {"auto", "two_sided", "mam"}, default="auto"
         ``"auto"`` keeps the exact covariance where ``memory_budget`` holds it (up to 2400 features
         at the default), else a two-sided sketch S = M A Omega^T. ``"mam"`` uses the same
