@@ -102,10 +102,10 @@ class Detection:
         ratio = np.full(len(limits), np.inf)
         return np.divide(eigenvalues, limits, out=ratio, where=limits > 0.0)
 
-    def standing_out(self, S, model):
-        """Return which of the model's vectors have an entry above its level, as a mask."""
+    def model_strength(self, S, model):
+        """Return the largest entry of each vector of the model over its level."""
         entries, levels = self.entries_and_levels(S, model.ids, model.directions())
-        return _strength(entries, levels) > 1.0
+        return _strength(entries, levels)
 
     def largest_noise(self, variance, sizes):
         """Return what the variance along any vector of given sizes hardly exceeds in pure noise.

@@ -34,6 +34,9 @@ MAX_CANDIDATES = 1000
 _MAX_SPARSE_ROUNDS = 10
 # Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.
 _LARGE_SIZE = 200
+# Strength of the weakest component (its largest entry over the detection level) from which sparse
+# power steps gain nothing.
+_CLEAR_STRENGTH = 4.0
 # Features per component that an automatic support starts from, whether they stand out or not.
 _SEEDS = 5
 # Power steps on a support of fixed size, where an automatic one has to be started from it.
@@ -311,7 +314,7 @@ class _RecoverySteps:
 
         Dimensions of pure noise would blur the features of the weakest component.
         """
-        keep = self.detection.standing_out(S, model)
+        keep = self.detection.model_strength(S, model) > 1.0
         keep[: self.r] = True
         return model.directions()[:, keep]
 
@@ -391,7 +394,8 @@ class _RecoverySteps:
             vectors = self._solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
             return replace(found, vectors=vectors)
         W, previous = model.directions(), None
-        for _ in range(_MAX_SPARSE_ROUNDS):
+        rounds = 1 if self._is_clear(S, model) else _MAX_SPARSE_ROUNDS
+        for left in range(rounds - 1, -1, -1):
             if self.sizes is None or not self.by_index:
                 ids, Z, sizes = self._significant_rows(S, W)
             else:
@@ -400,6 +404,8 @@ class _RecoverySteps:
                 Z = orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
             model = fit_support_model(self.sketch, S, ids, Z, self.which)
             S = self.noise.correct(self.S, model)
+            if left == 0:
+                break
             vectors = self._solve_on(model.matrix(), sizes, starts=1)
             captured = _captured(model, vectors)
             if previous is not None and abs(captured - previous) <= _SAME_VARIANCE * captured:
@@ -410,6 +416,16 @@ class _RecoverySteps:
         # The rounds needed a good vector each, the answer deserves a thorough search.
         vectors = self._solve_on(model.matrix(), sizes)
         return replace(found, S=S, ids=ids, model=model, vectors=vectors)
+
+    def _is_clear(self, S, model):
+        """Whether there is no noise for sparse power steps to remove.
+
+        They then only disturb: what is left out of a dense eigenvector to make it sparse is missed
+        by the next step.
+        """
+        if self.sizes is None or not self.by_index:
+            return False
+        return bool(self.detection.model_strength(S, model)[: self.r].min() >= _CLEAR_STRENGTH)
 
     def _significant_rows(self, S, W):
         """Return the support seen by S W, a basis of its significant entries, and their number.

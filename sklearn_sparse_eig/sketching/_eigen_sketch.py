@@ -210,9 +210,7 @@ default="sparse_sign"
         squares = np.multiply(weights, decay)
         self._weight_squares += float(squares.sum() if squares.ndim else squares * X.shape[0])
         scatter = self._is_scattered(X)
-        # Scattered rows are measured sparsely on the left: only the right side needs a buffer.
-        width = self.shape[1] if scatter or self.is_symmetric else sum(self.shape)
-        for start, stop in _row_blocks(X, width):
+        for start, stop in _row_blocks(X, self._buffer_width(X, scatter)):
             part = weights if np.ndim(weights) == 0 else weights[start:stop]
             self._update_block(X[start:stop], part, scatter)
         self._reset_if_deleted(np.max(np.abs(weights)))
@@ -229,6 +227,13 @@ default="sparse_sign"
             return False
         measured = X.nnz * self.measurement.nonzeros_per_column()
         return measured <= _SCATTER_SHARE * X.shape[0] * self.measurement.n_measurements
+
+    def _buffer_width(self, X, scatter):
+        """Return the floats that a measured row takes while it is added."""
+        width = 0 if self.is_symmetric and scatter else self.shape[1]
+        if scatter:  # a value and an index for each nonzero measured
+            return width + 2 * self.measurement.nonzeros_per_column() * X.nnz // X.shape[0]
+        return width if self.is_symmetric else sum(self.shape)
 
     def _update_block(self, X, weights, scatter):
         n = X.shape[0]
