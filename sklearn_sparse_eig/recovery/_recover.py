@@ -4,7 +4,7 @@
 2. Decode the subspace jointly into a support (``decoders``), fit A on it (``_support_model``),
    multiply the sketch by the fitted vectors (a power step) and decode again, until it repeats.
 3. Solve the sparse eigenproblem on the support (``_sparse_principal``), and repeat the power step
-   with its vectors, which are cleaner still, until their supports repeat.
+   with its vectors, which are cleaner still, until they capture no more variance.
 
 The derivation is in ``doc/how_the_sketch_works.md``.
 """
