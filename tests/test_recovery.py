@@ -408,3 +408,23 @@ def test_candidates_hold_the_support():
         np.testing.assert_array_equal(ids, np.unique(ids))
         assert len(ids) <= 1000
         assert noise_variance == pytest.approx(1.0, rel=0.03)
+
+
+@pytest.mark.parametrize("noise", ["isotropic", "diagonal"])
+@pytest.mark.parametrize("n_nonzero_coefs", [1, "auto"])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"n_measurements": 48, "range_size": 16},
+        {"n_measurements": None, "measurement": "identity", "range_size": 4},
+        {"n_measurements": None, "measurement": "identity"},
+    ],
+    ids=["compressed", "range", "exact"],
+)
+@pytest.mark.filterwarnings("ignore::sklearn_sparse_eig.RecoveryWarning")
+def test_noise_that_explains_everything_leaves_the_variance_right(sizes, n_nonzero_coefs, noise):
+    x = np.random.default_rng(0).normal(size=(40, 1))
+    sketch = EigenSketch(1, feature_moments=True, random_state=0, **sizes).update(x)
+    pairs = sketch.recover(1, n_nonzero_coefs=n_nonzero_coefs, noise=noise)
+    assert pairs.support.tolist() == [0]
+    np.testing.assert_allclose(pairs.eigenvalues, [x.var()])

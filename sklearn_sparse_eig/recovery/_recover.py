@@ -425,7 +425,8 @@ class _RecoverySteps:
         """
         if self.sizes is None or not self.by_index:
             return False
-        return bool(self.detection.model_strength(S, model)[: self.r].min() >= _CLEAR_STRENGTH)
+        strength = self.detection.model_strength(S, model)[: self.r]
+        return bool(strength.min(initial=np.inf) >= _CLEAR_STRENGTH)
 
     def _significant_rows(self, S, W):
         """Return the support seen by S W, a basis of its significant entries, and their number.

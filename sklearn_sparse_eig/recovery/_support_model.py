@@ -58,8 +58,8 @@ def fit_support_model(sketch, S, ids, Z, which):
 
 
 def leading_order(eigenvalues, which):
-    """Return the order that puts the wanted eigenvalues first."""
-    key = {"LA": eigenvalues, "SA": -eigenvalues, "LM": np.abs(eigenvalues)}[which]
+    """Return the order that puts the wanted eigenvalues ("LA" or "LM") first."""
+    key = {"LA": eigenvalues, "LM": np.abs(eigenvalues)}[which]
     return np.argsort(-key, kind="stable")
 
 
