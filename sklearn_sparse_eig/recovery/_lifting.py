@@ -11,6 +11,10 @@ from ..sketching.measurements import IdentityMeasurement
 
 # Well-conditioned supports need a tenth of this.
 _MAX_GRADIENTS = 200
+# Columns shorter than this share of the longest are rounding.
+_SHORTEST = 1e-13
+# Relative accuracy of a fit whose residual is far larger: it is noise, or features still missing.
+_ROUGH, _FINE = 1e-6, 1e-15
 
 
 def measure_rows(measurement, ids, Z):
@@ -22,8 +26,10 @@ def measure_rows(measurement, ids, Z):
     return np.asarray(measurement.columns(ids).T @ Z)
 
 
-def restricted_least_squares(measurement, ids, Q):
+def restricted_least_squares(measurement, ids, Q, tolerance=_FINE):
     """Return the Z of shape (len(ids), r) that minimises ||Q - M_T Z||_F.
+
+    `tolerance` bounds the gradient at the end, relative to the one at Z = 0.
 
     Notes
     -----
@@ -41,7 +47,7 @@ def restricted_least_squares(measurement, ids, Q):
     residual = target.copy()
     direction = residual.copy()
     energy = np.einsum("ij,ij->j", residual, residual)
-    goal = (1e-15 * np.linalg.norm(target, axis=0)) ** 2
+    goal = (tolerance * np.linalg.norm(target, axis=0)) ** 2
     for _ in range(_MAX_GRADIENTS):
         active = energy > goal
         if not active.any():
@@ -84,17 +90,25 @@ def fit_on_support(measurement, Q, ids):
     ids = np.asarray(ids, dtype=np.int64)
     if len(ids) == 0:
         return SupportFit(measurement, Q, ids, np.zeros((0, Q.shape[1])), Q)
-    Z = restricted_least_squares(measurement, ids, Q)
-    return SupportFit(measurement, Q, ids, Z, Q - measure_rows(measurement, ids, Z))
+    for tolerance in (_ROUGH, _FINE):
+        Z = restricted_least_squares(measurement, ids, Q, tolerance)
+        residual = Q - measure_rows(measurement, ids, Z)
+        if np.linalg.norm(residual) > 1e3 * _ROUGH * np.linalg.norm(Q):
+            break
+    return SupportFit(measurement, Q, ids, Z, residual)
 
 
 def orthonormal_range(Z, tolerance=1e-7):
     """Return an orthonormal basis of the columns of Z, without the numerically dependent ones.
 
     Through the Gram matrix, twice: products only, so several times faster than QR for a tall Z.
-    The first pass resolves directions down to `tolerance`, the second restores orthogonality to
-    rounding.
+    Columns are brought to one length first, for those of weak components are short and no less
+    independent. The first pass resolves directions down to `tolerance`, the second restores
+    orthogonality to rounding.
     """
+    norms = np.linalg.norm(Z, axis=0)
+    used = norms > _SHORTEST * norms.max(initial=0.0)
+    Z = Z[:, used] / norms[used]
     for threshold in (tolerance**2, 0.0):
         values, rotation = np.linalg.eigh(Z.T @ Z)
         kept = values > threshold * max(values.max(initial=0.0), np.finfo(float).tiny)

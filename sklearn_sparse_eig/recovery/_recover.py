@@ -30,8 +30,10 @@ from .decoders import make_decoder
 from .decoders._base import largest_rows
 from .decoders._htp import MAX_SUPPORT_SHARE
 
-# The small sparse eigenproblem is solved on at most this many features: a second of work.
+# The small sparse eigenproblem is solved on at most this many features: a second of work. Where
+# more nonzeros than that are asked for in all, it grows with them up to a bound on memory (128 MB).
 MAX_CANDIDATES = 1000
+_MAX_SUPPORT = 4000
 # The sparse power steps settle in one or two rounds where there is signal.
 _MAX_SPARSE_ROUNDS = 10
 # Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.
@@ -207,7 +209,9 @@ class _RecoverySteps:
         self.rng = np.random.default_rng(seed)
         self.detection = Detection(sketch, self.S, n_hypotheses)
         share = 1.0 if self.by_index else MAX_SUPPORT_SHARE
-        self.max_support = max(self.r, min(MAX_CANDIDATES, int(share * sketch.shape[0])))
+        wanted = 0 if self.sizes is None else min(int(self.sizes.sum()), _MAX_SUPPORT)
+        bound = min(max(MAX_CANDIDATES, wanted), int(share * sketch.shape[0]))
+        self.max_support = max(self.r, bound)
         # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there
         # is nothing to remove, and the variance of a component is meant to include it, as in PCA.
         self.only_reports_noise = sketch.is_exact and isinstance(self.noise, IsotropicNoise)
@@ -327,7 +331,10 @@ class _RecoverySteps:
         steps = 0
         while steps < max_iter:
             steps += 1
-            ids, Z = self._decode(S, W, start_size or self._joint_size(W.shape[1]))
+            size = start_size or self._joint_size(W.shape[1])
+            if steps == 1 and self._supports_overlap():
+                size = self.max_support  # before the first power step hardly anything stands out
+            ids, Z = self._decode(S, W, size)
             model = fit_support_model(self.sketch, S, ids, Z, self.which)
             if self._lacks_wanted_sign(model) and 4 * W.shape[1] <= self.sketch.shape[1]:
                 rank = 2 * W.shape[1]
@@ -387,9 +394,7 @@ class _RecoverySteps:
         else:
             ids = largest_rows(Q, size)
         if size is None:
-            # What stands out belongs to the strong components at first. A weak one needs some
-            # features to start from, which the following steps confirm or drop.
-            ids = self._extend(ids, Q, max(len(ids) // 4, _SEEDS * Q.shape[1]))
+            ids = self._extend(ids, Q, self._n_seeds(len(ids), Q.shape[1]))
         if len(ids) < self.r:
             ids = self._extend(ids, Q, self.r - len(ids))
         if len(ids) < self.r:  # the decoder names no more: any features will do
@@ -397,11 +402,28 @@ class _RecoverySteps:
             ids = np.union1d(ids, others[: self.r - len(ids)])
         return ids, orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
 
+    def _n_seeds(self, n_found, rank):
+        """Return how many features are added to those that stand out.
+
+        What stands out belongs to the strong components at first. A weak one needs some features to
+        start from, which the following steps confirm or drop.
+        """
+        if self.sizes is None:
+            return max(n_found // 4, _SEEDS * rank)
+        return max(n_found // 8, int(self.sizes.max()) - n_found)
+
     def _joint_size(self, rank):
+        """Return the size of the joint support, None for what stands out."""
         if self.sizes is None:
             return None
+        if self._supports_overlap():
+            return None  # only what stands out tells how much
         total = int(self.sizes.sum()) + (rank - self.r) * int(self.sizes.max())
         return min(total, self.max_support, self.sketch.n_features)
+
+    def _supports_overlap(self):
+        """Whether supports of the sizes asked for would not fit the sketch side by side."""
+        return not self.by_index and self.sizes is not None and self.sizes.sum() > self.max_support
 
     def _extend(self, ids, Q, extra):
         """Return the ids and those of the features that explain most of what they leave of Q."""

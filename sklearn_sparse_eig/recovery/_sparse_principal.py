@@ -273,6 +273,8 @@ def _solve(B, s, starts, rng, tol):
     p = len(B)
     if s == p:
         w, U = eigh(B, subset_by_index=[p - 1, p - 1])
+        if len(w) == 0:  # LAPACK may find none by index where many eigenvalues are equal
+            w, U = eigh(B)
         return as_result(np.arange(p), w[-1], U[:, -1], 0, True)
     if np.linalg.norm(B) <= tol:
         # Nothing is left but rounding: no support beats another.

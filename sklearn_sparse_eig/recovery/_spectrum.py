@@ -12,6 +12,8 @@ _DENSE_EIGEN = 600
 _CAUTION = 1.6
 # Singular values below this share of the largest are rounding.
 _RESOLUTION = 1e-7
+# Below this share of the largest, singular values cannot be had from their squares.
+_SQUARED_RESOLUTION = 1e-5
 
 
 def leading_subspace(S, min_rank, max_rank, symmetric):
@@ -47,10 +49,13 @@ def leading_subspace(S, min_rank, max_rank, symmetric):
     if symmetric:
         values, vectors = _symmetric_leading(S, max_rank)
     else:
-        # Squaring the singular values loses those below 1e-8 of the largest, which the power
-        # steps that follow would bring back; an SVD of S costs ten times as much.
         squares, vectors = la.eigh(S.T @ S, check_finite=False)
         values, vectors = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors[:, ::-1]
+        if values[min_rank - 1] < _SQUARED_RESOLUTION * values[0]:
+            # Squares lose the weak singular values; QR keeps them, at ten times the cost.
+            triangle = la.qr(S, mode="r", check_finite=False)[0][: S.shape[1]]
+            _, values, rows = la.svd(triangle, check_finite=False)
+            vectors = rows.T
     values, vectors = values[:max_rank], vectors[:, :max_rank]
     rest = max(np.vdot(S, S) - np.square(values).sum(), 0.0)
     bulk = np.sqrt(rest / max(min(m, k) - len(values), 1))

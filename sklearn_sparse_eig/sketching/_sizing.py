@@ -116,11 +116,12 @@ def choose_size(
     moments = budget.holds_moments
 
     exact = SketchSize("identity", m, None, False)
+    whole = N * (N + 4)  # the covariance, and the sums and shifts of both sides
     if sketch == "mam":
         if not by_name:
             return SketchSize(measurement, None, None, moments, ids)
         if identity:
-            budget.check(N * N, _EXACT_COPIES)
+            budget.check(whole, _EXACT_COPIES)
             return exact
         if m is None:
             least, most = _measurement_bounds(N, s, max(2048, 4 * r * s))
@@ -133,7 +134,7 @@ def choose_size(
     smallest = N * min(N, least_range)
     keeps_features = identity or (measurement == "sparse_sign" and m is None)
     if keeps_features:
-        small = N <= _EXACT_FEATURES and N * N <= budget.floats(_EXACT_COPIES)
+        small = N <= _EXACT_FEATURES and whole <= budget.floats(_EXACT_COPIES)
         if sketch == "auto" and k is None and small:
             return exact
         if identity and k is None:

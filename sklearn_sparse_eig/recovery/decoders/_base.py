@@ -116,6 +116,14 @@ def strongest_features(measurement, R, size, report=None):
     return ids, energies
 
 
+def best_of(fit, ids, size):
+    """Return which of the given ids explain most of what a fit leaves, and their energies."""
+    rows = fit.measurement.adjoint(np.ascontiguousarray(fit.residual), ids)
+    energies = np.einsum("ij,ij->i", rows, rows)
+    keep = _largest(energies, size)
+    return ids[keep], energies[keep]
+
+
 def largest_rows(Z, size):
     """Return the sorted positions of the `size` rows of largest norm."""
     return _largest(np.einsum("ij,ij->i", Z, Z), size)

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 
 from .._lifting import orthonormal_range, restricted_least_squares
-from ._base import largest_rows
+from ._base import best_of
 from ._htp import HTPDecoder
 
 # The least certain bits of a bucket are tried both ways; a wrong id then passes the test of its
@@ -74,10 +74,10 @@ class BitTestDecoder(HTPDecoder):
         if len(fit.ids):
             known = restricted_least_squares(hash_, fit.ids, cells[:, 0])
             hash_.add_bit_tests(cells, fit.ids, -known)
-        ids = np.setdiff1d(spelled_ids(hash_, cells), fit.ids)
-        rows = fit.measurement.adjoint(np.ascontiguousarray(fit.residual), ids)
-        keep = largest_rows(rows, size)
-        return ids[keep], np.square(rows[keep]).sum(axis=1)
+        return best_of(fit, np.setdiff1d(spelled_ids(hash_, cells), fit.ids), size)
+
+    def _look_again(self, fit, size):
+        return False  # every round reads all buckets
 
     def _cells(self, Q):
         """Return the identification of the F that Q measures, shape (n_buckets, 1 + n_bits, r').

@@ -1,13 +1,22 @@
 """The default decoder: joint hard thresholding pursuit over all components."""
 
+import copy
+
 import numpy as np
 
 from .._lifting import fit_on_support
-from ._base import Decoder, largest_rows
+from ._base import Decoder, best_of, largest_rows
 from ._null import discoveries, energy_tail
 
 # A support is not allowed to pass this share of m: beyond it least squares amplifies noise.
 MAX_SUPPORT_SHARE = 1 / 3
+# Beyond this many features a sweep takes longer than all else, and is made once or twice in a
+# decoding: in between, only the strongest features of earlier sweeps are scored.
+_SWEPT_ALWAYS = 1 << 20
+# Features kept from a sweep: the tail in which noise that comes to matter nearly always was before.
+_POOL = 1 << 17
+# Sweeps made in a decoding beyond the first, as long as each brings something new.
+_LOOKS = 1
 # Without noise the residual falls by large factors; what falls less than this is noise.
 _PROGRESS = 0.99
 
@@ -23,7 +32,13 @@ class HTPDecoder(Decoder):
     Parameters
     ----------
     max_iter : int, default=20
-        Sweeps over all features, O(N K r) each. Exact input converges in 3 to 8.
+        Rounds of scoring and fitting. Exact input converges in 3 to 8.
+
+    Notes
+    -----
+    A sweep over the features costs O(N K r). Up to 2**20 features every round makes one. Beyond,
+    rounds score the 2**17 strongest features of the last sweep, and the decoding ends when another
+    brings nothing stronger: one sweep a decoding where it is repeated, as in a recovery.
 
     References
     ----------
@@ -33,8 +48,34 @@ class HTPDecoder(Decoder):
 
     name = "htp"
 
+    _pool = None
+
     def __init__(self, max_iter=20):
         self.max_iter = max_iter
+
+    def attach(self, sketch, S):
+        bound = copy.copy(self)
+        bound._pool = None
+        return bound
+
+    def strongest(self, fit, size):
+        if fit.measurement.n_features <= _SWEPT_ALWAYS:
+            return super().strongest(fit, size)
+        if self._pool is None:
+            self._pool = super().strongest(fit, max(size, _POOL))[0]
+        return best_of(fit, self._pool, size)
+
+    def _look_again(self, fit, size):
+        """Sweep over all features; return whether that brings any that were not in the pool."""
+        if fit.measurement.n_features <= _SWEPT_ALWAYS:
+            return False
+        ids, energies = super().strongest(fit, max(size, _POOL))
+        strongest = ids[np.argpartition(-energies, size - 1)[:size]]
+        is_new = np.isin(strongest, self._pool, assume_unique=True, invert=True)
+        # What the fit explains is not among what it leaves, but may be wanted again.
+        known = fit.ids[np.isin(fit.ids, ids, assume_unique=True, invert=True)]
+        self._pool = np.insert(ids, np.searchsorted(ids, known), known)
+        return bool(is_new.any())
 
     def decode(self, measurement, Q, size=None):
         limit = max(1, int(MAX_SUPPORT_SHARE * measurement.n_measurements))
@@ -46,10 +87,10 @@ class HTPDecoder(Decoder):
     def _decode_given_size(self, measurement, Q, size):
         # What stands out on its own is a start that a full-sized first guess would not be: with
         # few measurements that guess is mostly wrong, and too large to be corrected.
-        support = self._decode_above_noise(measurement, Q, size)
+        support = self._decode_above_noise(measurement, Q, size, looks=0)
         fit = fit_on_support(measurement, Q, support)
         best, best_norm = support, np.linalg.norm(fit.residual)
-        scale = np.linalg.norm(Q)
+        scale, looks = np.linalg.norm(Q), _LOOKS
         for _ in range(self.max_iter):
             if best_norm <= 1e-13 * scale:
                 break
@@ -58,12 +99,16 @@ class HTPDecoder(Decoder):
             Z = fit_on_support(measurement, Q, merged).Z
             fit = fit_on_support(measurement, Q, merged[largest_rows(Z, size)])
             norm = np.linalg.norm(fit.residual)
-            if norm >= best_norm * _PROGRESS:  # a fixed point, or a cycle around one
-                break
-            best, best_norm = fit.ids, norm
+            settled = norm >= best_norm * _PROGRESS  # a fixed point, or a cycle around one
+            if norm < best_norm:
+                best, best_norm = fit.ids, norm
+            if settled:
+                looks -= 1
+                if looks < 0 or not self._look_again(fit, room):
+                    break
         return best
 
-    def _decode_above_noise(self, measurement, Q, limit):
+    def _decode_above_noise(self, measurement, Q, limit, looks=_LOOKS):
         fit = fit_on_support(measurement, Q, [])
         scale = last = np.linalg.norm(Q)
         hypotheses = self.n_hypotheses(measurement)
@@ -76,8 +121,10 @@ class HTPDecoder(Decoder):
                 break
             fit = fit_on_support(measurement, Q, merged)
             energy = np.einsum("ij,ij->i", fit.Z, fit.Z)
-            # After least squares an idle entry is at the level of the new residual.
-            tail = energy_tail(measurement, fit.residual)
+            # Least squares moves noise from the residual to the entries: of its energy a share
+            # 1 - t / m stays, and idle entries have that of the noise over the same share.
+            share = 1.0 - len(merged) / measurement.n_measurements
+            tail = energy_tail(measurement, fit.residual / share)
             keep = discoveries(energy, tail, hypotheses)
             keep &= energy > 1e-24 * energy.max()
             support = merged[keep]
@@ -86,7 +133,11 @@ class HTPDecoder(Decoder):
             if len(support) < len(merged):
                 fit = fit_on_support(measurement, Q, support)
             norm = np.linalg.norm(fit.residual)
-            if norm <= 1e-13 * scale or norm >= _PROGRESS * last:
+            if norm <= 1e-13 * scale:
                 break
+            if norm >= _PROGRESS * last:
+                looks -= 1
+                if looks < 0 or not self._look_again(fit, limit):
+                    break
             last = norm
         return fit.ids
