@@ -188,8 +188,10 @@ class Sweep:
         """Return the median of 1 - cosine^2."""
         return float(np.median(1 - np.square(self.cosines[method, x])))
 
-    def cell(self, method, x):
-        """Return success rate, median cosine and mean recall as text."""
+    def cell(self, method, x, with_error=False):
+        """Return success rate, and median cosine and mean recall or the median error, as text."""
+        if with_error:
+            return f"{self.success(method, x):.1f} ({max(self.error(method, x), 0.0):.0e})"
         cosine, recall = np.median(self.cosines[method, x]), np.mean(self.recalls[method, x])
         if method == "dense PCA, all rows":  # has no zeros, so recalls everything
             return f"{self.success(method, x):.1f} ({cosine:.2f}, )"
@@ -234,11 +236,11 @@ def tail_sweep(kind, seeds, n_samples, n_features, floats):
 # --------------------------------------------------------------------------------------- reports
 
 
-def print_sweep(sweep, caption, kept=None):
+def print_sweep(sweep, caption, kept=None, with_error=False):
     rows = [
         [method]
         + ([f"{kept(method):.1e}"] if kept else [])
-        + [sweep.cell(method, x) for x in sweep.axis]
+        + [sweep.cell(method, x, with_error) for x in sweep.axis]
         for method in sweep.methods
     ]
     columns = ["method", *(["floats kept"] if kept else []), *(f"{x:g}" for x in sweep.axis)]
@@ -261,14 +263,16 @@ def plot(file, noise, tails):
         for panel, sweep in zip(panels[1:], tails.values(), strict=True):
             shares = [x for x in sweep.axis if x > 0]
             panel.plot(shares, [max(sweep.error(method, x), 1e-9) for x in shares], **style)
-    panels[0].set(xscale="log", xlabel="ratio of signal to noise", ylabel="share of seeds found")
+    panels[0].set(xlabel="ratio of signal to noise", ylabel="share of seeds found")
+    panels[0].set_xscale("log", base=2)
+    panels[0].xaxis.set_major_formatter("{x:g}")
     panels[0].set_title(f"noise: worst cosine > {SUCCESS}")
     for panel, kind in zip(panels[1:], tails, strict=True):
         panel.axhline(1 - SUCCESS**2, color="0.6", lw=0.8)
         panel.set(xscale="log", yscale="log", xlabel="share of the tail", ylabel="1 - cosine$^2$")
         panel.set_title(f"{kind} tail: error")
-    panels[-1].legend(fontsize=8)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="lower center", ncol=7, fontsize=8)
     figure.savefig(file, dpi=120)
 
 
@@ -291,7 +295,8 @@ def main():
     print_machine()
     print(
         f"{n_features} features, {R} components of {N_NONZERO}, {len(seeds)} seeds. Each cell: "
-        f"share of seeds with a worst cosine above {SUCCESS} (median worst cosine, recall)\n"
+        f"share of seeds with a worst cosine above {SUCCESS} (median worst cosine, recall); for "
+        "tails (median of 1 - cosine^2)\n"
     )
     print_sweep(
         noise,
@@ -300,7 +305,8 @@ def main():
     )
     print_sweep(by_rows, f"Rows, at ratio {ROWS_RATIO:g}, against their number")
     for kind, sweep in tails.items():
-        print_sweep(sweep, f"Tail, {kind}, {tail_samples} rows, against its share")
+        caption = f"Tail, {kind}, {tail_samples} rows, against its share"
+        print_sweep(sweep, caption, with_error=True)
     if args.plot:
         plot(args.plot, noise, tails)
 
