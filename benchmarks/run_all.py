@@ -21,6 +21,7 @@ SCRIPTS = {
     "words": "bench_words.py",
     "optima": "bench_optima.py",
     "spikes": "bench_spikes.py",
+    "phases": "bench_phases.py",
     "memory": "bench_memory.py",
     "exact": "bench_exact.py",
     "kernels": "bench_sketch_throughput.py",

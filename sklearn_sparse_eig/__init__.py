@@ -3,7 +3,7 @@
 from ._sketched_sparse_pca import SketchedSparsePCA
 from ._sparse_eigsh import sparse_eigsh
 from .recovery import RecoveryWarning, SparseEigenpairs
-from .sketching import EigenSketch
+from .sketching import EigenSketch, recommend_sketch
 
 __version__ = "0.1.0"
 
@@ -13,5 +13,6 @@ __all__ = [
     "SketchedSparsePCA",
     "SparseEigenpairs",
     "__version__",
+    "recommend_sketch",
     "sparse_eigsh",
 ]

@@ -32,6 +32,7 @@ WITH_EXAMPLE = {
     "fit_partitions",
     "load_pitprops",
     "make_sparse_spiked_covariance",
+    "recommend_sketch",
     "sparse_eigsh",
     "tree_merge",
 }

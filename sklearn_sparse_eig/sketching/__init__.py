@@ -1,6 +1,7 @@
 """Measure: from rows or entries to a small linear sketch, S = M A Omega^T."""
 
 from ._eigen_sketch import EigenSketch
+from ._recommend import SketchRecommendation, recommend_sketch
 from .measurements import (
     GaussianMeasurement,
     IdentityMeasurement,
@@ -16,6 +17,8 @@ __all__ = [
     "IdentityMeasurement",
     "Measurement",
     "PrimeResidueMeasurement",
+    "SketchRecommendation",
     "SparseSignMeasurement",
+    "recommend_sketch",
     "register",
 ]
