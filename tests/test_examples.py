@@ -24,6 +24,15 @@ PROMISES = {
         r"36 of 36 planted features found, 0 others among 100,000",
         r"planted components: (0\.99\d+|1\.0000), (0\.99\d+|1\.0000), (0\.99\d+|1\.0000)",
     ],
+    "plot_feature_crosses": [
+        r"\d+ sentences collected",
+        r"crosses of 2 words: \d+ sentences, [\d,]+ nonzeros among [\d,]+ features",
+        r"the sketch [\d.]+ MB, whatever the number of sentences",
+        # Eight directions of five pairs; of the strongest pair, how often it is on held-out rows.
+        r"(\n +\d\.\d\d%(,? +[a-z]+ & [a-z]+ [+-]\d\.\d\d){5}\n +[a-z]+ & [a-z]+: .*){8}\n",
+        r"[1-9]\d* times, \d\.\d by chance",
+        r"\d\.\d\d% of the variance of held-out sentences",
+    ],
     "plot_grid_search": [
         r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",
         r"best: \d+ components of \d+ pixels, \d+ of 64 pixels used",
