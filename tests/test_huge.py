@@ -107,6 +107,20 @@ def test_what_keeps_features_is_refused(planted, option):
         pca.partial_fit(planted.rows)
 
 
+@pytest.mark.parametrize(
+    ("option", "shape"),
+    [
+        ({"feature_moments": True}, "(128, 128) of n_features=.*, with feature"),
+        ({"range_size": "identity"}, f"(128, {N}) of n_features=.*, without feature"),
+        ({"measurement": "identity", "n_measurements": None}, f"({N}, {N}) of n_features="),
+    ],
+)
+def test_a_sketch_that_keeps_features_is_refused(option, shape):
+    shape = shape.replace("(", r"\(", 1).replace(")", r"\)", 1)
+    with pytest.raises(MemoryError, match=f"A sketch of shape {shape}.* bytes. Compress both"):
+        sketch_of("mam", **option)
+
+
 # --------------------------------------------------------------------------------- after recovery
 
 

@@ -62,6 +62,13 @@ default="sparse_sign"
     nbytes : int
         Bytes held in arrays.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    MemoryError
+        If the sketch does not fit; the message says what would.
+
     Notes
     -----
     Memory 8 (m k + 2 (m + k)) bytes, and 24 N with feature moments. An update of n rows with z
@@ -105,7 +112,18 @@ default="sparse_sign"
             test = M if range_size is None else IdentityMeasurement(n_features)
         else:
             test = make_measurement("sparse_sign", n_features, range_size, seeds[1])
-        self._start(M, test, bool(center), self._wants_moments(M, test, feature_moments))
+        moments = self._wants_moments(M, test, feature_moments)
+        try:
+            self._start(M, test, bool(center), moments)
+        except (MemoryError, ValueError) as error:
+            # NumPy's own message, of an array too big, would not say which setting asks for it.
+            needed = 8 * M.n_measurements * test.n_measurements + 24 * n_features * moments
+            raise MemoryError(
+                f"A sketch of shape {(M.n_measurements, test.n_measurements)} of "
+                f"n_features={n_features}, {'with' if moments else 'without'} feature moments, "
+                f"takes {needed:.3g} bytes. Compress both sides (measurement='sparse_sign', "
+                "range_size=256) and leave out what keeps features (feature_moments=False)."
+            ) from error
 
     def _start(self, measurement, test, center, feature_moments):
         """Set up the empty state for given matrices."""
