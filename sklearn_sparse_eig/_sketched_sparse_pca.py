@@ -62,9 +62,12 @@ default="sparse_sign"
     n_measurements, range_size : int or "auto", default="auto"
         The sizes m and k of the sketch. ``"auto"`` is what ``memory_budget`` allows, up to where
         more stops helping.
-    decoder : {"auto", "htp", "median"} or Decoder, default="auto"
-        How supports are found from compressed measurements. ``"auto"`` is ``"htp"``; ``"median"``
-        is the decoder of the MAM* experiments.
+    decoder : {"auto", "htp", "bit_test", "median"} or Decoder, default="auto"
+        How supports are found from compressed measurements. ``"htp"`` sweeps over all features, at
+        some 50 million a second. ``"bit_test"`` reads their ids from a side sketch, in time that
+        does not depend on their number, for up to 2**62 of them; it slows updates down and takes a
+        quarter of the memory. ``"auto"`` is ``"bit_test"`` beyond 2**30 features, else ``"htp"``.
+        ``"median"`` is the decoder of the MAM* experiments.
     noise : {"isotropic", "diagonal"} or None, default="isotropic"
         Noise model removed from the sketch. ``"diagonal"`` allows each feature its own variance:
         that is factor analysis rather than PCA, and finds what features share even where some
@@ -88,7 +91,8 @@ default="sparse_sign"
         Decides the measurements. Give an int where estimators are to be merged: only sketches of
         one seed can be.
     verbose : int, default=0
-        1 reports the sketch and the recovery, 2 each batch of ``fit`` too.
+        1 reports the sketch and the recovery, with the progress of long sweeps, 2 each batch of
+        ``fit`` too.
 
     Attributes
     ----------
@@ -395,7 +399,8 @@ default="sparse_sign"
         return np.broadcast_to(sizes.astype(np.int64), (self.n_components,))
 
     def _make_sketch(self, n_features):
-        make_decoder(self.decoder)  # a wrong name is worth knowing before the data are read
+        # Made here though used later: a wrong name is worth knowing before the data are read.
+        decoder = make_decoder(self.decoder, n_features)
         sizes = self._sizes()
         size = choose_size(
             n_features,
@@ -406,6 +411,7 @@ default="sparse_sign"
             n_measurements=self.n_measurements,
             range_size=self.range_size,
             feature_moments=self.noise == "diagonal",
+            identification=decoder.needs_identification,
             memory_budget=self.memory_budget,
         )
         sketch = EigenSketch(
@@ -455,6 +461,7 @@ default="sparse_sign"
             "n_nonzero_coefs": "auto" if sizes is None else sizes,
             "decoder": self.decoder,
             "noise": self.noise,
+            "verbose": self.verbose,
         }
 
     def _recover_from_data(self, sketch, X, weights):

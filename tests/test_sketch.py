@@ -222,8 +222,9 @@ def test_nothing_of_the_length_of_a_row_is_made(regime):
     ids = np.sort(rng.integers(0, wide, (20, 5)), axis=1)
     values = rng.standard_normal((20, 5))
     X = sp.csr_array((values.ravel(), ids.ravel(), np.arange(0, 101, 5)), shape=(20, wide))
-    sketch = new(regime, wide).update(X)
+    sketch = new(regime, wide, identification=None).update(X)
     assert sketch.nbytes < 1e6
+    assert new(regime, wide).nbytes < 60e6  # with the identification, which is as long as an id
     assert sketch.feature_mean() is None and sketch.feature_variance() is None
     columns = sketch.measurement.columns(ids.ravel()), sketch.test.columns(ids.ravel())
     spread = np.kron(np.eye(20), np.ones((1, 5))) * values.ravel()
@@ -234,7 +235,7 @@ def test_nothing_of_the_length_of_a_row_is_made(regime):
     flat = spread - spread.mean(axis=0)
     A = flat.T @ flat / 20
     i, j = (part.ravel() for part in np.meshgrid(ids.ravel(), ids.ravel(), indexing="ij"))
-    entries = new(regime, wide).update_entries(i, j, A.ravel())
+    entries = new(regime, wide, identification=None).update_entries(i, j, A.ravel())
     np.testing.assert_allclose(entries.matrix(), expected, atol=1e-13)
 
 

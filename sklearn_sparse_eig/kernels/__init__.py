@@ -24,6 +24,7 @@ from ._hashing import HASH_VERSION
 
 __all__ = [
     "HASH_VERSION",
+    "add_bit_tests",
     "add_cross",
     "add_cross_gram",
     "add_outer",
@@ -168,11 +169,13 @@ def _check_out(array, name, shape=(None, None)):
     fits = (
         isinstance(array, np.ndarray)
         and array.dtype == np.float64
-        and array.ndim == 2
+        and array.ndim == len(shape)
         and array.flags.carray
     )
     if not fits:
-        raise ValueError(f"{name} must be a writable C-contiguous float64 matrix.")
+        raise ValueError(
+            f"{name} must be a writable C-contiguous float64 array of {len(shape)} dimensions."
+        )
     if any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}.")
 
@@ -411,3 +414,38 @@ def add_cross_gram(out, ids, diag, hash_a, hash_b):
         if len(diag) != len(ids):
             raise ValueError(f"diag must have {len(ids)} entries, got {len(diag)}.")
     _twin().add_cross_gram(out, ids, diag, hash_a, hash_b)
+
+
+def add_bit_tests(cells, ids, values, seed, n_blocks, block_size):
+    """Measure rows together with the binary digits of their ids, in place.
+
+    For P with rows ``values`` at ``ids``, ``cells[:, 0] += M P`` and ``cells[:, 1 + i] += M P_i``,
+    where P_i keeps the rows whose id has bit i set.
+
+    Parameters
+    ----------
+    cells : ndarray of float64, shape (K * b, 1 + n_bits, width), C order
+        Updated in place.
+    ids : array-like of int, shape (n_ids,), in [0, 2**n_bits)
+        Duplicates add.
+    values : array-like of float, shape (n_ids, width)
+    seed, n_blocks, block_size : int
+        The hash (seed, K, b).
+
+    Notes
+    -----
+    Cost O(n_ids K width (1 + h)), h the mean number of bits set. Ids are sorted by bucket first,
+    so that each bucket is loaded once, and each thread owns a range of buckets.
+    """
+    seed, n_blocks, block_size = _check_hash(seed, n_blocks, block_size)
+    ids, values = _check_ids(ids), _check_float(values, "values", 2)
+    _check_out(cells, "cells", (n_blocks * block_size, None, values.shape[1]))
+    if len(ids) != len(values):
+        raise ValueError(f"values must have one row for each of {len(ids)} ids, got {len(values)}.")
+    n_bits = cells.shape[1] - 1
+    if len(ids) and not (ids.min() >= 0 and int(ids.max()) < 2**n_bits):
+        raise ValueError(
+            f"ids must lie in [0, 2**{n_bits}), got {int(ids.min())} to {int(ids.max())}."
+        )
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    _twin().add_bit_tests(cells, ids.astype(np.int64), values, seed, n_blocks, block_size)

@@ -572,3 +572,73 @@ def adjoint_energy(start, stop, R, seed, n_blocks, block_size):
 
     run_ranges(part, len(energy), work=len(energy) * n_blocks * target[1] / _LANES)
     return energy
+
+
+# ------------------------------------------------------------------------------------- bit tests
+
+
+@_jit
+def _bit_rows(cells, n_slots, starts, members, ids, values, width, scales, first, last):
+    """Add the members of buckets first..last-1; `cells` and `values` flat, in rows of `width`."""
+    for bucket in range(first, last):
+        for e in range(starts[bucket], starts[bucket + 1]):
+            code = members[e]
+            source, scale = (code >> 1) * width, scales[code & 1]
+            slot = bucket * n_slots * width
+            for i in range(0, width, _LANES):
+                _axpy(cells, slot + i, values, source + i, scale)
+            bits = ids[code >> 1]
+            while bits:
+                slot += width
+                if bits & 1:
+                    for i in range(0, width, _LANES):
+                        _axpy(cells, slot + i, values, source + i, scale)
+                bits >>= 1
+
+
+@_jit
+def _sort_by_bucket(codes, starts, members):
+    """Counting sort: members[starts[j] : starts[j + 1]] are the ids hashed to bucket j.
+
+    A member is twice its position, plus 1 where its sign is +. `starts` comes as zeros.
+    """
+    n_ids, n_blocks = codes.shape
+    for t in range(n_ids):
+        for k in range(n_blocks):
+            starts[(int64(codes[t, k]) >> 1) + 1] += 1
+    for bucket in range(len(starts) - 1):
+        starts[bucket + 1] += starts[bucket]
+    place = starts[:-1].copy()
+    for t in range(n_ids):
+        for k in range(n_blocks):
+            code = int64(codes[t, k])
+            members[place[code >> 1]] = 2 * t + (code & 1)
+            place[code >> 1] += 1
+
+
+def add_bit_tests(cells, ids, values, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_bit_tests`."""
+    n_buckets, n_slots, width = cells.shape
+    padded = -(-width // _LANES) * _LANES
+    if padded != width:  # whole vectors only; sketches have such widths
+        wider = np.zeros((n_buckets, n_slots, padded))
+        values = np.pad(values, [(0, 0), (0, padded - width)])
+        add_bit_tests(wider, ids, values, seed, n_blocks, block_size)
+        cells += wider[:, :, :width]
+        return
+    scale = 1.0 / np.sqrt(n_blocks)
+    scales = np.array([-scale, scale])
+    for lo in range(0, len(ids), _TABLE // n_blocks):
+        part = ids[lo : lo + _TABLE // n_blocks]
+        codes = _code_table(part, seed, n_blocks, block_size)
+        starts = np.zeros(n_buckets + 1, dtype=np.int64)
+        members = np.empty(codes.size, dtype=np.int64)
+        _sort_by_bucket(codes, starts, members)
+        rows = values[lo : lo + len(part)].reshape(-1)
+
+        def add(first, last, starts=starts, members=members, part=part, rows=rows):
+            _bit_rows(
+                cells.reshape(-1), n_slots, starts, members, part, rows, width, scales, first, last
+            )
+
+        run_ranges(add, n_buckets, work=codes.size * width * n_slots / (2 * _LANES))

@@ -137,3 +137,15 @@ def add_cross_gram(out, ids, diag, hash_a, hash_b):
         if diag is not None:
             left.data *= np.repeat(diag[lo:hi], hash_a[1])
         out += (left.T @ _transposed_columns(part, *hash_b)).toarray()
+
+
+def add_bit_tests(cells, ids, values, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_bit_tests`."""
+    for lo, hi in _chunks(len(ids), _CHUNK // n_blocks):
+        part, rows = ids[lo:hi], values[lo:hi]
+        M = _transposed_columns(part, seed, n_blocks, block_size).T.tocsc()
+        cells[:, 0] += M @ rows
+        for bit in range(cells.shape[1] - 1):
+            is_set = (part >> bit & 1).astype(bool)
+            if is_set.any():
+                cells[:, 1 + bit] += M[:, is_set] @ rows[is_set]

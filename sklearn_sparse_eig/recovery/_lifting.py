@@ -3,6 +3,8 @@
 M_T are the columns of the measurement M at the ids T. For the identity all of this is indexing.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..sketching.measurements import IdentityMeasurement
@@ -53,6 +55,37 @@ def restricted_least_squares(measurement, ids, Q):
         ratio = np.divide(energy, previous, out=np.zeros_like(energy), where=active)
         direction = residual + ratio * direction
     return np.linalg.lstsq(columns.toarray().T, Q, rcond=None)[0]
+
+
+@dataclass(frozen=True)
+class SupportFit:
+    """The least-squares fit of a measured matrix Q by rows on a support: Q ~ M_T Z.
+
+    Attributes
+    ----------
+    measurement : Measurement
+    Q : ndarray of shape (m, r)
+    ids : ndarray of int64, shape (t,)
+        T, sorted.
+    Z : ndarray of shape (t, r)
+    residual : ndarray of shape (m, r)
+        Q - M_T Z.
+    """
+
+    measurement: object
+    Q: np.ndarray
+    ids: np.ndarray
+    Z: np.ndarray
+    residual: np.ndarray
+
+
+def fit_on_support(measurement, Q, ids):
+    """Return the :class:`SupportFit` of Q on the given ids, possibly none."""
+    ids = np.asarray(ids, dtype=np.int64)
+    if len(ids) == 0:
+        return SupportFit(measurement, Q, ids, np.zeros((0, Q.shape[1])), Q)
+    Z = restricted_least_squares(measurement, ids, Q)
+    return SupportFit(measurement, Q, ids, Z, Q - measure_rows(measurement, ids, Z))
 
 
 def orthonormal_range(Z, tolerance=1e-7):

@@ -6,10 +6,13 @@ what is estimated is d: one number (isotropic) or the diagonal of A less the sig
 
 import numpy as np
 
-# An independent test matrix turns noise of variance s into a matrix of norm about s sqrt(N / k),
-# while n samples leave fluctuations of s N / sqrt(k n): beyond this ratio N / n the former is a
-# percent of the latter and not worth a pass over all N columns.
-_NEGLIGIBLE_RATIO = 1e4
+from ..sketching.measurements import SparseSignMeasurement
+
+# Noise of variance s adds s M Omega^T to the sketch, which differs from its expectation (zero for
+# independent sides, s (N / m) I for equal ones) by about s sqrt(N / k). The rows' own noise is
+# s N / sqrt(k n). Beyond this ratio N / n the former is 3 percent of the latter and not worth a
+# pass over all N columns.
+_NEGLIGIBLE_RATIO = 1e3
 
 
 class NoNoise:
@@ -32,8 +35,8 @@ class IsotropicNoise(NoNoise):
     G = M Omega^T is the sketch of the identity matrix.
     """
 
-    def __init__(self, sketch):
-        self._gram = sketch.measurement.cross_gram(sketch.test)
+    def __init__(self, sketch, gram=None):
+        self._gram = sketch.measurement.cross_gram(sketch.test) if gram is None else gram
         self._norm = np.vdot(self._gram, self._gram)
         self._projection = None
 
@@ -48,6 +51,23 @@ class IsotropicNoise(NoNoise):
 
     def quadratic(self, vectors, ids):
         return np.full(vectors.shape[1], self.variance)
+
+
+class SpreadNoise(NoNoise):
+    """Isotropic noise that two independent hashes have spread until nothing of it adds up.
+
+    Its variance is what the trace of A holds beyond the signal.
+    """
+
+    def __init__(self, sketch):
+        self._trace = sketch.total_variance()
+        self._n_features = sketch.n_features
+        self.variance = self._trace / self._n_features
+
+    def correct(self, S, model=None):
+        signal = 0.0 if model is None else float(model.eigenvalues.sum())
+        self.variance = max(self._trace - signal, 0.0) / self._n_features
+        return S
 
 
 class DiagonalNoise(NoNoise):
@@ -100,7 +120,10 @@ def make_noise_model(noise, sketch):
     if noise != "isotropic":
         raise ValueError(f"noise must be 'auto', 'isotropic', 'diagonal' or None, got {noise!r}.")
     samples = sketch.effective_samples
-    independent = not sketch.is_symmetric and sketch.measurement.name != "identity"
-    if independent and samples and sketch.n_features > _NEGLIGIBLE_RATIO * samples:
-        return NoNoise()
+    hashed = isinstance(sketch.measurement, SparseSignMeasurement)
+    if hashed and samples and sketch.n_features > _NEGLIGIBLE_RATIO * samples:
+        if not sketch.is_symmetric:
+            return SpreadNoise(sketch)
+        m = sketch.shape[0]
+        return IsotropicNoise(sketch, gram=sketch.n_features / m * np.eye(m))
     return IsotropicNoise(sketch)

@@ -9,6 +9,7 @@
 The derivation is in ``doc/how_the_sketch_works.md``.
 """
 
+import copy
 import warnings
 from dataclasses import dataclass, replace
 
@@ -17,15 +18,16 @@ import numpy as np
 from ..kernels._threads import limit_blas
 from ..sketching.measurements import IdentityMeasurement
 from ._detection import Detection
-from ._lifting import measure_rows, orthonormal_range, restricted_least_squares
+from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._noise import IsotropicNoise, NoNoise, make_noise_model
 from ._pairs import RecoveryWarning, assemble_pairs
+from ._progress import SweepReport
 from ._request import check_request
 from ._sparse_principal import sparse_principal_vectors
 from ._spectrum import leading_subspace
 from ._support_model import fit_support_model, model_of_vectors
 from .decoders import make_decoder
-from .decoders._base import largest_rows, strongest_features
+from .decoders._base import largest_rows
 from .decoders._htp import MAX_SUPPORT_SHARE
 
 # The small sparse eigenproblem is solved on at most this many features: a second of work.
@@ -58,6 +60,7 @@ def recover(
     max_iter=12,
     n_hypotheses=None,
     random_state=0,
+    verbose=0,
 ):
     """Recover sparse eigenpairs from a sketch.
 
@@ -68,8 +71,9 @@ def recover(
         r, the number of eigenpairs.
     n_nonzero_coefs : int, sequence of int or "auto", default="auto"
         Nonzeros of each vector; "auto" keeps what stands out from noise.
-    decoder : {"auto", "htp", "median"} or Decoder, default="auto"
-        Used where the measurement is compressed. "auto" is "htp".
+    decoder : {"auto", "htp", "bit_test", "median"} or Decoder, default="auto"
+        Used where the measurement is compressed. "auto" is "htp", which sweeps over all features,
+        or beyond 2**30 features "bit_test", whose time does not depend on their number.
     noise : {"auto", "isotropic", "diagonal"} or None, default="auto"
         The model of independent noise in the features; "auto" is "isotropic" for a sketch of rows
         and None for one of matrix entries. "diagonal" needs feature moments.
@@ -82,6 +86,8 @@ def recover(
         of "auto"; None for those of the sketch.
     random_state : int or Generator, default=0
         Seeds some starts of the small eigenproblem.
+    verbose : int, default=0
+        Report the progress of long sweeps over the features.
 
     Returns
     -------
@@ -105,7 +111,15 @@ def recover(
     problem on p <= 1000 candidates.
     """
     steps = _RecoverySteps(
-        sketch, n_components, n_nonzero_coefs, decoder, noise, which, n_hypotheses, random_state
+        sketch,
+        n_components,
+        n_nonzero_coefs,
+        decoder,
+        noise,
+        which,
+        n_hypotheses,
+        random_state,
+        verbose,
     )
     with limit_blas(1):
         return steps.run(max_iter)
@@ -121,6 +135,7 @@ def find_candidates(
     max_iter=12,
     n_hypotheses=None,
     random_state=0,
+    verbose=0,
 ):
     """Find the features among which the sparse vectors are, without solving for them.
 
@@ -133,7 +148,15 @@ def find_candidates(
     noise_variance : float
     """
     steps = _RecoverySteps(
-        sketch, n_components, n_nonzero_coefs, decoder, noise, "LA", n_hypotheses, random_state
+        sketch,
+        n_components,
+        n_nonzero_coefs,
+        decoder,
+        noise,
+        "LA",
+        n_hypotheses,
+        random_state,
+        verbose,
     )
     with limit_blas(1):
         return steps.candidates(max_iter)
@@ -155,7 +178,16 @@ class _RecoverySteps:
     """The steps of the module docstring, over inputs fixed at the start."""
 
     def __init__(
-        self, sketch, n_components, n_nonzero_coefs, decoder, noise, which, n_hypotheses, seed
+        self,
+        sketch,
+        n_components,
+        n_nonzero_coefs,
+        decoder,
+        noise,
+        which,
+        n_hypotheses,
+        seed,
+        verbose,
     ):
         self.sketch = sketch
         self.r, self.sizes = check_request(sketch, n_components, n_nonzero_coefs, which)
@@ -163,11 +195,17 @@ class _RecoverySteps:
         self.sign = -1.0 if which == "SA" else 1.0
         self.which = "LA" if which == "SA" else which
         self.S = self.sign * sketch.matrix()
-        self.decoder = make_decoder(decoder)
+        self.by_index = isinstance(sketch.measurement, IdentityMeasurement)
+        decoder = make_decoder(decoder, sketch.n_features)
+        if not self.by_index:
+            decoder = copy.copy(decoder.attach(sketch, self.S))
+            n_hypotheses = n_hypotheses or decoder.n_hypotheses(sketch.measurement)
+        if verbose:
+            decoder.report = SweepReport()
+        self.decoder = decoder
         self.noise = make_noise_model(noise, sketch)
         self.rng = np.random.default_rng(seed)
         self.detection = Detection(sketch, self.S, n_hypotheses)
-        self.by_index = isinstance(sketch.measurement, IdentityMeasurement)
         share = 1.0 if self.by_index else MAX_SUPPORT_SHARE
         self.max_support = max(self.r, min(MAX_CANDIDATES, int(share * sketch.shape[0])))
         # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there
@@ -354,6 +392,9 @@ class _RecoverySteps:
             ids = self._extend(ids, Q, max(len(ids) // 4, _SEEDS * Q.shape[1]))
         if len(ids) < self.r:
             ids = self._extend(ids, Q, self.r - len(ids))
+        if len(ids) < self.r:  # the decoder names no more: any features will do
+            others = np.setdiff1d(np.arange(2 * self.r), ids)
+            ids = np.union1d(ids, others[: self.r - len(ids)])
         return ids, orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
 
     def _joint_size(self, rank):
@@ -372,8 +413,7 @@ class _RecoverySteps:
             residual = Q.copy()
             residual[ids] = 0.0
             return np.union1d(ids, largest_rows(residual, room))
-        residual = Q - measure_rows(measurement, ids, restricted_least_squares(measurement, ids, Q))
-        return np.union1d(ids, strongest_features(measurement, residual, room)[0])
+        return np.union1d(ids, self.decoder.strongest(fit_on_support(measurement, Q, ids), room)[0])
 
     # ---------------------------------------------------------------------- sparse power steps
 

@@ -11,6 +11,7 @@ from hashlib import blake2b
 import numpy as np
 
 from ._feature_moments import FeatureMoments
+from ._identification import IdentificationSketch
 from .measurements import from_spec
 
 _MAGIC = b"SSEsketc"
@@ -31,6 +32,8 @@ def _arrays(sketch):
         named += [("right_sum", sketch._right_sum), ("right_shift", sketch._right_shift)]
     if sketch._moments is not None:
         named += [(f"moments_{n}", getattr(sketch._moments, n)) for n in FeatureMoments.fields]
+    if sketch.identifies:
+        named.append(("identification", sketch._identification.cells))
     return named
 
 
@@ -83,7 +86,13 @@ def _rebuild(cls, header, payload):
     settings = header["settings"]
     measurement, test = from_spec(settings["measurement"]), from_spec(settings["test"])
     sketch = object.__new__(cls)
-    sketch._start(measurement, test, settings["center"], settings["feature_moments"])
+    identification = settings["identification"]
+    if identification is not None:
+        from_spec(identification["hash"])  # refuses a hash of another version
+        identification = IdentificationSketch.from_spec(identification)
+    sketch._start(
+        measurement, test, settings["center"], settings["feature_moments"], identification
+    )
     sketch.content = header["content"]
     if sketch.content not in (None, "rows", "entries"):
         raise ValueError(f"The sketch holds {sketch.content!r}, which is not known here.")

@@ -6,7 +6,7 @@ from scipy.sparse.linalg import LinearOperator
 
 
 def check_seed(random_state):
-    """Return two 64-bit seeds from an int, a NumPy generator or None.
+    """Return three 64-bit seeds from an int, a NumPy generator or None.
 
     An int always gives the same seeds; a generator is advanced; None draws fresh entropy.
     """
@@ -23,7 +23,7 @@ def check_seed(random_state):
             "random_state must be an int, a numpy Generator or RandomState, or None, got "
             f"{random_state!r}."
         )
-    return [int(word) for word in sequence.generate_state(2, np.uint64)]
+    return [int(word) for word in sequence.generate_state(3, np.uint64)]
 
 
 def is_linear_operator(A):

@@ -13,6 +13,7 @@ from . import _bytes
 from ._accumulate import add_dense, symmetrize, weighted_sum
 from ._checks import check_rows, check_seed, check_weights, is_linear_operator
 from ._feature_moments import FeatureMoments
+from ._identification import IdentificationSketch
 from .measurements import IdentityMeasurement, make_measurement
 
 # Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
@@ -21,6 +22,11 @@ _BUFFER = 1 << 21
 _SCATTER_SHARE = 0.1
 # Features up to which exact feature moments are kept unless asked otherwise: 24 MB.
 _MOMENTS_LIMIT = 1 << 20
+# Features beyond which features are identified by their ids unless asked otherwise: a sweep over
+# more of them takes longer than 10 seconds.
+IDENTIFICATION_LIMIT = 1 << 30
+# Buckets and width of the identification by default: 26 MB at N = 2**30, 50 MB at 2**62.
+_IDENTIFICATION_SIZE = 3072, 32
 _STATE_ARRAYS = ("_cross", "_left_sum", "_left_shift", "_right_sum", "_right_shift")
 
 
@@ -49,6 +55,12 @@ default="sparse_sign"
     feature_moments : bool or "auto", default="auto"
         Keep the exact mean and variance of each feature (24 bytes per feature). ``"auto"`` does so
         up to about a million features.
+    identification : "auto", None, int or (int, int), default="auto"
+        The size of the bit-test side sketch, by which ``decoder="bit_test"`` finds features in time
+        that does not grow with N: its number of buckets, and its width (by default 32, enough for
+        24 components). It takes ``8 * n_buckets * width * (1 + log2(n_features))`` bytes and makes
+        updates several times slower. ``"auto"`` keeps 3072 buckets where there are more than 2**30
+        features, so many that sweeping over them takes longer than 10 seconds.
     random_state : int, RandomState, Generator or None, default=None
         Decides M and Omega. Only sketches made from the same seed can be merged, so give an int
         where sketches are made in several places.
@@ -101,6 +113,7 @@ default="sparse_sign"
         measurement="sparse_sign",
         center=True,
         feature_moments="auto",
+        identification="auto",
         random_state=None,
     ):
         n_features = int(n_features)
@@ -112,9 +125,12 @@ default="sparse_sign"
             test = M if range_size is None else IdentityMeasurement(n_features)
         else:
             test = make_measurement("sparse_sign", n_features, range_size, seeds[1])
+        size = _identification_size(identification, n_features)
         moments = self._wants_moments(M, test, feature_moments)
         try:
-            self._start(M, test, bool(center), moments)
+            if size is not None:
+                size = IdentificationSketch(n_features, *size, test.n_measurements, seeds[2])
+            self._start(M, test, bool(center), moments, size)
         except (MemoryError, ValueError) as error:
             # NumPy's own message, of an array too big, would not say which setting asks for it.
             needed = 8 * M.n_measurements * test.n_measurements + 24 * n_features * moments
@@ -125,7 +141,7 @@ default="sparse_sign"
                 "range_size=256) and leave out what keeps features (feature_moments=False)."
             ) from error
 
-    def _start(self, measurement, test, center, feature_moments):
+    def _start(self, measurement, test, center, feature_moments, identification=None):
         """Set up the empty state for given matrices."""
         self.measurement = measurement
         self.test = test
@@ -145,6 +161,13 @@ default="sparse_sign"
         self._power = 0.0  # sum of w |Omega x - shift|^2
         self.n_samples = 0
         self._moments = FeatureMoments(self.n_features) if feature_moments else None
+        self._identification = identification
+
+    def _start_like(self, other):
+        """Set up the empty state for the settings of a sketch, which may be this one."""
+        identification = other._identification and other._identification.empty()
+        moments = other._moments is not None
+        self._start(other.measurement, other.test, other.center, moments, identification)
 
     @staticmethod
     def _wants_moments(measurement, test, feature_moments):
@@ -171,12 +194,19 @@ default="sparse_sign"
         return self.is_symmetric and isinstance(self.measurement, IdentityMeasurement)
 
     @property
+    def identifies(self):
+        """Whether the sketch holds the ids of features, for ``decoder="bit_test"``."""
+        return self._identification is not None
+
+    @property
     def nbytes(self):
         arrays = [self._cross, self._left_sum, self._left_shift]
         if not self.is_symmetric:
             arrays += [self._right_sum, self._right_shift]
         if self._moments is not None:
             arrays += [getattr(self._moments, name) for name in FeatureMoments.fields]
+        if self.identifies:
+            arrays.append(self._identification.cells)
         return sum(a.nbytes for a in arrays)
 
     @property
@@ -237,7 +267,7 @@ default="sparse_sign"
     def _reset_if_deleted(self, weight_deleted):
         """Start afresh where all rows were deleted: only rounding is left, and no mean."""
         if self.content == "rows" and abs(self.weight) <= 1e-12 * weight_deleted:
-            self._start(self.measurement, self.test, self.center, self._moments is not None)
+            self._start_like(self)
 
     def _is_scattered(self, X):
         """Whether rows are so sparse that outer products of their nonzeros cost less than BLAS."""
@@ -270,6 +300,8 @@ default="sparse_sign"
         """Measure the rows densely and multiply: the cost is one BLAS product."""
         Y = self.measurement.measure(X)
         W = Y if self.is_symmetric else self.test.measure(X)
+        if self.identifies:
+            self._identification.add_rows(X, W, weights)
         if self.center and self.n_samples == 0 and self.weight == 0.0 and not sp.issparse(X):
             self._left_shift[:] = Y.mean(axis=0, dtype=np.float64)
             if not self.is_symmetric:
@@ -293,6 +325,8 @@ default="sparse_sign"
         left = weighted_sum(Y, weights)
         shift = self._left_shift
         if self.is_symmetric:
+            if self.identifies:
+                self._identification.add_rows(X, Y, weights)
             row_weights = np.broadcast_to(np.asarray(weights, dtype=np.float64), X.shape[0])
             kernels.add_outer(self._cross, Y.data, Y.indices, Y.indptr, row_weights)
             if shift.any():
@@ -301,6 +335,8 @@ default="sparse_sign"
             self._left_sum += left - total * shift
             return
         W = self.test.measure(X)
+        if self.identifies:
+            self._identification.add_rows(X, W, weights)
         if self._right_shift.any():
             W = W - self._right_shift
         weighted = W * (weights if np.ndim(weights) == 0 else weights[:, None])
@@ -454,6 +490,8 @@ default="sparse_sign"
             columns = self.measurement.columns(ids[low:high])
             block = np.ascontiguousarray(products(low, high))
             kernels.add_cross(self._cross, columns.data, columns.indices, columns.indptr, block)
+            if self.identifies:
+                self._identification.add_products(ids[low:high], block)
 
     # ------------------------------------------------------------------------------------ linear
 
@@ -471,6 +509,8 @@ default="sparse_sign"
         owners = [(self, name) for name in _STATE_ARRAYS]
         if self._moments is not None:
             owners += [(self._moments, name) for name in FeatureMoments.fields]
+        if self.identifies:
+            owners.append((self._identification, "cells"))
         for owner, name in owners:
             setattr(owner, name, np.require(getattr(owner, name), requirements="CW"))
         if self.is_symmetric:
@@ -482,7 +522,7 @@ default="sparse_sign"
 
     def _empty_like(self):
         new = object.__new__(type(self))
-        new._start(self.measurement, self.test, self.center, self._moments is not None)
+        new._start_like(self)
         return new
 
     def merge(self, other):
@@ -543,6 +583,7 @@ default="sparse_sign"
             "test": self.test.spec(),
             "center": self.center,
             "feature_moments": self._moments is not None,
+            "identification": self._identification.spec() if self.identifies else None,
         }
 
     def _add(self, other, sign):
@@ -572,6 +613,8 @@ default="sparse_sign"
         self.n_samples += int(sign) * other.n_samples
         if self._moments is not None:
             self._moments.merge(other._moments, sign)
+        if self.identifies:
+            self._identification.cells += sign * other._identification.cells
 
     def scale(self, factor):
         """Multiply A's weight by `factor` in (0, inf): forgetting is ``scale(0.99)``.
@@ -589,6 +632,8 @@ default="sparse_sign"
         self._power *= factor
         if self._moments is not None:
             self._moments.scale(factor)
+        if self.identifies:
+            self._identification.cells *= factor
         return self
 
     # ---------------------------------------------------------------------------------- reading
@@ -606,6 +651,35 @@ default="sparse_sign"
             if self.center:
                 S -= np.outer(self._left_sum / self.weight, self._right_sum / self.weight)
         return S
+
+    def identify(self, W):
+        """Return what the buckets of the identification and their bits hold of A Psi^T W.
+
+        Parameters
+        ----------
+        W : ndarray of shape (l, r)
+            l is the number of rows of Psi = G Omega, see ``identification_fold``.
+
+        Returns
+        -------
+        ndarray of shape (n_buckets, 1 + n_bits, r)
+            Row [j, 0] is what bucket j holds, row [j, 1 + i] the part from ids with bit i set.
+        """
+        self._check_not_empty()
+        if self.content == "entries":
+            return self._identification.read(W, np.zeros(self.shape[1]))
+        mean = self.center * (self._right_shift + self._right_sum / self.weight)
+        return self._identification.read(W / self.weight, mean)
+
+    @property
+    def identification_hash(self):
+        """The measurement by whose rows the cells of :meth:`identify` are hashed."""
+        return self._identification.hash
+
+    @property
+    def identification_fold(self):
+        """G^T of shape (k, l), by which Psi = G Omega."""
+        return self._identification.fold
 
     def measured_mean(self):
         """Return M times the mean of the rows, shape (m,)."""
@@ -691,6 +765,28 @@ default="sparse_sign"
             this one cannot read.
         """
         return _bytes.unpack(cls, data)
+
+
+def _identification_size(identification, n_features):
+    """Return the buckets and the width asked for, or None."""
+    if isinstance(identification, str):
+        if identification != "auto":
+            raise ValueError(
+                "identification must be 'auto', None, a number of buckets, or a pair (buckets, "
+                f"width), got {identification!r}."
+            )
+        return _IDENTIFICATION_SIZE if n_features > IDENTIFICATION_LIMIT else None
+    if identification is None:
+        return None
+    if np.ndim(identification) == 0:
+        identification = identification, _IDENTIFICATION_SIZE[1]
+    n_buckets, width = (int(number) for number in identification)
+    if n_buckets < 3 or width < 8 or width % 8:
+        raise ValueError(
+            "identification needs at least 3 buckets and a width that is a multiple of 8, got "
+            f"{n_buckets} buckets of width {width}."
+        )
+    return n_buckets, width
 
 
 def _shifted(rows, shift):

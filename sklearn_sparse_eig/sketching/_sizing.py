@@ -15,6 +15,11 @@ _MOMENTS_SHARE = 1 / 16
 # Vectors of length N that the moments take, with the temporaries of their use.
 _MOMENT_VECTORS = 6
 _BLOCKS = 8
+# Share of the budget for the identification of features, where it is kept.
+_IDENTIFICATION_SHARE = 1 / 4
+# Buckets of the identification for each feature looked for: more leave less noise in a bucket.
+_BUCKETS_PER_FEATURE = 12
+_LEAST_BUCKETS, _MOST_BUCKETS = 768, 49152
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,15 @@ class SketchSize:
         None for the same measurement on both sides.
     feature_moments : bool
         Whether exact feature means and variances fit besides.
+    identification : (int, int) or None
+        Buckets and width of the bit-test side sketch, if there is one.
     """
 
     measurement: object
     n_measurements: int | None
     range_size: int | None
     feature_moments: bool
+    identification: tuple[int, int] | None = None
 
     def arguments(self):
         return vars(self).copy()
@@ -51,6 +59,7 @@ def choose_size(
     n_measurements="auto",
     range_size="auto",
     feature_moments=False,
+    identification=False,
     memory_budget=256e6,
 ):
     """Choose the sketch for given data and memory.
@@ -80,6 +89,9 @@ def choose_size(
         Override m and k, and the budget.
     feature_moments : bool
         Whether the noise model needs them.
+    identification : bool
+        Whether the decoder reads the ids of features from a side sketch, which then takes a quarter
+        of the budget. A measurement that keeps the features needs none.
     memory_budget : float
         Bytes.
 
@@ -98,13 +110,15 @@ def choose_size(
     k = None if range_size == "auto" else int(range_size)
     by_name = isinstance(measurement, str)
     identity = measurement == "identity" or isinstance(measurement, IdentityMeasurement)
-    budget = _Budget(memory_budget, N, feature_moments)
+    reserved = _IDENTIFICATION_SHARE if identification else 0.0
+    budget = _Budget(memory_budget, N, feature_moments, reserved)
+    ids = _identification_size(N, r, s, reserved * memory_budget) if identification else None
     moments = budget.holds_moments
 
     exact = SketchSize("identity", m, None, False)
     if sketch == "mam":
         if not by_name:
-            return SketchSize(measurement, None, None, moments)
+            return SketchSize(measurement, None, None, moments, ids)
         if identity:
             budget.check(N * N, _EXACT_COPIES)
             return exact
@@ -113,7 +127,7 @@ def choose_size(
             m = _between(least, most, budget.floats() ** 0.5)
             budget.check(m * m)
         _check_rank(r, m, m)
-        return SketchSize(measurement, m, None, moments)
+        return SketchSize(measurement, m, None, moments, ids)
 
     least_range, most_range = 4 * r + 16, max(256, 8 * r)
     smallest = N * min(N, least_range)
@@ -138,27 +152,28 @@ def choose_size(
         k = int(max(least_range, min(most_range, budget.floats() // wanted)))
     if not by_name:
         _check_rank(r, measurement.n_measurements, k)
-        return SketchSize(measurement, None, k, moments)
+        return SketchSize(measurement, None, k, moments, ids)
     if m is None:
         m = _between(least, most, budget.floats() / k)
         if range_size == "auto":
             budget.check(m * k, smallest=min(m * k, smallest) if keeps_features else m * k)
     _check_rank(r, m, k)
-    return SketchSize(measurement, m, k, moments)
+    return SketchSize(measurement, m, k, moments, ids)
 
 
 class _Budget:
     """What a number of bytes holds, for N features."""
 
-    def __init__(self, n_bytes, n_features, needs_moments):
+    def __init__(self, n_bytes, n_features, needs_moments, reserved):
         self._bytes = n_bytes
+        self._share = 1.0 - _MOMENTS_SHARE - reserved
         self._vectors = 8 * _MOMENT_VECTORS * n_features
         self._needs_moments = needs_moments
         self.holds_moments = needs_moments or self._vectors <= _MOMENTS_SHARE * n_bytes
 
     def floats(self, copies=_COPIES):
         """Return the largest matrix of which `copies` fit, in floats."""
-        rest = (1.0 - _MOMENTS_SHARE) * self._bytes
+        rest = self._share * self._bytes
         return max(rest - self._needs_moments * self._vectors, 0.0) / (8 * copies)
 
     def check(self, state, copies=_COPIES, smallest=None):
@@ -166,9 +181,19 @@ class _Budget:
             needed = 8 * copies * (smallest or state) + self._needs_moments * self._vectors
             raise ValueError(
                 f"memory_budget={self._bytes:.3g} bytes is too small: the smallest sketch for "
-                f"these components needs {1.01 * needed / (1.0 - _MOMENTS_SHARE):.3g}. Raise "
+                f"these components needs {1.01 * needed / self._share:.3g}. Raise "
                 "memory_budget, or ask for fewer components or nonzeros."
             )
+
+
+def _identification_size(N, r, s, n_bytes):
+    """Return the buckets and the width of an identification for r supports of s features."""
+    # Room for the components, for others that are followed beside them, and for their mean.
+    width = max(32, -(-(3 * r // 2 + 8) // 8) * 8)
+    # Its cells, and the few columns of them that a recovery reads.
+    affordable = int(n_bytes / (8 * (width + 2 * r) * (1 + (N - 1).bit_length())))
+    wanted = min(max(_BUCKETS_PER_FEATURE * r * s, _LEAST_BUCKETS), _MOST_BUCKETS)
+    return max(min(wanted, affordable), 3) // 3 * 3, width
 
 
 def _measurement_bounds(N, s, usual):

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 # Ids scored at a time in a sweep over all features: bounds the memory of a sweep at 8 MB.
-SWEEP = 1 << 18
+SWEEP = 1 << 20
 
 
 class Decoder(ABC):
@@ -15,9 +15,22 @@ class Decoder(ABC):
     ----------
     name : str
         The name under which the class is registered.
+    needs_identification : bool
+        Whether it reads the ids of features from a side sketch.
+    report : callable or None
+        Called as ``report(n_done, n_features)`` between the chunks of a sweep over the features.
     """
 
     name: str
+    needs_identification = False
+    report = None
+
+    def attach(self, sketch, S):
+        """Return a decoder for one recovery from a sketch, whose matrix less noise is S.
+
+        Most decoders need nothing but what :meth:`decode` is given, and return themselves.
+        """
+        return self
 
     @abstractmethod
     def decode(self, measurement, Q, size=None):
@@ -36,12 +49,46 @@ class Decoder(ABC):
             Sorted ids, possibly none.
         """
 
+    def strongest(self, fit, size):
+        """Return features that explain most of what a fit leaves of Q.
 
-def strongest_features(measurement, R, size):
+        The default scores all features of the measurement, see :func:`strongest_features`.
+
+        Parameters
+        ----------
+        fit : SupportFit
+        size : int
+
+        Returns
+        -------
+        ids : ndarray of int64, sorted
+            At most `size`.
+        energies : ndarray of float64
+            Squared norms of their rows of M^T R, R the residual of the fit.
+        """
+        return strongest_features(fit.measurement, fit.residual, size, self.report)
+
+    def n_hypotheses(self, measurement):
+        """Return the number of features that :meth:`strongest` compares.
+
+        It sets the level above which the strongest of them are no coincidence.
+        """
+        return measurement.n_features
+
+
+def strongest_features(measurement, R, size, report=None):
     """Return the ids whose rows of M^T R have the largest norm, and their squared norms.
 
     A sweep over all N: time O(N K r), memory O(size + constant). It is made in float32 where N is
     large: it only ranks, and all numbers are computed again on the support.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    R : ndarray of shape (m, r)
+    size : int
+    report : callable or None
+        Called as ``report(n_done, n_features)`` after each chunk.
 
     Returns
     -------
@@ -51,13 +98,21 @@ def strongest_features(measurement, R, size):
     N = measurement.n_features
     R = np.ascontiguousarray(R, dtype=np.float32 if N > SWEEP else np.float64)
     ids, energies = np.empty(0, dtype=np.int64), np.empty(0)
+    bound = -np.inf
     for start in range(0, N, SWEEP):
-        energy = measurement.adjoint_energy(R, start, min(start + SWEEP, N))
-        best = _largest(energy, size)
+        stop = min(start + SWEEP, N)
+        energy = measurement.adjoint_energy(R, start, stop)
+        # Few pass the weakest of those kept so far; sorting all would cost as much as the sweep.
+        best = np.flatnonzero(energy > bound)
+        best = best[_largest(energy[best], size)]
         ids = np.concatenate([ids, best + start])
         energies = np.concatenate([energies, energy[best]])
         keep = _largest(energies, size)
         ids, energies = ids[keep], energies[keep]
+        if len(ids) == size:
+            bound = energies.min()
+        if report is not None:
+            report(stop, N)
     return ids, energies
 
 

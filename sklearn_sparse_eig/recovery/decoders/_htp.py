@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .._lifting import restricted_least_squares
-from ._base import Decoder, largest_rows, strongest_features
+from .._lifting import fit_on_support
+from ._base import Decoder, largest_rows
 from ._null import discoveries, energy_tail
 
 # A support is not allowed to pass this share of m: beyond it least squares amplifies noise.
@@ -46,54 +46,47 @@ class HTPDecoder(Decoder):
     def _decode_given_size(self, measurement, Q, size):
         # What stands out on its own is a start that a full-sized first guess would not be: with
         # few measurements that guess is mostly wrong, and too large to be corrected.
-        best = support = self._decode_above_noise(measurement, Q, size)
-        residual = _left_over(measurement, support, Q)
-        scale, best_norm = np.linalg.norm(Q), np.linalg.norm(residual)
+        support = self._decode_above_noise(measurement, Q, size)
+        fit = fit_on_support(measurement, Q, support)
+        best, best_norm = support, np.linalg.norm(fit.residual)
+        scale = np.linalg.norm(Q)
         for _ in range(self.max_iter):
             if best_norm <= 1e-13 * scale:
                 break
-            room = max(1, min(2 * size, measurement.n_measurements // 2 - len(support)))
-            found, _ = strongest_features(measurement, residual, room)
-            merged = np.union1d(support, found)
-            Z = restricted_least_squares(measurement, merged, Q)
-            support = merged[largest_rows(Z, size)]
-            residual = _left_over(measurement, support, Q)
-            norm = np.linalg.norm(residual)
+            room = max(1, min(2 * size, measurement.n_measurements // 2 - len(fit.ids)))
+            merged = np.union1d(fit.ids, self.strongest(fit, room)[0])
+            Z = fit_on_support(measurement, Q, merged).Z
+            fit = fit_on_support(measurement, Q, merged[largest_rows(Z, size)])
+            norm = np.linalg.norm(fit.residual)
             if norm >= best_norm * _PROGRESS:  # a fixed point, or a cycle around one
                 break
-            best, best_norm = support, norm
+            best, best_norm = fit.ids, norm
         return best
 
     def _decode_above_noise(self, measurement, Q, limit):
-        support, residual = np.empty(0, dtype=np.int64), Q
+        fit = fit_on_support(measurement, Q, [])
         scale = last = np.linalg.norm(Q)
+        hypotheses = self.n_hypotheses(measurement)
         for _ in range(self.max_iter):
-            found, energy = strongest_features(measurement, residual, limit)
-            tail = energy_tail(measurement, residual)
-            found = found[discoveries(energy, tail, measurement.n_features)]
-            merged = np.union1d(support, found)
+            found, energy = self.strongest(fit, limit)
+            tail = energy_tail(measurement, fit.residual)
+            found = found[discoveries(energy, tail, hypotheses)]
+            merged = np.union1d(fit.ids, found)
             if len(merged) == 0:
                 break
-            Z = restricted_least_squares(measurement, merged, Q)
-            residual = Q - measurement.columns(merged).T @ Z
-            energy = np.einsum("ij,ij->i", Z, Z)
+            fit = fit_on_support(measurement, Q, merged)
+            energy = np.einsum("ij,ij->i", fit.Z, fit.Z)
             # After least squares an idle entry is at the level of the new residual.
-            tail = energy_tail(measurement, residual)
-            keep = discoveries(energy, tail, measurement.n_features)
+            tail = energy_tail(measurement, fit.residual)
+            keep = discoveries(energy, tail, hypotheses)
             keep &= energy > 1e-24 * energy.max()
             support = merged[keep]
             if len(support) > limit:
-                support = support[largest_rows(Z[keep], limit)]
+                support = support[largest_rows(fit.Z[keep], limit)]
             if len(support) < len(merged):
-                residual = _left_over(measurement, support, Q)
-            norm = np.linalg.norm(residual)
+                fit = fit_on_support(measurement, Q, support)
+            norm = np.linalg.norm(fit.residual)
             if norm <= 1e-13 * scale or norm >= _PROGRESS * last:
                 break
             last = norm
-        return support
-
-
-def _left_over(measurement, support, Q):
-    """Return what the best fit on a support leaves of Q."""
-    Z = restricted_least_squares(measurement, support, Q)
-    return Q - measurement.columns(support).T @ Z
+        return fit.ids

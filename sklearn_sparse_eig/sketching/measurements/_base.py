@@ -98,7 +98,7 @@ class Measurement(ABC):
         ndarray of float64, shape (n, n_measurements)
         """
         if sp.issparse(X):
-            ids, local = _compress_columns(X)
+            ids, local = compress_columns(X)
             return _to_dense(local @ self.columns(ids))
         Y = np.zeros((len(X), self.n_measurements))
         for start in range(0, self.n_features, CHUNK):
@@ -114,7 +114,7 @@ class Measurement(ABC):
         csr_array of float64, shape (n, n_measurements)
             Duplicates are possible; they add.
         """
-        ids, local = _compress_columns(X)
+        ids, local = compress_columns(X)
         return sp.csr_array(local @ self.columns(ids))
 
     def adjoint(self, R, ids):
@@ -169,7 +169,7 @@ def _to_dense(A):
     return A.toarray() if sp.issparse(A) else np.asarray(A)
 
 
-def _compress_columns(X):
+def compress_columns(X):
     """Return the column ids that occur in X, and X over these columns only (no N-vector)."""
     ids, inverse = np.unique(X.indices, return_inverse=True)
     data = np.asarray(X.data, dtype=np.float64)

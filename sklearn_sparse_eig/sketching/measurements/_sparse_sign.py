@@ -80,6 +80,14 @@ class SparseSignMeasurement(Measurement):
     def adjoint_energy(self, R, start, stop):
         return kernels.adjoint_energy(start, stop, R, *self._hash)
 
+    def add_bit_tests(self, cells, ids, values):
+        """Measure rows and the binary digits of their ids, see :func:`kernels.add_bit_tests`."""
+        kernels.add_bit_tests(cells, ids, values, *self._hash)
+
+    def buckets(self, ids):
+        """Return the rows where columns are nonzero, shape (n_ids, n_blocks)."""
+        return kernels.hash_columns(ids, *self._hash)[0]
+
     def cross_gram(self, other, diag=None):
         if not isinstance(other, SparseSignMeasurement):
             return super().cross_gram(other, diag)

@@ -1,0 +1,125 @@
+"""The bit-test side sketch: finds features by their ids, without a sweep over all N."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from .measurements import SparseSignMeasurement
+from .measurements._base import compress_columns
+
+# Blocks of the hash. A feature is read where it is alone in a bucket, so fewer and larger blocks
+# carry less noise; with three, two features share all their buckets with probability 1 / b^3.
+N_BLOCKS = 3
+# Floats added at a time, and features of a dense matrix measured at a time.
+_BUFFER = 1 << 21
+
+
+class IdentificationSketch:
+    """The cells C A Psi^T, C = [C_0; bit_0 C_0; bit_1 C_0; ...], of an :class:`EigenSketch`.
+
+    C_0 is a sparse-sign matrix of its own. ``bit_i C_0`` keeps the columns whose id has bit i set,
+    so that the cells of a bucket with a single strong feature spell its id. Psi = G Omega folds the
+    test matrix of the main sketch to fewer rows by random signs G. The cells have one more column
+    than Psi has rows, for the sum of the rows, by which they are centred. All of it is linear in A.
+
+    Parameters
+    ----------
+    n_features : int
+    n_buckets : int
+        Rows of C_0, rounded up to a multiple of 3.
+    width : int
+        Columns of the cells, a multiple of 8: one more than the rows of Psi.
+    range_size : int
+        k, the rows of Omega.
+    seed : int
+
+    Attributes
+    ----------
+    cells : ndarray of shape (n_buckets, 1 + n_bits, width)
+    hash : SparseSignMeasurement
+        C_0.
+    fold : csr_array of shape (range_size, width - 1)
+        G^T, one sign in each row; the identity where nothing needs folding.
+
+    Notes
+    -----
+    8 n_buckets width (1 + log2 N) bytes. A batch costs O(u width log N) for its u distinct features
+    besides one sparse product.
+    """
+
+    def __init__(self, n_features, n_buckets, width, range_size, seed):
+        self.n_bits = (int(n_features) - 1).bit_length()
+        self.hash = SparseSignMeasurement(
+            n_features, -(-int(n_buckets) // N_BLOCKS) * N_BLOCKS, seed, N_BLOCKS
+        )
+        self.width = int(width)
+        self.range_size = int(range_size)
+        if self.width < 2:
+            raise ValueError(f"The width of the identification must be at least 2, got {width}.")
+        self.fold = _fold(self.range_size, self.width - 1, seed)
+        self.cells = np.zeros((self.hash.n_measurements, 1 + self.n_bits, self.width))
+
+    def spec(self):
+        """Return the settings that must agree between sketches that are merged."""
+        return {"hash": self.hash.spec(), "width": self.width, "range_size": self.range_size}
+
+    @classmethod
+    def from_spec(cls, spec):
+        """Rebuild an empty sketch from :meth:`spec`, whose hash has been checked."""
+        hash_ = spec["hash"]
+        return cls(
+            hash_["n_features"],
+            hash_["n_measurements"],
+            spec["width"],
+            spec["range_size"],
+            hash_["seed"],
+        )
+
+    def empty(self):
+        """Return an empty sketch of the same settings."""
+        return self.from_spec(self.spec())
+
+    def add_rows(self, X, W, weights):
+        """Add rows X (dense or CSR), measured by Omega as W (dense or CSR, not shifted)."""
+        folded = np.empty((X.shape[0], self.width))
+        product = W @ self.fold
+        folded[:, :-1] = product.toarray() if sp.issparse(product) else product
+        folded[:, -1] = 1.0
+        folded *= weights if np.ndim(weights) == 0 else weights[:, None]
+        if sp.issparse(X):
+            ids, local = compress_columns(X)
+            columns = local.tocsc()
+        else:
+            ids, columns = np.arange(X.shape[1]), X
+        step = max(1, _BUFFER // self.width)
+        for low in range(0, len(ids), step):
+            part = columns[:, low : low + step]
+            self.hash.add_bit_tests(self.cells, ids[low : low + step], part.T @ folded)
+
+    def add_products(self, ids, products):
+        """Add rows `ids` of A Omega^T, shape (len(ids), k)."""
+        values = np.zeros((len(ids), self.width))
+        values[:, :-1] = products @ self.fold
+        self.hash.add_bit_tests(self.cells, ids, values)
+
+    def read(self, W, mean):
+        """Return the cells of A Psi^T W, centred, shape (n_buckets, 1 + n_bits, r).
+
+        Parameters
+        ----------
+        W : ndarray of shape (width - 1, r)
+        mean : ndarray of shape (k,)
+            Omega times the mean of the rows; zero where they are not centred.
+        """
+        weights = np.vstack([W, -(mean @ self.fold) @ W])
+        return self.cells @ weights
+
+
+def _fold(range_size, n_rows, seed):
+    """Return G^T: each row of Omega goes, with a random sign, to one row of Psi."""
+    if n_rows >= range_size:
+        return sp.eye_array(range_size, n_rows, format="csr")
+    rng = np.random.default_rng(seed)
+    # Equal shares: each row of Psi is the sum of nearly as many rows of Omega as any other.
+    target = rng.permutation(range_size) % n_rows
+    signs = rng.choice([-1.0, 1.0], range_size)
+    return sp.csr_array((signs, (np.arange(range_size), target)), shape=(range_size, n_rows))
