@@ -28,6 +28,9 @@ _BATCH = 8192
 _ROUNDING = 64 * np.finfo(np.float64).eps
 # Variances beyond this, or below its inverse, have squares that are infinite, or zero.
 _LARGEST = 1e140
+# Bytes of a dense array over all features (16 GiB) beyond which it is refused, not tried: where
+# memory is overcommitted, the attempt may end the process.
+_LARGEST_DENSE = 2**34
 # Rows that are forgotten keep this weight, for zero would mean that they were never seen.
 _FORGOTTEN = 1e-100
 
@@ -719,10 +722,16 @@ default="sparse_sign"
         Returns
         -------
         ndarray
+
+        Raises
+        ------
+        ValueError
+            If the mask would take more than 16 GiB.
         """
         support = self.support_
         if indices:
             return support
+        self._check_dense("A mask over all features", 1, "Use get_support(indices=True).")
         mask = np.zeros(self.n_features_in_, dtype=bool)
         mask[support] = True
         return mask
@@ -733,7 +742,8 @@ default="sparse_sign"
         Parameters
         ----------
         input_features : sequence of str, default=None
-            Names; None for ``feature_names_in_``, or for indices where there are none.
+            Names; None for ``feature_names_in_``, or for indices where there are none. Only those
+            of the support are looked up, so a sequence may make them when asked.
         max_features : int, default=None
             At most this many per component.
 
@@ -758,10 +768,29 @@ default="sparse_sign"
         return described
 
     def densify(self):
-        """Make ``components_`` an ndarray. Returns self."""
+        """Make ``components_`` an ndarray. Returns self.
+
+        Raises
+        ------
+        ValueError
+            If it would take more than 16 GiB. The components stay sparse.
+        """
         check_is_fitted(self)
+        self._check_dense(
+            f"Dense components_ of shape {(self.n_components, self.n_features_in_)}",
+            8 * self.n_components,
+            "Leave them sparse: transform, describe and support_ work with them as they are.",
+        )
         self._dense = True
         return self
+
+    def _check_dense(self, what, bytes_per_feature, instead):
+        needed = bytes_per_feature * self.n_features_in_
+        if needed > _LARGEST_DENSE:
+            raise ValueError(
+                f"{what} would take {needed:.3g} bytes, for n_features={self.n_features_in_}. "
+                f"{instead}"
+            )
 
     @property
     def _n_features_out(self):

@@ -24,6 +24,17 @@ PROMISES = {
         r"36 of 36 planted features found, 0 others among 100,000",
         r"planted components: (0\.99\d+|1\.0000), (0\.99\d+|1\.0000), (0\.99\d+|1\.0000)",
     ],
+    "plot_feature_crosses": [
+        r"\d+ sentences collected",
+        r"crosses of 2 words: \d+ sentences, [\d,]+ nonzeros among [\d,]{9,} features",
+        r"crosses of 3 words: \d+ sentences, [\d,]+ nonzeros among [\d,]{14,} features",
+        r"the sketch [\d.]+ MB, whatever the number of sentences",
+        # Eight directions of five crosses; how often the strongest is on held-out sentences.
+        r"(\n +\d\.\d\d%(,? +[a-z]+ & [a-z]+ [+-]\d\.\d\d){5}\n +[a-z]+ & [a-z]+: .*){8}\n",
+        r"(\n +\d\.\d\d%(,? +[a-z]+( & [a-z]+){2} [+-]\d\.\d\d){5}\n +[a-z]+ & .*: .*){8}\n",
+        r"[1-9]\d* times, 0\.\d+ by chance",
+        r"(0\.[5-9]|[1-9]\.\d)\d% of the variance of held-out sentences",
+    ],
     "plot_grid_search": [
         r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",
         r"best: \d+ components of \d+ pixels, \d+ of 64 pixels used",

@@ -74,6 +74,13 @@ default="sparse_sign"
     nbytes : int
         Bytes held in arrays.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    MemoryError
+        If the sketch does not fit; the message says what would.
+
     Notes
     -----
     Memory 8 (m k + 2 (m + k)) bytes, and 24 N with feature moments. An update of n rows with z
@@ -119,9 +126,20 @@ default="sparse_sign"
         else:
             test = make_measurement("sparse_sign", n_features, range_size, seeds[1])
         size = _identification_size(identification, n_features)
-        if size is not None:
-            size = IdentificationSketch(n_features, *size, test.n_measurements, seeds[2])
-        self._start(M, test, bool(center), self._wants_moments(M, test, feature_moments), size)
+        moments = self._wants_moments(M, test, feature_moments)
+        try:
+            if size is not None:
+                size = IdentificationSketch(n_features, *size, test.n_measurements, seeds[2])
+            self._start(M, test, bool(center), moments, size)
+        except (MemoryError, ValueError) as error:
+            # NumPy's own message, of an array too big, would not say which setting asks for it.
+            needed = 8 * M.n_measurements * test.n_measurements + 24 * n_features * moments
+            raise MemoryError(
+                f"A sketch of shape {(M.n_measurements, test.n_measurements)} of "
+                f"n_features={n_features}, {'with' if moments else 'without'} feature moments, "
+                f"takes {needed:.3g} bytes. Compress both sides (measurement='sparse_sign', "
+                "range_size=256) and leave out what keeps features (feature_moments=False)."
+            ) from error
 
     def _start(self, measurement, test, center, feature_moments, identification=None):
         """Set up the empty state for given matrices."""
