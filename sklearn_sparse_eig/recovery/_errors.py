@@ -21,7 +21,7 @@ def sketch_errors(sketch, S, model, vectors):
     S : ndarray of shape (m, k)
         Its matrix less the noise.
     model : SupportModel
-        Fitted to S on the span of the vectors, and of whatever else was found.
+        Fitted to S, of which the vectors were read; its rank is that of the vectors or more.
     vectors : ndarray of shape (t, r)
         Their rows at ``model.ids``.
 
@@ -51,39 +51,42 @@ def sketch_errors(sketch, S, model, vectors):
     m, k = S.shape
 
     # What is left of the measured A U, and of its mirror image through the test matrix.
-    left = _off_range(S @ (model.directions() @ axes), model.left)
-    right = _off_range(S.T @ (dual_basis(model.left) @ axes), model.right)
+    to_left, to_right = dual_basis(model.left) @ axes, model.directions() @ axes
+    left = np.square(_off_range(S @ to_right, model.left)).sum(axis=0)
+    right = np.square(_off_range(S.T @ to_left, model.right)).sum(axis=0)
     inside = vectors != 0
-    fitted = inside.sum() / r + rank - 1
-    energy = np.square(left).sum(axis=0)
-    per_measurement = energy / max(m - fitted, 1.0)
+    free = max(m - inside.sum() / r - rank + 1, 1.0)
     # Where every feature has a measurement of its own, nothing collides.
-    heard = np.zeros(rank) if by_index else per_measurement
-    heard_right = np.square(right).sum(axis=0) / max(k - rank, 1)
+    collisions = np.zeros(rank) if by_index else left / free
     if n == np.inf:
         # A tail of the eigenvectors is spread over all measurements.
-        tail = energy if by_index else m * per_measurement
-        twice = np.zeros(rank)
+        tail = left if by_index else m * collisions
+        twice, own = np.zeros(rank), np.zeros(rank)
     else:
         if sketch.is_exact:  # isotropic noise moves all eigenvalues alike
             values -= max((np.trace(S) - values.sum()) / max(m - rank, 1), 0.0)
         values = np.maximum(values, 0.0)
         total_noise = max(sketch.total_variance() - values.sum(), 0.0)
         # The forms W^T Omega x by which the sketch is multiplied: their noise and variance.
-        form_noise = total_noise / k * np.square(model.directions() @ axes).sum(axis=0)
+        form_noise = total_noise / k * np.square(to_right).sum(axis=0)
         forms = values + form_noise
         own = _own_noise(sketch, model.ids, np.square(basis) @ values, total_noise, inside, rank)
-        heard = heard + own * forms / n
+        own = own * forms / n
         # What noise hears of noise comes once, though both sides would count it.
-        twice = heard * np.divide(form_noise, forms, out=np.zeros(rank), where=forms > 0.0)
+        twice = np.divide(form_noise, forms, out=np.zeros(rank), where=forms > 0.0)
+        twice *= collisions + own
         tail = np.zeros(rank)
-    if sketch.is_symmetric:
-        mixing = heard - 0.5 * twice
-    else:
-        mixing = 0.25 * (heard - twice + heard_right)
 
     # Variances of the entries (j, p) of the core, for the vectors j found.
-    entries = mixing[:r, None] + mixing + np.outer(values[:r], values) / n
+    gain, gain_right = np.square(to_left).sum(axis=0), np.square(to_right).sum(axis=0)
+    heard = collisions + own
+    if sketch.is_symmetric:
+        entries = _both_ways(heard - 0.5 * twice, gain)
+    else:
+        entries = 0.25 * _both_ways(heard - twice, gain)
+        entries += 0.25 * _both_ways(right / max(k - rank, 1), gain_right)
+    entries = entries[:r] + np.outer(values[:r], values) / n
+    value_errors = np.sqrt(2.0 * np.diagonal(entries))
     turns = _squared_tangents(entries, values[:r, None] - values)
     np.fill_diagonal(turns, 0.0)
     np.fill_diagonal(entries, 0.0)
@@ -100,9 +103,10 @@ def sketch_errors(sketch, S, model, vectors):
     size = np.abs(values[:r])
     known = size > 1e-12 * np.abs(values).max()
     relative = np.full(r, np.inf)
-    np.divide(idle * heard[:r] + lost, np.square(size), out=relative, where=known)
+    # Least squares on a support of s features amplifies by about m / (m - s).
+    fitted = collisions * m / free + own
+    np.divide(idle * fitted[:r] + lost, np.square(size), out=relative, where=known)
     squares = (share * turns).sum(axis=1) + relative
-    value_errors = np.sqrt(4.0 * mixing[:r] + 2.0 * np.square(values[:r]) / n)
     return 2.0 * np.sin(0.5 * np.arctan(np.sqrt(squares))), value_errors
 
 
@@ -135,6 +139,12 @@ def _own_noise(sketch, ids, signal, total_noise, inside, rank):
 def _off_range(B, P):
     """Return B less its projection on the range of P."""
     return B - P @ (dual_basis(P).T @ B)
+
+
+def _both_ways(variances, gains):
+    """Return the variances of the entries of X + X^T, where X_jp has variance gain_j * v_p."""
+    half = np.outer(gains, variances)
+    return half + half.T
 
 
 def _squared_tangents(variances, gaps):
