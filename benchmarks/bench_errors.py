@@ -7,9 +7,8 @@ a linear spectrum from 1 to 0.05, where every vector has a tail of as many entri
 pairs whose estimate is off by more than a factor of 2.
 """
 
-import time
-
 import numpy as np
+import scipy.sparse as sp
 from _harness import make_parser, print_machine, print_table, progress, quiet
 
 from sklearn_sparse_eig import EigenSketch
@@ -50,11 +49,7 @@ ENTRIES = [
 
 def true_errors(pairs, truth, eigenvalues):
     """Return the distances of vectors and values to those of the nearest planted component."""
-    overlap = (
-        (truth @ pairs.eigenvectors).toarray()
-        if hasattr(truth, "toarray")
-        else (truth @ pairs.eigenvectors)
-    )
+    overlap = (sp.csr_array(truth) @ pairs.eigenvectors).toarray()
     nearest = np.abs(overlap).argmax(axis=0)
     cosines = np.abs(overlap[nearest, np.arange(len(nearest))])
     # 1 - cos loses half of the digits, and these errors are far above them.
@@ -79,9 +74,8 @@ def noisy(options, n_features, n_samples, n_nonzero, spectrum, support, ratio, s
     )
     for rows in data.batches:
         sketch.update(rows)
-    start = time.perf_counter()
     pairs = sketch.recover(len(eigenvalues), n_nonzero_coefs=n_nonzero)
-    return pairs, data.components, eigenvalues + 1.0, time.perf_counter() - start
+    return pairs, data.components, eigenvalues + 1.0
 
 
 def with_tails(options, n_features, rank, n_nonzero, support, seed):
@@ -104,14 +98,13 @@ def with_tails(options, n_features, rank, n_nonzero, support, seed):
     ids = np.flatnonzero(U.any(axis=0))
     sketch = EigenSketch(n_features, random_state=seed, **options)
     sketch.update_tile(ids, ids, (U[:, ids].T * eigenvalues) @ U[:, ids])
-    start = time.perf_counter()
     pairs = sketch.recover(rank, n_nonzero_coefs=n_nonzero)
-    return pairs, U, eigenvalues, time.perf_counter() - start
+    return pairs, U, eigenvalues
 
 
 def row_of(labels, results):
     """Return a row of the table from the results of all seeds."""
-    true, true_values = np.hstack([true_errors(*result[:3]) for result in results])
+    true, true_values = np.hstack([true_errors(*result) for result in results])
     estimated = np.hstack([result[0].eigenvector_errors for result in results])
     values = np.hstack([result[0].eigenvalue_errors for result in results])
     off = np.abs(np.log2(estimated / true)) > 1.0
@@ -123,7 +116,6 @@ def row_of(labels, results):
         f"{rms[1] / rms[0]:.2f}",
         f"{off.sum()} of {len(off)}",
         f"{rms[3] / rms[2]:.2f}",
-        f"{np.median([result[3] for result in results]):.2f}",
     ]
 
 
@@ -148,7 +140,7 @@ def main():
     print_machine()
     print_table(
         ["sketch, features, supports", "noise", "true", "estimated", "ratio", "outside"]
-        + ["values: ratio", "seconds"],
+        + ["values: ratio"],
         rows,
         f"Error of the vectors, root mean square over components and {len(seeds)} seeds",
     )

@@ -23,6 +23,7 @@ SCRIPTS = {
     "spikes": "bench_spikes.py",
     "memory": "bench_memory.py",
     "exact": "bench_exact.py",
+    "errors": "bench_errors.py",
     "kernels": "bench_sketch_throughput.py",
 }
 # The throughput of kernels is a table of plain text, and has sizes in place of --quick.

@@ -173,6 +173,13 @@ def test_tails_count_where_there_is_no_noise(regime, r, support):
     assert ratio.max() < 3
 
 
+@pytest.mark.filterwarnings("ignore:.* components of up to:sklearn_sparse_eig.RecoveryWarning")
+@pytest.mark.parametrize("regime", SHAPES)
+def test_eigenvalues_in_tails(regime):
+    _, (estimated, gaps) = all_errors([entries(regime, 5, "common", 1e-3, s, 30) for s in SEEDS])
+    assert 0.5 < rms(estimated) / rms(gaps) < 2
+
+
 @pytest.mark.parametrize("regime", SHAPES)
 def test_noiseless_matrices_have_errors_of_rounding(regime):
     pairs, _, _ = entries(regime, 5, "disjoint", 0.0)

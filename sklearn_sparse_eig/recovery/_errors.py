@@ -12,7 +12,7 @@ from ..sketching.measurements import IdentityMeasurement
 from ._lifting import dual_basis, orthonormal_range
 
 
-def sketch_errors(sketch, S, model, vectors):
+def sketch_errors(sketch, S, model, refitted, vectors):
     """Estimate the errors of eigenpairs recovered from a sketch.
 
     Parameters
@@ -20,10 +20,12 @@ def sketch_errors(sketch, S, model, vectors):
     sketch : EigenSketch
     S : ndarray of shape (m, k)
         Its matrix less the noise.
-    model : SupportModel
-        Fitted to S, of which the vectors were read; its rank is that of the vectors or more.
+    model : SupportModel or None
+        The model that the vectors were read from; None where they were read from S itself.
+    refitted : SupportModel
+        The model on the span of the vectors, and of what else stands out, that gave the values.
     vectors : ndarray of shape (t, r)
-        Their rows at ``model.ids``.
+        Their rows at ``refitted.ids``, which are those of the model.
 
     Returns
     -------
@@ -38,8 +40,57 @@ def sketch_errors(sketch, S, model, vectors):
     """
     if sketch.is_exact and sketch.content == "entries":
         placed = np.zeros((len(S), vectors.shape[1]))
-        placed[model.ids] = vectors
+        placed[refitted.ids] = vectors
         return lanczos_errors(lambda V: S @ V, placed)
+    vector_errors, value_errors = _model_errors(sketch, S, refitted, vectors)
+    # A model of more features than the vectors keep may have lost less of their span.
+    if not sketch.is_exact and len(model.eigenvalues) >= vectors.shape[1]:
+        vector_errors, _ = _model_errors(sketch, S, model, vectors)
+    return vector_errors, value_errors
+
+
+def lanczos_errors(multiply, vectors):
+    """Estimate the errors of eigenpairs of a matrix that can be multiplied.
+
+    One step of block Lanczos: the eigenvectors of A within the span of the vectors V and of A V.
+
+    Parameters
+    ----------
+    multiply : callable
+        A V for V of shape (n, r).
+    vectors : ndarray of shape (n, r)
+        Unit columns.
+
+    Returns
+    -------
+    vector_errors, value_errors : ndarray of shape (r,)
+        Distances to the nearest of these eigenvectors, and to its eigenvalue.
+
+    Notes
+    -----
+    Two products with r vectors each and O(n r^2).
+    """
+    images = multiply(vectors)
+    values = np.einsum("ij,ij->j", vectors, images)
+    basis = orthonormal_range(vectors)
+    rest = images - vectors * values
+    for _ in range(2):  # the second pass removes what cancellation left of the first
+        rest -= basis @ (basis.T @ rest)
+    # Residuals that are rounding would only add noise as directions.
+    lengths = np.linalg.norm(rest, axis=0)
+    rest = rest[:, lengths > 1e-14 * np.abs(values).max(initial=0.0)]
+    basis = np.hstack([basis, orthonormal_range(rest / np.linalg.norm(rest, axis=0))])
+    block = basis.T @ multiply(basis)
+    ritz, rotation = np.linalg.eigh(0.5 * (block + block.T))
+    cosines = np.abs((basis @ rotation).T @ vectors)
+    nearest = cosines.argmax(axis=0)
+    ritz_vectors = basis @ rotation[:, nearest]
+    ritz_vectors *= np.sign(np.einsum("ij,ij->j", ritz_vectors, vectors))
+    return np.linalg.norm(ritz_vectors - vectors, axis=0), np.abs(ritz[nearest] - values)
+
+
+def _model_errors(sketch, S, model, vectors):
+    """Return the errors of vectors and values that come from a model of the sketch."""
     r, rank = vectors.shape[1], len(model.eigenvalues)
     if rank < r:  # the vectors depend on each other: some stand for nothing
         return np.full(r, np.sqrt(2.0)), np.full(r, np.inf)
@@ -61,29 +112,21 @@ def sketch_errors(sketch, S, model, vectors):
     if n == np.inf:
         # A tail of the eigenvectors is spread over all measurements.
         tail = left if by_index else m * collisions
-        twice, own = np.zeros(rank), np.zeros(rank)
+        own = noise_share = np.zeros(rank)
     else:
+        tail = np.zeros(rank)
         if sketch.is_exact:  # isotropic noise moves all eigenvalues alike
             values -= max((np.trace(S) - values.sum()) / max(m - rank, 1), 0.0)
         values = np.maximum(values, 0.0)
-        total_noise = max(sketch.total_variance() - values.sum(), 0.0)
-        # The forms W^T Omega x by which the sketch is multiplied: their noise and variance.
-        form_noise = total_noise / k * np.square(to_right).sum(axis=0)
-        forms = values + form_noise
-        own = _own_noise(sketch, model.ids, np.square(basis) @ values, total_noise, inside, rank)
-        own = own * forms / n
-        # What noise hears of noise comes once, though both sides would count it.
-        twice = np.divide(form_noise, forms, out=np.zeros(rank), where=forms > 0.0)
-        twice *= collisions + own
-        tail = np.zeros(rank)
+        own, noise_share = _row_noise(sketch, model.ids, basis, values, to_right, inside)
 
     # Variances of the entries (j, p) of the core, for the vectors j found.
     gain, gain_right = np.square(to_left).sum(axis=0), np.square(to_right).sum(axis=0)
-    heard = collisions + own
+    # What noise hears of noise comes once, though both sides would count it.
     if sketch.is_symmetric:
-        entries = _both_ways(heard - 0.5 * twice, gain)
+        entries = _both_ways((collisions + own) * (1.0 - 0.5 * noise_share), gain)
     else:
-        entries = 0.25 * _both_ways(heard - twice, gain)
+        entries = 0.25 * _both_ways((collisions + own) * (1.0 - noise_share), gain)
         entries += 0.25 * _both_ways(right / max(k - rank, 1), gain_right)
     entries = entries[:r] + np.outer(values[:r], values) / n
     value_errors = np.sqrt(2.0 * np.diagonal(entries))
@@ -125,15 +168,23 @@ def _axes(model, vectors):
     return axes, (axes.T * values) @ axes
 
 
-def _own_noise(sketch, ids, signal, total_noise, inside, rank):
-    """Return the noise variance of the features that each axis is fitted on, shape (rank,)."""
+def _row_noise(sketch, ids, basis, values, to_right, inside):
+    """Return what rows add to the noise of each axis, two arrays of shape (rank,).
+
+    The variance that an entry has of its own feature's noise, and the share of noise in the
+    forms W^T Omega x by which the sketch is multiplied.
+    """
+    total = max(sketch.total_variance() - values.sum(), 0.0)
     variances = sketch.feature_variance()
-    if variances is None:
-        return np.full(rank, total_noise / sketch.n_features)
-    noise = np.maximum(variances[ids] - signal, 0.0)
-    out = np.full(rank, noise.mean())
-    out[: inside.shape[1]] = inside.T @ noise / np.maximum(inside.sum(axis=0), 1)
-    return out
+    noise = np.full(len(values), total / sketch.n_features)
+    if variances is not None:
+        each = np.maximum(variances[ids] - np.square(basis) @ values, 0.0)
+        noise[:] = each.mean()
+        noise[: inside.shape[1]] = inside.T @ each / np.maximum(inside.sum(axis=0), 1)
+    form_noise = total / to_right.shape[0] * np.square(to_right).sum(axis=0)
+    forms = values + form_noise
+    share = np.divide(form_noise, forms, out=np.zeros_like(forms), where=forms > 0.0)
+    return noise * forms / sketch.effective_samples, share
 
 
 def _off_range(B, P):
@@ -155,43 +206,3 @@ def _squared_tangents(variances, gaps):
     squares = 4.0 * variances
     root = np.abs(gaps) + np.sqrt(np.square(gaps) + squares)
     return np.divide(squares, np.square(root), out=np.ones_like(root), where=root > 0.0)
-
-
-def lanczos_errors(multiply, vectors):
-    """Estimate the errors of eigenpairs of a matrix that can be multiplied.
-
-    One step of block Lanczos: the eigenvectors of A within the span of the vectors V and of A V.
-
-    Parameters
-    ----------
-    multiply : callable
-        A V for V of shape (n, r).
-    vectors : ndarray of shape (n, r)
-        Unit columns.
-
-    Returns
-    -------
-    vector_errors, value_errors : ndarray of shape (r,)
-        Distances to the nearest of these eigenvectors, and to its eigenvalue.
-
-    Notes
-    -----
-    Two products with r vectors each and O(n r^2).
-    """
-    images = multiply(vectors)
-    values = np.einsum("ij,ij->j", vectors, images)
-    basis = orthonormal_range(vectors)
-    rest = images - vectors * values
-    for _ in range(2):  # the second pass removes what cancellation left of the first
-        rest -= basis @ (basis.T @ rest)
-    # Residuals that are rounding would only add noise as directions.
-    lengths = np.linalg.norm(rest, axis=0)
-    rest = rest[:, lengths > 1e-14 * np.abs(values).max(initial=0.0)]
-    basis = np.hstack([basis, orthonormal_range(rest / np.linalg.norm(rest, axis=0))])
-    block = basis.T @ multiply(basis)
-    ritz, rotation = np.linalg.eigh(0.5 * (block + block.T))
-    cosines = np.abs((basis @ rotation).T @ vectors)
-    nearest = cosines.argmax(axis=0)
-    ritz_vectors = basis @ rotation[:, nearest]
-    ritz_vectors *= np.sign(np.einsum("ij,ij->j", ritz_vectors, vectors))
-    return np.linalg.norm(ritz_vectors - vectors, axis=0), np.abs(ritz[nearest] - values)

@@ -193,10 +193,10 @@ class _RecoverySteps:
             overall = self.detection.strength_against_noise(eigenvalues, noise_variance, sizes)
             strength = np.minimum(strength, overall)
         _warn_if_only_noise(strength)
-        model = found.model
-        if self.sketch.is_exact or len(model.eigenvalues) < self.r:
-            model = self._full_model(found, found.vectors)
-        vector_errors, value_errors = sketch_errors(self.sketch, found.S, model, found.vectors)
+        full = self._full_model(found, found.vectors)
+        vector_errors, value_errors = sketch_errors(
+            self.sketch, found.S, found.model, full, found.vectors
+        )
         return assemble_pairs(
             ids,
             vectors,
