@@ -24,6 +24,7 @@ SCRIPTS = {
     "phases": "bench_phases.py",
     "memory": "bench_memory.py",
     "exact": "bench_exact.py",
+    "errors": "bench_errors.py",
     "kernels": "bench_sketch_throughput.py",
 }
 # The throughput of kernels is a table of plain text, and has sizes in place of --quick.

@@ -117,7 +117,7 @@ default="sparse_sign"
     residual_ : float
         Share of the noise-corrected sketch (Frobenius norm) that the components leave unexplained.
     eigenpairs_ : SparseEigenpairs
-        The recovery itself, with eigengaps and detection strength.
+        The recovery itself, with eigengaps, detection strength and error estimates.
     sketch_ : EigenSketch
         The state; it can be merged, saved and recovered from again. Rows deleted or added there
         count here too.

@@ -18,6 +18,7 @@ import numpy as np
 from ..kernels._threads import limit_blas
 from ..sketching.measurements import IdentityMeasurement
 from ._detection import Detection
+from ._errors import sketch_errors
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._noise import IsotropicNoise, NoNoise, make_noise_model
 from ._pairs import RecoveryWarning, assemble_pairs
@@ -234,6 +235,10 @@ class _RecoverySteps:
             overall = self.detection.strength_against_noise(eigenvalues, noise_variance, sizes)
             strength = np.minimum(strength, overall)
         _warn_if_only_noise(strength)
+        full = self._full_model(found, found.vectors)
+        vector_errors, value_errors = sketch_errors(
+            self.sketch, found.S, found.model, full, found.vectors
+        )
         return assemble_pairs(
             ids,
             vectors,
@@ -243,19 +248,24 @@ class _RecoverySteps:
             residual=self._residual(found.S, span),
             noise_variance=noise_variance,
             signal_to_threshold=strength,
+            eigenvector_errors=vector_errors,
+            eigenvalue_errors=value_errors,
             n_iter=found.n_iter,
             stop_reason=found.reason,
         )
 
     def _variances(self, found, vectors):
-        """Return v^T A v for vectors in the span of those found, with rows at its ids.
+        """Return v^T A v for vectors in the span of those found, with rows at its ids."""
+        model = self._full_model(found, vectors)
+        return _quadratic_forms(model, vectors) + self.noise.quadratic(vectors, found.ids)
 
-        Fitted together with what else stands out: without it, other eigenvectors of A would leak
-        into the values of these.
+    def _full_model(self, found, vectors):
+        """Return the model on the span of the vectors and of what else stands out.
+
+        Without it, other eigenvectors of A would leak into these.
         """
         Z = orthonormal_range(np.hstack([vectors, self._rest(found)]))
-        model = fit_support_model(self.sketch, found.S, found.ids, Z, "LA")
-        return _quadratic_forms(model, vectors) + self.noise.quadratic(vectors, found.ids)
+        return fit_support_model(self.sketch, found.S, found.ids, Z, "LA")
 
     def candidates(self, max_iter):
         """Return the features that the vectors may use, and the noise variance."""
