@@ -24,6 +24,12 @@ PROMISES = {
         r"36 of 36 planted features found, 0 others among 100,000",
         r"planted components: (0\.99\d+|1\.0000), (0\.99\d+|1\.0000), (0\.99\d+|1\.0000)",
     ],
+    "plot_mam_paper": [
+        r"tiles +ours +before \de-0\d, after \de-1[4-6]",
+        r"rows +ours +before \de-0\d, after \de-0[23]",
+        r"entries +ours +before \de-0\d, after \de-1[4-6]",
+        r"entries +recipe +before \de-0\d, after ",
+    ],
     "plot_grid_search": [
         r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",
         r"best: \d+ components of \d+ pixels, \d+ of 64 pixels used",
