@@ -367,7 +367,6 @@ def run_case(case, presentation, seed):
         ratio = ratio if presentation == "rows" else np.nan
         outcomes = recipe_outcomes if name == "recipe" else our_outcomes
         for label, size, before, after, decoding in outcomes(name, sketch, problem, case.sizes):
-            progress(f"    {label}, {size}: {seconds[name]:.1f} + {decoding:.1f} s")
             yield Outcome(label, sketch.shape, size, before, after, seconds[name], decoding, ratio)
 
 
@@ -606,7 +605,12 @@ def main():
                 turns = []
                 for seed in range(args.repeats):
                     progress(f"{setting}, {case.label}, {presentation}, seed {seed}")
-                    turns.append(list(run_case(case, presentation, seed)))
+                    turns.append([])
+                    for found in run_case(case, presentation, seed):
+                        turns[-1].append(found)
+                        progress(
+                            f"  {found.method}: {found.sketching:.1f} + {found.decoding:.1f} s"
+                        )
                 results[setting, case, presentation] = [
                     median_outcome(list(turn)) for turn in zip(*turns, strict=True)
                 ]
