@@ -2,7 +2,8 @@
 
 Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` there, and is replaced as
 soon as its script has finished. With ``--quick`` the tables are printed and the file is left
-alone. Run it on a machine with nothing else to do: an hour or so on two cores.
+alone. Run it on a machine with nothing else to do: an hour or so on two cores,
+and longer for mam_paper.
 
     SPARSE_EIG_DATA=... python benchmarks/run_all.py --only images words
 """
@@ -25,6 +26,7 @@ SCRIPTS = {
     "memory": "bench_memory.py",
     "exact": "bench_exact.py",
     "errors": "bench_errors.py",
+    "mam_paper": "mam_paper.py",
     "kernels": "bench_sketch_throughput.py",
 }
 # The throughput of kernels is a table of plain text, and has sizes in place of --quick.

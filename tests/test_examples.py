@@ -35,6 +35,12 @@ PROMISES = {
         r"[1-9]\d* times, 0\.\d+ by chance",
         r"(0\.[5-9]|[1-9]\.\d)\d% of the variance of held-out sentences",
     ],
+    "plot_mam_paper": [
+        r"tiles +ours +before \de-0\d, after \de-1[4-6]",
+        r"rows +ours +before \de-0\d, after \de-0[23]",
+        r"entries +ours +before \de-0\d, after \de-1[4-6]",
+        r"entries +recipe +before \de-0\d, after ",
+    ],
     "plot_grid_search": [
         r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",
         r"best: \d+ components of \d+ pixels, \d+ of 64 pixels used",
