@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig import DiagonalNetworkRegressor, EigenSketch, SketchedSparsePCA
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +19,7 @@ MODULES = [
     "sklearn_sparse_eig.datasets",
     "sklearn_sparse_eig.distributed",
     "sklearn_sparse_eig.estimator_checks",
+    "sklearn_sparse_eig.implicit",
     "sklearn_sparse_eig.plotting",
     "sklearn_sparse_eig.recovery",
     "sklearn_sparse_eig.recovery.decoders",
@@ -27,9 +28,13 @@ MODULES = [
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
     "ComponentsDisplay",
+    "DiagonalNetworkRegressor",
     "EigenSketch",
     "SketchedSparsePCA",
+    "diagonal_network_path",
     "fit_partitions",
+    "l1_gap_bound",
+    "learning_rate_path",
     "load_pitprops",
     "make_sparse_spiked_covariance",
     "recommend_sketch",
@@ -91,7 +96,9 @@ def test_docstring(item):
         assert told, "what it returns is not described"
 
 
-@pytest.mark.parametrize("cls", [SketchedSparsePCA, EigenSketch, ComponentsDisplay])
+@pytest.mark.parametrize(
+    "cls", [SketchedSparsePCA, EigenSketch, ComponentsDisplay, DiagonalNetworkRegressor]
+)
 def test_docstrings_of_methods(cls):
     for name, member in vars(cls).items():
         member = getattr(member, "__func__", member)

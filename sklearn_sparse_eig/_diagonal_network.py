@@ -1,0 +1,506 @@
+"""Regression with what gradient descent on a diagonal network computes: the scikit-learn shell."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from ._compat import Interval, StrOptions, fit_context
+from .implicit._centering import shifted, without_mean
+from .implicit._descent import Descent, solution_sharpness, solve_descent
+from .implicit._design import Design
+from .implicit._limit import flow_limit
+from .implicit._mirror import solve_explicit, solve_implicit
+from .implicit._normalised import normalised_flow_limit
+from .implicit._potential import Potential
+from .implicit._refit import refit, support_of
+from .implicit._stopping import Stopping
+from .kernels._threads import limit_blas
+
+# Newton steps from one start beyond which there is no solution to be found.
+_NEWTON_STEPS = 200
+# Steps of the descent without improvement on held-out rows, as a multiple of those to the best.
+_PATIENCE = 2.0
+
+
+def _has_partial_fit(model):
+    if model.solver != "gd":
+        raise AttributeError(f"partial_fit needs solver='gd', got solver={model.solver!r}.")
+    if model.fit_intercept:
+        raise AttributeError("partial_fit needs fit_intercept=False: a stream cannot be centred.")
+    return True
+
+
+class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Linear regression with the sparse bias of gradient descent on a diagonal network.
+
+    The coefficients are over-parameterised, w = u^L - v^L elementwise, all weights start at
+    ``init_scale``, and gradient descent runs on the squared loss of X w. Where there are more
+    features than samples it ends, among all interpolants, near the one of least l1 norm: sparse
+    regression without a penalty to choose. ``solver="limit"`` computes the end of gradient flow by
+    Newton's method on as many unknowns as there are samples, instead of following it.
+
+    Parameters
+    ----------
+    depth : int, default=4
+        L >= 2, the number of factors. Deeper is sparser at the same initialisation; at 2 the
+        norm falls only with the logarithm of ``init_scale``.
+    init_scale : float, default=0.03
+        Every weight at the start. Smaller is sparser: the l1 norm exceeds the smallest by a factor
+        of at most 1 + :func:`~sklearn_sparse_eig.implicit.l1_gap_bound`. To be compared with
+        ``max|w| ** (1 / depth)``.
+    positive : bool, default=False
+        Whether w = u^L, which is non-negative.
+    solver : {"limit", "mirror", "gd"}, default="limit"
+        ``"limit"``: the end of gradient flow, exactly. The equations X w = y must have a solution.
+        ``"mirror"``: gradient flow, followed in the coefficients by implicit steps of growing
+        length, or explicit ones of size ``learning_rate``; can be stopped early, for noisy data.
+        ``"gd"``: gradient descent on the weights, step by step.
+    weight_normalization : bool, default=False
+        Norm and direction of the weights are trained separately. Has the effect of a smaller
+        ``init_scale`` where the weights grow much in the training; see ``magnification_``. For
+        ``solver="limit"``.
+    lr_ratio : float, default=1.0
+        With ``weight_normalization``, the learning rate of the norm, as a multiple of that of the
+        direction. The smaller, the sparser, and the slower would training be.
+    learning_rate : float or "auto", default="auto"
+        Size of the steps of ``"gd"``, and of the multiplicative updates of ``"mirror"``, for the
+        loss ||X w - y||^2 / (2 n_samples). ``"auto"`` takes steps that are safe at the current
+        point, and implicit ones for ``"mirror"``. Not used by ``"limit"``.
+    max_iter : int, default=10000
+        Most steps.
+    tol : float, default=1e-8
+        The training ends at ``||X w - y|| <= tol * ||y||``; without ``solver="limit"`` also where
+        the gradient in w has fallen by this factor.
+    stopping : {"discrepancy", "validation"} or None, default=None
+        Stop ``"mirror"`` or ``"gd"`` earlier: where the residual has the size of the noise, or at
+        the least error on held-out rows.
+    noise_level : float or None, default=None
+        Standard deviation of the noise in y, for ``stopping="discrepancy"``.
+    validation_fraction : float, default=0.1
+        Share of the rows that ``stopping="validation"`` holds out.
+    refit_support : bool, default=False
+        Replace the coefficients of the support by their least squares fit, and others by zero: the
+        small coefficients that gradient descent leaves everywhere are removed. The support are
+        those above the geometric mean of the largest and the initialisation, ``init_scale**depth``,
+        at most as many as samples.
+    fit_intercept : bool, default=False
+        Fit to centred data. The intercept is then without any bias: the interpolant is of least
+        norm among those of centred data, not among those with a free intercept in the norm.
+    random_state : int, RandomState instance or None, default=None
+        Chooses the rows held out.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+    intercept_ : float or ndarray of shape (n_targets,)
+    weights_ : ndarray of shape (n_sides, n_features) or (n_sides, n_features, n_targets)
+        u and, unless ``positive``, v.
+    support_ : ndarray of bool, shape as coef_
+        The coefficients that count as nonzero, see ``refit_support``.
+    dual_coef_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        nu: X^T nu is the dual variable that the coefficients are a function of. None for ``"gd"``,
+        and where an intercept was fitted.
+    l1_norm_ : float or ndarray of shape (n_targets,)
+        Of the coefficients.
+    l1_gap_ : float or ndarray of shape (n_targets,)
+        A bound on how far that is above the least l1 norm of a solution of X w = y, computed from
+        ``dual_coef_`` by duality; for ``"limit"`` without intercept, else None.
+    interpolation_residual_ : float or ndarray of shape (n_targets,)
+        ``||X w - y|| / ||y||`` on the training data, centred where an intercept is fitted.
+    effective_init_scale_ : float or ndarray of shape (n_targets,)
+        The initialisation from which plain gradient flow has the same end: ``init_scale``, or
+        smaller (seldom larger) with weight normalisation.
+    magnification_ : float or ndarray of shape (n_targets,)
+        ``(init_scale / effective_init_scale_) ** depth``.
+    n_iter_ : int or ndarray of shape (n_targets,)
+        Steps: Newton steps for ``"limit"``.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    diagonal_network_path : Solutions close to the lasso path, from one run.
+    learning_rate_path : What larger steps do.
+
+    Notes
+    -----
+    ``"limit"`` takes five to ten Newton steps where a sparse solution exists, twenty to forty
+    where none does, each some conjugate gradient steps of O(n_samples n_features), or, where these
+    are slow, one factor of O(n_samples^2 n_features). Memory O(n_samples^2) besides X.
+    Targets are fitted one by one. X may be dense, CSR or a ``LinearOperator``.
+
+    Formulas, proofs, and when to prefer other estimators: ``doc/implicit_regularisation.md``. The
+    idea of the sparse bias at depth L is from [1]_, weight normalisation from [2]_; solver, bound
+    and the law of the magnification are derived on that page.
+
+    References
+    ----------
+    .. [1] Chou, Maly, Rauhut, "More is less: inducing sparsity via overparameterization",
+       Information and Inference 12 (2023), arXiv:2112.11027.
+    .. [2] Chou, Rauhut, Ward, "Robust implicit regularization via weight normalization",
+       arXiv:2305.05448.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_sparse_eig import DiagonalNetworkRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((60, 300))
+    >>> y = 2 * X[:, 3] - X[:, 70] + 0.5 * X[:, 200]
+    >>> model = DiagonalNetworkRegressor(refit_support=True).fit(X, y)
+    >>> np.flatnonzero(model.coef_), model.coef_[[3, 70, 200]].round(6)
+    (array([  3,  70, 200]), array([ 2. , -1. ,  0.5]))
+    """
+
+    _parameter_constraints = {
+        "depth": [Interval(Integral, 2, None, closed="left")],
+        "init_scale": [Interval(Real, 0, None, closed="neither")],
+        "positive": ["boolean"],
+        "solver": [StrOptions({"limit", "mirror", "gd"})],
+        "weight_normalization": ["boolean"],
+        "lr_ratio": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "stopping": [StrOptions({"discrepancy", "validation"}), None],
+        "noise_level": [Interval(Real, 0, None, closed="left"), None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "refit_support": ["boolean"],
+        "fit_intercept": ["boolean"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        depth=4,
+        init_scale=0.03,
+        *,
+        positive=False,
+        solver="limit",
+        weight_normalization=False,
+        lr_ratio=1.0,
+        learning_rate="auto",
+        max_iter=10000,
+        tol=1e-8,
+        stopping=None,
+        noise_level=None,
+        validation_fraction=0.1,
+        refit_support=False,
+        fit_intercept=False,
+        random_state=None,
+    ):
+        self.depth = depth
+        self.init_scale = init_scale
+        self.positive = positive
+        self.solver = solver
+        self.weight_normalization = weight_normalization
+        self.lr_ratio = lr_ratio
+        self.learning_rate = learning_rate
+        self.max_iter = max_iter
+        self.tol = tol
+        self.stopping = stopping
+        self.noise_level = noise_level
+        self.validation_fraction = validation_fraction
+        self.refit_support = refit_support
+        self.fit_intercept = fit_intercept
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, LinearOperator} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X or y is not numeric or not finite, the equations have no solution for
+            ``solver="limit"``, ``learning_rate`` is beyond the bound of stability, or parameters
+            contradict each other.
+        """
+        self._check_combination()
+        X, y = self._check_data(X, y, reset=True)
+        with limit_blas(1):  # products that memory bounds: threads would wait for one another
+            self._fit(X, y)
+        return self
+
+    @available_if(_has_partial_fit)
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y):
+        """Make one step of gradient descent on the given rows.
+
+        For ``solver="gd"`` without intercept: a stream cannot be centred.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X or y is not numeric or not finite, or a step of this ``learning_rate`` diverges.
+        """
+        self._check_combination()
+        first = not hasattr(self, "weights_")
+        X, y = self._check_data(X, y, reset=first)
+        self._one_target = y.ndim == 1
+        Y = y.reshape(len(y), -1)
+        shape = (1 if self.positive else 2, X.shape[1], Y.shape[1])
+        weights = np.full(shape, float(self.init_scale)) if first else self.weights_.reshape(shape)
+        design, descent = Design(X), Descent(self.depth, weights)
+        gradient = design.rmatvec(design.matvec(descent.coef()) - Y) / len(Y)
+        descent.step(design, gradient, self.learning_rate)
+        if not np.isfinite(descent.weights).all():
+            raise ValueError(
+                f"learning_rate={self.learning_rate:g} is too large: the weights are no longer "
+                "finite. Use a smaller one, or 'auto'."
+            )
+        n_iter = 1 if first else self.n_iter_ + 1
+        residual = Y - design.matvec(descent.coef())
+        self._store(descent.coef(), descent.weights, residual, Y, n_iter, None, X)
+        self.intercept_ = 0.0 if self._one_target else np.zeros(Y.shape[1])
+        return self
+
+    def predict(self, X):
+        """Return X w, plus the intercept.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, LinearOperator} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+        """
+        check_is_fitted(self)
+        if not isinstance(X, LinearOperator):
+            X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        return X @ self.coef_.T + self.intercept_
+
+    def sharpness(self, X):
+        """Return the sharpness of the training loss at the weights, if they interpolate.
+
+        The largest eigenvalue of the Hessian of ||X w - y||^2 / (2 n_samples) in the weights,
+        without its part proportional to the residual. Gradient descent stays at the weights for
+        learning rates below 2 over it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        float or ndarray of shape (n_targets,)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        weights = self.weights_.reshape(*self.weights_.shape[:2], -1)
+        values = [solution_sharpness(Design(X), w, self.depth) for w in np.moveaxis(weights, -1, 0)]
+        return values[0] if self.coef_.ndim == 1 else np.array(values)
+
+    # ---------------------------------------------------------------------------------- details
+
+    def _check_combination(self):
+        if self.weight_normalization and self.solver != "limit":
+            raise ValueError(
+                f"weight_normalization=True needs solver='limit', got solver={self.solver!r}."
+            )
+        if self.stopping is not None and self.solver == "limit":
+            raise ValueError(
+                f"stopping={self.stopping!r} needs solver='mirror' or 'gd': a limit is not stopped."
+            )
+        if self.stopping == "discrepancy" and self.noise_level is None:
+            raise ValueError(
+                "stopping='discrepancy' needs noise_level, the deviation of the noise."
+            )
+
+    def _check_data(self, X, y, reset):
+        if isinstance(X, LinearOperator):
+            if self.stopping == "validation":
+                raise ValueError("stopping='validation' needs rows, X is a LinearOperator.")
+            self.n_features_in_ = X.shape[1]
+            y = check_array(y, ensure_2d=False, dtype=np.float64)
+            if len(y) != X.shape[0]:
+                raise ValueError(f"X has {X.shape[0]} rows, but y has {len(y)}.")
+            return X, y
+        return validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            dtype=np.float64,
+            multi_output=True,
+            y_numeric=True,
+            reset=reset,
+        )
+
+    def _fit(self, X, y):
+        self._one_target = y.ndim == 1
+        Y = y.reshape(len(y), -1)
+        n_samples, validation = len(Y), None
+        if self.stopping == "validation":
+            X, Y, validation = self._hold_out(X, Y)
+        fitted_X, fitted_Y, means = X, Y, None
+        if self.fit_intercept:
+            fitted_X, fitted_Y, means = without_mean(X, Y)
+            if validation is not None:
+                validation = (shifted(validation[0], means[0]), validation[1] - means[1])
+        design = Design(fitted_X)
+        solve = {"limit": self._limit, "mirror": self._mirror, "gd": self._descend}[self.solver]
+        self.effective_init_scale_ = np.full(Y.shape[1], float(self.init_scale))
+        coef, weights, n_iter, nu = solve(design, fitted_Y, validation, n_samples)
+        if self.fit_intercept:
+            nu = None
+        self._store(coef, weights, fitted_Y - design.matvec(coef), fitted_Y, n_iter, nu, fitted_X)
+        intercept = np.zeros(Y.shape[1]) if means is None else means[1] - means[0] @ self._coef
+        self.intercept_ = float(intercept[0]) if self._one_target else intercept
+        del self._coef
+
+    def _hold_out(self, X, Y):
+        n_held = max(1, round(self.validation_fraction * len(Y)))
+        if n_held >= len(Y):
+            raise ValueError(
+                f"stopping='validation' holds out {n_held} of n_samples = {len(Y)} rows, and "
+                "leaves none to fit."
+            )
+        order = check_random_state(self.random_state).permutation(len(Y))
+        held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
+        return X[kept], Y[kept], (Design(X[held]), Y[held])
+
+    def _potential(self):
+        return Potential.from_init(self.depth, self.init_scale, self.positive)
+
+    def _limit(self, design, Y, validation, n_samples):
+        potential, limits = self._potential(), []
+        options = {"tol": self.tol, "max_iter": min(self.max_iter, _NEWTON_STEPS)}
+        for j, y in enumerate(Y.T):
+            y = np.ascontiguousarray(y)
+            if self.weight_normalization and y.any():
+                limit, effective = normalised_flow_limit(
+                    design, y, potential, self.lr_ratio, **options
+                )
+                self.effective_init_scale_[j] = np.exp(effective.log_scale / self.depth)
+            else:
+                limit = flow_limit(design, y, potential, **options)
+            limits.append(limit)
+        z = np.stack([limit.z for limit in limits], axis=-1)
+        return (
+            np.column_stack([limit.x for limit in limits]),
+            z ** (1.0 / self.depth),
+            np.array([limit.n_iter for limit in limits]),
+            np.column_stack([limit.nu for limit in limits]),
+        )
+
+    def _stopping(self, design, Y, validation, n_samples, patience):
+        level = None
+        if self.stopping == "discrepancy":
+            level = self.noise_level * np.sqrt(n_samples)
+        return Stopping(
+            design,
+            Y,
+            self.tol,
+            positive=self.positive,
+            discrepancy=level,
+            validation=validation,
+            patience=patience,
+        )
+
+    def _mirror(self, design, Y, validation, n_samples):
+        potential = self._potential()
+        if self.learning_rate != "auto":
+            stopping = self._stopping(design, Y, validation, n_samples, _PATIENCE)
+            nu = solve_explicit(
+                design, Y, potential, stopping, self.max_iter, self.learning_rate, n_samples
+            )
+            self._warn(stopping)
+            return stopping.coef, stopping.weights ** (1.0 / self.depth), stopping.n_iter, nu
+        parts, nus = [], []
+        for j, y in enumerate(Y.T):
+            y = np.ascontiguousarray(y)
+            held = None if validation is None else (validation[0], validation[1][:, [j]])
+            stopping = self._stopping(design, y[:, None], held, n_samples, 1.0)
+            parts.append(stopping)
+            if not y.any():
+                start = np.full((len(potential.signs), design.shape[1], 1), potential.b)
+                stopping.weights = np.zeros_like(start) if self.positive else start
+                nus.append(np.zeros(len(y)))
+                continue
+            nus.append(solve_implicit(design, y, potential, stopping, self.max_iter, self.tol).nu)
+            self._warn(stopping)
+        weights = np.concatenate([part.weights for part in parts], axis=-1) ** (1.0 / self.depth)
+        coef = np.hstack([part.coef for part in parts])
+        return coef, weights, np.concatenate([part.n_iter for part in parts]), np.column_stack(nus)
+
+    def _descend(self, design, Y, validation, n_samples):
+        shape = (1 if self.positive else 2, design.shape[1], Y.shape[1])
+        descent = Descent(self.depth, np.full(shape, float(self.init_scale)))
+        stopping = self._stopping(design, Y, validation, n_samples, _PATIENCE)
+        solve_descent(design, Y, descent, stopping, self.max_iter, self.learning_rate)
+        self._warn(stopping)
+        return stopping.coef, stopping.weights, stopping.n_iter, None
+
+    def _warn(self, stopping):
+        if not stopping.reached.all():
+            warnings.warn(
+                f"After max_iter={self.max_iter} steps the residual was not at its level for "
+                f"{int((~stopping.reached).sum())} of {len(stopping.reached)} targets. Raise "
+                "max_iter, tol or, with solver='gd', init_scale.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _store(self, coef, weights, residual, Y, n_iter, nu, X):
+        """Set all attributes but the intercept, from arrays whose last axis are targets."""
+        norms = np.linalg.norm(Y, axis=0)
+        norms[norms == 0] = 1.0
+        effective = getattr(self, "effective_init_scale_", np.full(Y.shape[1], self.init_scale))
+        effective = np.atleast_1d(effective)
+        support = support_of(coef, effective**self.depth, len(Y))
+        gap = None
+        if nu is not None and self.solver == "limit":
+            dual = Design(X).rmatvec(nu)
+            largest = np.maximum(dual if self.positive else np.abs(dual), 1e-300).max(axis=0)
+            gap = np.maximum(np.abs(coef).sum(axis=0) - (Y * nu).sum(axis=0) / largest, 0.0)
+        if self.refit_support:
+            coef = refit(Design(X), Y, support, self.positive)
+            residual = Y - X @ coef
+        one = self._one_target
+        self._coef = coef
+        self.coef_ = coef[:, 0].copy() if one else coef.T.copy()
+        self.weights_ = weights[..., 0].copy() if one else weights
+        self.support_ = support[:, 0] if one else support.T
+        self.dual_coef_ = None if nu is None else (nu[:, 0] if one else nu)
+        self.n_iter_ = n_iter if np.ndim(n_iter) == 0 else (int(n_iter[0]) if one else n_iter)
+        numbers = {
+            "l1_norm_": np.abs(coef).sum(axis=0),
+            "l1_gap_": gap,
+            "interpolation_residual_": np.linalg.norm(residual, axis=0) / norms,
+            "effective_init_scale_": effective,
+            "magnification_": (self.init_scale / effective) ** self.depth,
+        }
+        for name, value in numbers.items():
+            setattr(self, name, float(value[0]) if one and value is not None else value)

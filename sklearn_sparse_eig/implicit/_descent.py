@@ -1,0 +1,159 @@
+"""Gradient descent on the weights of a diagonal network, step by step.
+
+The loss is ||X (u^L - v^L) - y||^2 / (2 n). Weights are stacked along the first axis, u then v, and
+targets along the last.
+"""
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from ._limit import InconsistentError, flow_limit
+from ._mirror import StepSizeError
+from ._potential import Potential
+
+# Of the largest step that is stable by the estimates below: they may be low.
+_SAFETY = 0.5
+# Steps of the power method for them, the vector kept from one gradient step to the next.
+_POWER_STEPS = 2
+# A loss larger than that of w = 0 by this factor counts as divergence.
+_DIVERGED = 1e6
+# Hessians up to this size are made and decomposed.
+_SMALL = 400
+
+
+class Descent:
+    """The state of gradient descent.
+
+    Parameters
+    ----------
+    depth : int
+    weights : ndarray of shape (n_sides, N, n_targets)
+        Changed by :meth:`step`.
+    """
+
+    def __init__(self, depth, weights):
+        self.depth = depth
+        self.weights = weights
+        self._signs = np.array([1.0, -1.0])[: len(weights), None, None]
+        self._vector = None
+
+    def coef(self):
+        """Return x of shape (N, n_targets)."""
+        return (self._signs * self.weights**self.depth).sum(axis=0)
+
+    def step(self, design, gradient, learning_rate):
+        """Go down the gradient with respect to x, of shape (N, n_targets).
+
+        A `learning_rate` "auto" is half of the inverse of a bound on the Hessian, for each target.
+        """
+        L, w = self.depth, self.weights
+        if isinstance(learning_rate, str):
+            learning_rate = self._safe_rate(design, gradient)
+        self.weights = w - learning_rate * L * self._signs * w ** (L - 1) * gradient
+
+    def _safe_rate(self, design, gradient):
+        L, w, n = self.depth, self.weights, design.shape[0]
+        # (L / n) A diag(w^(2L-2)) A^T L, of which the largest eigenvalue is wanted.
+        h = L**2 / n * (w ** (2 * L - 2)).sum(axis=0)
+        if self._vector is None or self._vector.shape[0] != n:
+            self._vector = np.random.default_rng(0).standard_normal((n, h.shape[1]))
+        for _ in range(_POWER_STEPS):
+            size = np.linalg.norm(self._vector, axis=0)
+            unit = self._vector / np.where(size > 0, size, 1.0)
+            self._vector = design.matvec(h * design.rmatvec(unit))
+        largest = np.linalg.norm(self._vector, axis=0)
+        bend = L * (L - 1) * (np.abs(w) ** (L - 2) * np.abs(gradient)).max(axis=(0, 1))
+        return _SAFETY / np.maximum(largest + bend, np.finfo(float).tiny)
+
+
+def solve_descent(design, y, descent, stopping, max_iter, learning_rate):
+    """Descend until told to stop.
+
+    Raises
+    ------
+    StepSizeError
+        If the loss diverges, with a bound on the step size.
+    """
+    n = design.shape[0]
+    start = np.linalg.norm(y, axis=0)
+    first = descent.weights
+    for n_iter in range(max_iter + 1):
+        x = descent.coef()
+        residual = y - design.matvec(x)
+        size = np.linalg.norm(residual, axis=0)
+        if not (np.isfinite(size).all() and (size <= _DIVERGED * start + 1.0).all()):
+            raise StepSizeError(_bound_message(design, y, descent.depth, first, learning_rate))
+        gradient = design.rmatvec(residual)
+        if stopping.update(n_iter, x, residual, gradient, descent.weights):
+            break
+        descent.step(design, -gradient / n, learning_rate)
+
+
+def _bound_message(design, y, depth, weights, learning_rate):
+    message = f"learning_rate={learning_rate:g} is too large: the loss diverged. "
+    bound = step_size_bound(design, y, depth, weights)
+    if bound is None:
+        return message + "Use a smaller one, or 'auto'."
+    return (
+        f"{message}Gradient descent is stable below 2 / sharpness = {bound:.3g}, at the solution "
+        "that small steps lead to."
+    )
+
+
+def step_size_bound(design, y, depth, weights):
+    """Return 2 / sharpness at the limit of gradient flow, the smallest of all targets.
+
+    None where there is no limit that solves the equations.
+    """
+    potential = Potential.from_init(depth, float(weights.flat[0]), len(weights) == 1)
+    bounds = []
+    for target in y.T:
+        try:
+            z = flow_limit(design, target, potential, tol=1e-6).z
+        except InconsistentError:
+            return None
+        bounds.append(2.0 / solution_sharpness(design, z ** (1.0 / depth), depth))
+    return min(bounds)
+
+
+def solution_sharpness(design, weights, depth):
+    """Return the largest eigenvalue of the Hessian of the loss where its gradient vanishes.
+
+    Parameters
+    ----------
+    design : Design
+    weights : ndarray of shape (n_sides, N)
+    depth : int
+    """
+    h = depth**2 / design.shape[0] * (weights ** (2 * depth - 2)).sum(axis=0)
+    return design.largest_eigenvalue(h)
+
+
+def sharpness(design, weights, gradient, depth):
+    """Return the spectral norm of the Hessian of the loss.
+
+    Parameters
+    ----------
+    design : Design
+    weights : ndarray of shape (n_sides, N)
+    gradient : ndarray of shape (N,)
+        Of the loss with respect to x.
+    depth : int
+    """
+    L, n = depth, design.shape[0]
+    signs = np.array([1.0, -1.0])[: len(weights), None]
+    slopes = L * signs * weights ** (L - 1)
+    bend = L * (L - 1) * signs * weights ** (L - 2) * gradient
+
+    def product(v):
+        v = v.reshape(weights.shape)
+        change = design.rmatvec(design.matvec((slopes * v).sum(axis=0))) / n
+        return (slopes * change + bend * v).ravel()
+
+    if weights.size <= _SMALL:
+        return float(
+            np.abs(np.linalg.eigvalsh(np.array([product(e) for e in np.eye(weights.size)]))).max()
+        )
+    operator = LinearOperator((weights.size,) * 2, matvec=product, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(weights.size)
+    return float(abs(eigsh(operator, 1, which="LM", v0=start, return_eigenvectors=False)[0]))

@@ -1,0 +1,135 @@
+"""Mirror descent with the potential of a diagonal network: gradient flow, and steps in its place.
+
+Gradient flow on the weights is, in the dual variable s = A^T nu, the differential equation
+
+    nu' = y - A x(s),
+
+in a time that is the network's up to a constant factor. Implicit Euler steps
+
+    nu_k = nu_(k-1) + tau_k (y - A x_k),   x_k = x(A^T nu_k),
+
+are stable for every length: time can grow geometrically, from the first coefficients to the limit,
+in a hundred steps. Explicit ones are the multiplicative update u <- u exp(-2 eta g) of depth 2, for
+any depth. Both give, for the average of x over time, A^T (y - A xbar) = s / t exactly.
+"""
+
+import numpy as np
+from scipy.linalg import LinAlgError
+
+from ._newton_system import NewtonSystem
+from ._primal_dual import State, newton
+
+# Newton steps that an implicit step may take before it is halved, and how often that is done.
+_NEWTON_STEPS, _HALVINGS = 30, 20
+# Time, relative to the first, at which a flow that has not settled is given up.
+_LONGEST = 1e15
+# Growth of time from one step to the next.
+_GROWTH = 1.15
+# The loss of an explicit step that counts as divergence, relative to that of w = 0.
+_DIVERGED = 1e3
+
+
+class StepSizeError(ValueError):
+    """A step size beyond the bound of stability."""
+
+
+def implicit_flow(design, y, potential, times, *, tol=1e-12):
+    """Follow gradient flow by implicit steps from one time to the next.
+
+    Parameters
+    ----------
+    design : Design
+    y : ndarray of shape (M,)
+    potential : Potential
+    times : iterable of float
+        Positive, increasing; of the equation above.
+    tol : float
+        Largest error of a step's equation, relative to ||y||.
+
+    Yields
+    ------
+    t : float
+        All of the times, and those in between that were needed to reach them.
+    state : State
+    """
+    M, N = design.shape
+    s = np.zeros(N)
+    state = State(np.zeros(M), s, potential.sides(s), potential.signs)
+    system, last = NewtonSystem(design), 0.0
+    for t in times:
+        while last < t:
+            last, state = _implicit_step(design, y, potential, state, last, t, tol, system)
+            yield last, state
+
+
+def _implicit_step(design, y, potential, state, last, t, tol, system):
+    center = state.nu
+    for _ in range(_HALVINGS):
+        trial = State(center, state.s.copy(), state.z.copy(), potential.signs)
+        trial.d = state.d.copy()
+        n_iter, _ = newton(
+            design,
+            y,
+            potential,
+            trial,
+            tol=tol,
+            max_iter=_NEWTON_STEPS,
+            rho=1.0 / (t - last),
+            center=center,
+            system=system,
+        )
+        if n_iter is not None:
+            return t, trial
+        t = 0.5 * (last + t)
+    raise LinAlgError(f"No implicit step from time {last:.3g} converges.")
+
+
+def solve_implicit(design, y, potential, stopping, max_iter, tol):
+    """Follow the flow for one target until told to stop; return its last state."""
+    first = 0.1 * potential.dual_level / np.abs(design.rmatvec(y)).max()
+    n_times = min(max_iter, int(np.log(_LONGEST) / np.log(_GROWTH)))
+    times = (first * _GROWTH**k for k in range(n_times))
+    state = None
+    for n_iter, (_, state) in enumerate(implicit_flow(design, y, potential, times, tol=0.1 * tol)):
+        x = (potential.signs * state.z).sum(axis=0)
+        residual = y - design.matvec(x)
+        gradient = design.rmatvec(residual)
+        if stopping.update(
+            n_iter + 1, x[:, None], residual[:, None], gradient[:, None], state.z[..., None]
+        ):
+            break
+    return state
+
+
+def solve_explicit(design, y, potential, stopping, max_iter, learning_rate, n_samples):
+    """Take steps of one size for all targets at once, two products with A each; return nu."""
+    rate = learning_rate * potential.dual_rate() / n_samples
+    nu, s = np.zeros(y.shape), np.zeros((design.shape[1], y.shape[1]))
+    start, last = np.linalg.norm(y, axis=0), s
+    for n_iter in range(max_iter + 1):
+        if not potential.contains(s).all():
+            raise _too_large(design, potential, last, learning_rate, n_samples)
+        z = potential.sides(s)
+        x = z[0] if potential.positive else z[0] - z[1]
+        residual = y - design.matvec(x)
+        if (np.linalg.norm(residual, axis=0) > _DIVERGED * start + 1.0).any():
+            raise _too_large(design, potential, last, learning_rate, n_samples)
+        gradient = design.rmatvec(residual)
+        if stopping.update(n_iter, x, residual, gradient, z):
+            break
+        last = s
+        nu = nu + rate * residual
+        s = s + rate * gradient
+    return nu
+
+
+def _too_large(design, potential, s, learning_rate, n_samples):
+    bounds = []
+    for column in s.T:
+        z = potential.sides(column)
+        h = potential.slopes(z, 1.0 - potential.signs * column).sum(axis=0)
+        bounds.append(2 * n_samples / (potential.dual_rate() * design.largest_eigenvalue(h)))
+    return StepSizeError(
+        f"learning_rate={learning_rate:g} is too large: the steps diverged. Where they did, they "
+        f"are stable below {min(bounds):.3g}. Use a smaller one, or 'auto'."
+    )

@@ -1,0 +1,455 @@
+"""The limit of gradient flow is that of the literal training, and its laws hold."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.integrate import solve_ivp
+from scipy.optimize import linprog
+from scipy.sparse.linalg import aslinearoperator
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import lasso_path
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_sparse_eig import (
+    DiagonalNetworkRegressor,
+    diagonal_network_path,
+    learning_rate_path,
+)
+from sklearn_sparse_eig.implicit import l1_gap_bound
+from sklearn_sparse_eig.implicit._averaged_path import averaged_path
+from sklearn_sparse_eig.implicit._design import Design
+from sklearn_sparse_eig.implicit._newton_system import NewtonSystem
+from sklearn_sparse_eig.implicit._potential import Potential
+
+
+def problem(M=15, N=40, k=3, seed=0):
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((M, N)) / np.sqrt(M)
+    x = np.zeros(N)
+    x[rng.permutation(N)[:k]] = np.resize([1.0, -1.3, 0.7], k)
+    return A, A @ x, x
+
+
+def flow(A, y, alpha, depth, *, positive=False, ratio=None, end=3e4):
+    """Return the end of gradient flow on the weights, plain or in polar coordinates."""
+    N, L = A.shape[1], depth
+    n_sides = 1 if positive else 2
+
+    def coef(w):
+        sides = w.reshape(n_sides, N) ** L
+        return sides[0] - (0 if positive else sides[1])
+
+    def gradient(w):
+        g = A.T @ (A @ coef(w) - y)
+        return (L * w.reshape(n_sides, N) ** (L - 1) * g * [[1.0], [-1.0]][:n_sides]).ravel()
+
+    def polar(t, state):
+        r, length = state[0], np.linalg.norm(state[1:])
+        unit = state[1:] / length
+        G = gradient(r * unit)
+        return np.r_[-ratio * (G @ unit), -(r / length) * (G - (G @ unit) * unit)]
+
+    w = np.full(n_sides * N, alpha)
+    options = {"method": "LSODA", "rtol": 1e-11, "atol": 1e-14}
+    if ratio is None:
+        return coef(solve_ivp(lambda t, w: -gradient(w), (0, end), w, **options).y[:, -1])
+    r = np.linalg.norm(w)
+    state = solve_ivp(polar, (0, end), np.r_[r, w / r], **options).y[:, -1]
+    return coef(state[0] * state[1:] / np.linalg.norm(state[1:]))
+
+
+def basis_pursuit(A, y, positive=False):
+    N = A.shape[1]
+    signed = A if positive else np.hstack([A, -A])
+    z = linprog(np.ones(signed.shape[1]), A_eq=signed, b_eq=y).x
+    return z if positive else z[:N] - z[N:]
+
+
+# ------------------------------------------------------------------------------------- the limit
+
+
+@pytest.mark.parametrize(("depth", "alpha"), [(2, 0.1), (3, 0.3), (4, 0.3), (4, 1.0), (6, 0.6)])
+@pytest.mark.parametrize("positive", [False, True])
+def test_limit_is_that_of_the_flow(depth, alpha, positive):
+    A, y, x = problem()
+    if positive:
+        y = A @ np.abs(x)
+    model = DiagonalNetworkRegressor(depth, alpha, positive=positive, tol=1e-12).fit(A, y)
+    trained = flow(A, y, alpha, depth, positive=positive)
+    # Where the flow arrived; it may take longer than was followed.
+    assert np.linalg.norm(A @ trained - y) < 1e-12
+    np.testing.assert_allclose(model.coef_, trained, atol=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.1, 0.03, 0.01, 1e-3, 1e-5])
+@pytest.mark.parametrize("depth", [2, 3, 4, 8])
+@pytest.mark.parametrize("k", [5, 30])
+def test_coefficients_are_the_stated_function_of_the_dual(alpha, depth, k):
+    A, y, _ = problem(50, 150, k)
+    model = DiagonalNetworkRegressor(depth, alpha, tol=1e-11).fit(A, y)
+    assert model.interpolation_residual_ <= 1e-11
+    s = A.T @ model.dual_coef_
+    potential = Potential.from_init(depth, alpha)
+    # s has fewer digits than x close to the boundary: compare where it has enough.
+    limit = 1.0 - 1e-5 if depth > 2 else np.inf
+    clear = np.abs(s) < limit
+    np.testing.assert_allclose(potential.primal(s[clear]), model.coef_[clear], atol=1e-8)
+    near = ~clear
+    np.testing.assert_array_equal(np.sign(s[near]), np.sign(model.coef_[near]))
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("k", [4, 12])
+def test_norm_within_the_bound_and_the_certificate(positive, k):
+    A, y, x = problem(30, 80, k)
+    if positive:
+        y = A @ np.abs(x)
+    least = np.abs(basis_pursuit(A, y, positive)).sum()
+    for depth in (2, 3, 4, 6):
+        gaps = []
+        for alpha in (0.1, 0.03, 0.01, 0.003):
+            model = DiagonalNetworkRegressor(depth, alpha, positive=positive, tol=1e-10).fit(A, y)
+            gaps.append(model.l1_norm_ - least)
+            bound = l1_gap_bound(least, 160 // (1 + positive), depth, alpha)
+            assert -1e-8 <= gaps[-1] <= bound * least + 1e-8
+            assert gaps[-1] <= model.l1_gap_ + 1e-8
+        assert gaps[-1] < 0.6 * gaps[0]
+
+
+@pytest.mark.parametrize("k", [4, 12])  # 12: more than can be recovered, the vertex is another one
+def test_limit_tends_to_basis_pursuit(k):
+    A, y, _ = problem(30, 80, k)
+    vertex = basis_pursuit(A, y)
+    errors = [
+        np.abs(DiagonalNetworkRegressor(4, alpha, tol=1e-11).fit(A, y).coef_ - vertex).max()
+        for alpha in (1e-1, 1e-2, 1e-3)
+    ]
+    assert errors[1] < 0.1 * errors[0]
+    assert errors[2] < 1e-7
+    if k == 4:  # at depth 2 the norm falls with the logarithm of the initialisation only
+        shallow = DiagonalNetworkRegressor(2, 1e-8, tol=1e-11).fit(A, y)
+        np.testing.assert_allclose(shallow.coef_, vertex, atol=1e-4)
+
+
+def test_bound_says_nothing_where_it_must():
+    assert l1_gap_bound(1.0, 100, 4, 0.5) == np.inf
+    assert l1_gap_bound(0.0, 100, 4, 1e-3) == np.inf
+    assert l1_gap_bound(1.0, 100, 2, 1e-3) == pytest.approx(np.log(100) / np.log(1e4))
+
+
+@pytest.mark.parametrize(
+    ("depth", "alpha", "ratio"), [(2, 0.1, 1.0), (2, 0.3, 0.3), (3, 0.3, 1.0), (2, 1.0, 1.0)]
+)
+def test_weight_normalisation_is_a_smaller_initialisation(depth, alpha, ratio):
+    A, y, _ = problem()
+    model = DiagonalNetworkRegressor(
+        depth, alpha, weight_normalization=True, lr_ratio=ratio, tol=1e-11
+    ).fit(A, y)
+    trained = flow(A, y, alpha, depth, ratio=ratio)
+    np.testing.assert_allclose(model.coef_, trained, atol=1e-9)
+    plain = DiagonalNetworkRegressor(depth, model.effective_init_scale_, tol=1e-11).fit(A, y)
+    np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-9)
+    assert model.magnification_ == pytest.approx((alpha / model.effective_init_scale_) ** depth)
+
+
+def test_weight_normalisation_helps_where_weights_grow():
+    A, y, x = problem(12, 30, 2)
+    y = A @ (20 * x)
+    plain = DiagonalNetworkRegressor(2, 0.1).fit(A, y)
+    normalised = DiagonalNetworkRegressor(2, 0.1, weight_normalization=True, lr_ratio=1.0)
+    normalised.fit(A, y)
+    assert normalised.magnification_ > 1e3
+    assert normalised.l1_gap_ < 0.5 * plain.l1_gap_
+
+
+# ----------------------------------------------------------------------------- kinds of equations
+
+
+def test_all_kinds_of_matrices_agree():
+    rng = np.random.default_rng(0)
+    S = sp.random_array((60, 200), density=0.2, rng=rng, format="csr")
+    y = S[:, [3, 70]] @ [2.0, -1.0]
+    options = {"tol": 1e-10}
+    dense = DiagonalNetworkRegressor(**options).fit(S.toarray(), y)
+    for X in (S, sp.csr_matrix(S), aslinearoperator(S), aslinearoperator(S.toarray())):
+        model = DiagonalNetworkRegressor(**options).fit(X, y)
+        np.testing.assert_allclose(model.coef_, dense.coef_, atol=1e-8)
+        np.testing.assert_allclose(model.predict(X), y, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["offset", "factors", "scales"])
+def test_ill_conditioned_equations(kind):
+    A, _, x = problem(100, 300, 10)
+    rng = np.random.default_rng(1)
+    if kind == "offset":
+        A = A + 30 * rng.standard_normal((100, 1))
+    elif kind == "factors":
+        A = 0.1 * A + rng.standard_normal((100, 4)) @ rng.standard_normal((4, 300))
+    else:
+        A = A * np.geomspace(1e-2, 1, 100)[:, None]
+    model = DiagonalNetworkRegressor().fit(A, A @ x)
+    np.testing.assert_allclose(model.coef_, x, atol=1e-3)
+
+
+def test_dependent_equations_and_more_equations_than_unknowns():
+    A, y, x = problem(30, 80, 3)
+    whole = DiagonalNetworkRegressor(tol=1e-10).fit(A, y)
+    twice = DiagonalNetworkRegressor(tol=1e-10).fit(np.vstack([A, A]), np.r_[y, y])
+    np.testing.assert_allclose(twice.coef_, whole.coef_, atol=1e-9)
+    some = DiagonalNetworkRegressor(tol=1e-10).fit(np.vstack([A, A[:5]]), np.r_[y, y[:5]])
+    np.testing.assert_allclose(some.coef_, whole.coef_, atol=1e-7)
+    tall = DiagonalNetworkRegressor().fit(
+        np.vstack([A[:, :10]] * 3), np.tile(A[:, :10] @ x[:10], 3)
+    )
+    np.testing.assert_allclose(tall.coef_, x[:10], atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_units_of_the_features_are_those_of_the_initialisation(scale):
+    A, y, _ = problem(30, 80, 3)
+    first = DiagonalNetworkRegressor(tol=1e-10).fit(A, y)
+    # Coefficients in other units: b has to follow.
+    second = DiagonalNetworkRegressor(init_scale=0.03 * scale**0.25, tol=1e-10).fit(A, y * scale)
+    np.testing.assert_allclose(second.coef_, scale * first.coef_, rtol=1e-6, atol=1e-9 * scale)
+
+
+def test_inconsistent_equations_raise_with_advice():
+    rng = np.random.default_rng(0)
+    A, y = rng.standard_normal((50, 10)), rng.standard_normal(50)
+    for X in (A, sp.csr_array(A), aslinearoperator(A)):
+        with pytest.raises(ValueError, match="no solution: the least .* solver='mirror'"):
+            DiagonalNetworkRegressor().fit(X, y)
+    with pytest.raises(ValueError, match="No non-negative solution"):
+        DiagonalNetworkRegressor(positive=True).fit(np.abs(A.T), -np.ones(10))
+    A, y, _ = problem(30, 80, 12)
+    with pytest.raises(ValueError, match="Raise tol, max_iter"):
+        DiagonalNetworkRegressor(max_iter=2).fit(A, y)
+
+
+def test_targets_intercept_zeros_and_refit():
+    A, y, x = problem(60, 200, 4)
+    Y = np.column_stack([y, 2 * y, np.zeros(60)])
+    model = DiagonalNetworkRegressor(refit_support=True).fit(A, Y)
+    np.testing.assert_allclose(model.coef_, [x, 2 * x, 0 * x], atol=1e-12)
+    assert model.coef_.shape == model.support_.shape == (3, 200)
+    assert model.weights_.shape == (2, 200, 3)
+    assert model.n_iter_.shape == model.l1_gap_.shape == (3,)
+    assert model.score(A, Y[:, :2] @ np.eye(2, 3) + 0) <= 1.0
+
+    shifted = DiagonalNetworkRegressor(fit_intercept=True, refit_support=True)
+    shifted.fit(A + 5.0, y + 5 * x.sum() + 3.0)
+    np.testing.assert_allclose(shifted.coef_, x, atol=1e-10)
+    assert shifted.intercept_ == pytest.approx(3.0, abs=1e-9)
+    sparse = clone(shifted).fit(sp.csr_array(A + 5.0), y + 5 * x.sum() + 3.0)
+    np.testing.assert_allclose(sparse.coef_, shifted.coef_, atol=1e-10)
+
+    positive = DiagonalNetworkRegressor(positive=True, refit_support=True).fit(A, A @ np.abs(x))
+    np.testing.assert_allclose(positive.coef_, np.abs(x), atol=1e-12)
+
+
+def test_newton_system_solves_what_it_says():
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((30, 90))
+    h = 10.0 ** rng.uniform(-9, -8, 90)
+    h[rng.permutation(90)[:12]] = 10.0 ** rng.uniform(-3, 1, 12)
+    r = rng.standard_normal(30)
+    for ridge in (0.0, 1e-8):
+        expected = np.linalg.solve((A * h) @ A.T + ridge * np.eye(30), r)
+        system = NewtonSystem(Design(A))
+        for _ in range(2):  # with the preconditioner that the first solution left
+            dnu, ds = system.solve(h, r, 1e-12, ridge)
+            np.testing.assert_allclose(dnu, expected, rtol=1e-4)
+            np.testing.assert_allclose(A @ (h * ds) + ridge * dnu, r, atol=1e-9)
+
+
+# ----------------------------------------------------------------------- mirror descent and paths
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_mirror_ends_in_the_limit(depth):
+    A, y, _ = problem()
+    limit = DiagonalNetworkRegressor(depth, 0.1, tol=1e-11).fit(A, y)
+    implicit = DiagonalNetworkRegressor(depth, 0.1, solver="mirror", tol=1e-10).fit(A, y)
+    np.testing.assert_allclose(implicit.coef_, limit.coef_, atol=1e-7)
+
+
+def test_multiplicative_update_is_the_literal_one():
+    A, y, _ = problem()
+    Y = np.column_stack([y, -2 * y])
+    eta, alpha, n = 0.05, 0.1, len(y)
+    u = v = np.full((40, 2), alpha)
+    for _ in range(200):
+        g = A.T @ (A @ (u * u - v * v) - Y) / n
+        u, v = u * np.exp(-2 * eta * g), v * np.exp(2 * eta * g)
+    model = DiagonalNetworkRegressor(
+        2, alpha, solver="mirror", learning_rate=eta, max_iter=200, tol=0.0
+    )
+    with pytest.warns(ConvergenceWarning):
+        model.fit(A, Y)
+    np.testing.assert_allclose(model.coef_, (u * u - v * v).T, atol=1e-13)
+    np.testing.assert_allclose(model.weights_, [u, v], rtol=1e-12)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("positive", [False, True])
+def test_identity_of_the_averaged_path(depth, positive):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((60, 20)) / np.sqrt(60)
+    y = A[:, :3] @ [2.0, -1.5, 1.0] + 0.05 * rng.standard_normal(60)
+    potential = Potential.from_init(depth, 0.02, positive)
+    penalties = np.geomspace(1.0, 1e-3, 20)
+    averages, duals = averaged_path(Design(A), y, potential, penalties, 1.2, 1e-13)
+    times = potential.dual_level / penalties
+    np.testing.assert_allclose(A.T @ (y[:, None] - A @ averages), duals / times, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("depth", "alpha", "gap"), [(2, 1e-2, 1e-2), (2, 1e-4, 2e-3), (2, 1e-8, 6e-4), (4, 0.03, 5e-4)]
+)
+def test_path_agrees_with_the_lasso(depth, alpha, gap):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((60, 20)) / np.sqrt(60)
+    y = A[:, :3] @ [2.0, -1.5, 1.0] + 0.05 * rng.standard_normal(60)
+    alphas, coefs, gaps = diagonal_network_path(A, y, depth=depth, init_scale=alpha)
+    reference = lasso_path(A, y, alphas=alphas, tol=1e-10, max_iter=100_000)[1]
+
+    def objective(w):
+        return ((y[:, None] - A @ w) ** 2).sum(axis=0) / 120 + alphas * np.abs(w).sum(axis=0)
+
+    excess = objective(coefs) - objective(reference)
+    assert (excess <= gap * objective(reference)).all()
+    assert (excess <= gaps + 1e-12).all()
+    given = diagonal_network_path(A, y, depth=depth, init_scale=alpha, alphas=alphas[[5, 80]])
+    np.testing.assert_allclose(given[1], coefs[:, [5, 80]], atol=0.02)
+
+
+@pytest.mark.parametrize("solver", ["mirror", "gd"])
+def test_early_stopping(solver):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((80, 200))
+    x = np.zeros(200)
+    x[:4] = 1.0
+    y = A @ x + 0.5 * rng.standard_normal(80)
+    fresh = rng.standard_normal((500, 200))
+    options = {"init_scale": 0.1, "solver": solver, "max_iter": 3000, "random_state": 0}
+    level = DiagonalNetworkRegressor(stopping="discrepancy", noise_level=0.5, **options).fit(A, y)
+    held = DiagonalNetworkRegressor(stopping="validation", **options).fit(A, y)
+    whole = DiagonalNetworkRegressor(init_scale=0.1).fit(A, y)
+    errors = [((fresh @ (m.coef_ - x)) ** 2).mean() for m in (level, held, whole)]
+    assert errors[0] < 0.6 * errors[2] and errors[1] < 0.6 * errors[2]
+    residual = np.linalg.norm(A @ level.coef_ - y) / np.sqrt(80)
+    assert 0.3 < residual <= 0.5
+
+
+# ------------------------------------------------------------------------------- gradient descent
+
+
+def test_descent_is_the_literal_one_and_ends_in_the_limit():
+    A, y, _ = problem()
+    eta, n = 0.1, len(y)
+    u = v = np.full(40, 0.3)
+    streamed = DiagonalNetworkRegressor(3, 0.3, solver="gd", learning_rate=eta)
+    for _ in range(50):
+        g = A.T @ (A @ (u**3 - v**3) - y) / n
+        u, v = u - eta * 3 * u**2 * g, v + eta * 3 * v**2 * g
+        streamed.partial_fit(A, y)
+    np.testing.assert_allclose(streamed.weights_, [u, v], rtol=1e-12)
+    assert streamed.n_iter_ == 50
+    small = DiagonalNetworkRegressor(3, 0.3, solver="gd", learning_rate=0.1, tol=1e-4)
+    limit = DiagonalNetworkRegressor(3, 0.3).fit(A, y)
+    np.testing.assert_allclose(small.fit(A, y).coef_, limit.coef_, atol=5e-3)
+    automatic = DiagonalNetworkRegressor(3, 0.3, solver="gd", tol=1e-5).fit(A, y)
+    assert automatic.interpolation_residual_ <= 1e-4
+    assert automatic.sharpness(A) == pytest.approx(limit.sharpness(A), rel=0.1)
+
+
+@pytest.mark.parametrize("eta", [0.01, 0.5])
+def test_products_of_weights_at_any_step_size(eta):
+    # |u v| = alpha^2 prod |1 - 4 eta^2 g^2|: the effective initialisation of large steps.
+    A, y, _ = problem()
+    model = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=eta)
+    log = np.full(40, 2 * np.log(0.1))
+    coef = np.zeros(40)
+    for _ in range(300):
+        g = A.T @ (A @ coef - y) / len(y)
+        log += np.log(np.abs(1 - 4 * eta**2 * g**2))
+        coef = model.partial_fit(A, y).coef_
+    np.testing.assert_allclose(np.abs(model.weights_).prod(axis=0), np.exp(log), atol=1e-14)
+
+
+def test_sharpness_follows_the_step_size():
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((20, 40))
+    y = A[:, :3] @ [1.0, -1.0, 1.0]
+    critical = learning_rate_path(A, y, [0.01]).critical_learning_rate
+    path = learning_rate_path(A, y, np.array([0.1, 0.5, 0.9, 1.1, 1.2]) * critical)
+    assert path.converged.all()
+    # Below, sharpness is that of the flow whatever the step; above, 2 / step.
+    np.testing.assert_allclose(path.sharpness[:3], path.flow_sharpness, rtol=0.05)
+    np.testing.assert_allclose(path.sharpness[3:], 2 / path.learning_rates[3:], rtol=0.02)
+    assert (np.diff(path.squared_weight_norm[2:]) > 0).all()
+    # Twice the sum of |u v| apart: ||w||^2 is the l1 norm once the weights are balanced.
+    model = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=0.1 * critical)
+    np.testing.assert_allclose(model.fit(A, y).coef_, path.coefs[:, 0], atol=1e-4)
+    assert model.sharpness(A) == pytest.approx(path.sharpness[0], rel=1e-4)
+
+
+def test_step_sizes_beyond_the_bound_raise_with_it():
+    A, y, _ = problem()
+    bound = 2 / DiagonalNetworkRegressor(2, 0.1).fit(A, y).sharpness(A)
+    for solver in ("gd", "mirror"):
+        model = DiagonalNetworkRegressor(2, 0.1, solver=solver, learning_rate=20 * bound)
+        with pytest.raises(ValueError, match="too large.*stable below [0-9.]+"):
+            model.fit(A, y)
+    model = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=20 * bound)
+    with pytest.raises(ValueError, match=f"2 / sharpness = {bound:.3g}"):
+        model.fit(A, y)
+    path = learning_rate_path(A, y, [0.1 * bound, 20 * bound], max_iter=5000)
+    assert path.converged.tolist() == [True, False]
+    assert np.isnan(path.sharpness[1]) and np.isnan(path.coefs[:, 1]).all()
+
+
+# ------------------------------------------------------------------------------------------ shell
+
+
+def test_grid_search_over_depth_and_scale():
+    A, y, x = problem(60, 120, 5)
+    grid = {"depth": [2, 4], "init_scale": [0.01, 0.3]}
+    search = GridSearchCV(DiagonalNetworkRegressor(), grid, cv=3).fit(A, y)
+    assert search.best_params_ == {"depth": 4, "init_scale": 0.01}
+    np.testing.assert_allclose(search.best_estimator_.coef_, x, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"weight_normalization": True, "solver": "gd"}, "weight_normalization=True needs"),
+        ({"stopping": "validation"}, "needs solver='mirror' or 'gd'"),
+        ({"stopping": "discrepancy", "solver": "mirror"}, "needs noise_level"),
+        ({"depth": 1}, "depth"),
+        ({"init_scale": 0.0}, "init_scale"),
+    ],
+)
+def test_parameters_that_contradict(parameters, message):
+    A, y, _ = problem()
+    with pytest.raises(ValueError, match=message):
+        DiagonalNetworkRegressor(**parameters).fit(A, y)
+
+
+def test_partial_fit_is_there_for_descent_only():
+    assert hasattr(DiagonalNetworkRegressor(solver="gd"), "partial_fit")
+    assert not hasattr(DiagonalNetworkRegressor(), "partial_fit")
+    assert not hasattr(DiagonalNetworkRegressor(solver="gd", fit_intercept=True), "partial_fit")
+
+
+def test_paths_refuse_what_they_cannot_use():
+    A, y, _ = problem()
+    with pytest.raises(ValueError, match="alphas must be positive"):
+        diagonal_network_path(A, y, alphas=[0.1, 0.0])
+    with pytest.raises(ValueError, match="growth"):
+        diagonal_network_path(A, y, growth=1.0)
+    with pytest.raises(ValueError, match="vanishes"):
+        diagonal_network_path(A, 0 * y)
+    with pytest.raises(ValueError, match="learning_rates must be positive"):
+        learning_rate_path(A, y, [0.1, -1.0])
