@@ -227,6 +227,21 @@ def test_inconsistent_equations_raise_with_advice():
         DiagonalNetworkRegressor(max_iter=2).fit(A, y)
 
 
+@pytest.mark.parametrize("M", [20, 50, 80, 95])
+def test_every_consistent_problem_is_solved(M):
+    # Also where hardly more features than equations are left to be near zero.
+    rng = np.random.default_rng(0)
+    for share in (0.1, 0.3, 0.5, 1.0):
+        X, w = rng.standard_normal((M, 100)), np.zeros(100)
+        w[: round(share * M)] = rng.choice([-1.0, 1.0], round(share * M))
+        for positive in (False, True):
+            y = X @ (np.abs(w) if positive else w)
+            model = DiagonalNetworkRegressor(positive=positive).fit(X, y)
+            assert model.interpolation_residual_ <= 1e-8
+            assert model.l1_gap_ <= 0.02 * model.l1_norm_
+            assert model.n_iter_ <= 60
+
+
 def test_targets_intercept_zeros_and_refit():
     A, y, x = problem(60, 200, 4)
     Y = np.column_stack([y, 2 * y, np.zeros(60)])

@@ -41,6 +41,10 @@ PROMISES = {
         r"entries +ours +before \de-0\d, after \de-1[4-6]",
         r"entries +recipe +before \de-0\d, after ",
     ],
+    "plot_l1_implicit": [
+        r"solved by the limit of gradient flow: (6[5-9]|7[0-5]) of 100, by OMP: [1-4]\d of 100",
+        r"(depth [234]: gap at most the bound at all \d scales\n){3}",
+    ],
     "plot_grid_search": [
         r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",
         r"best: \d+ components of \d+ pixels, \d+ of 64 pixels used",

@@ -14,6 +14,7 @@ from scipy.linalg import LinAlgError, svd
 from scipy.sparse.linalg import LinearOperator, lsmr
 
 from ._design import Design
+from ._mirror import implicit_flow
 from ._newton_system import NewtonSystem
 from ._potential import Potential
 from ._primal_dual import State, newton
@@ -26,6 +27,8 @@ _STEPS_FROM_GUESS = 15
 _FAR_OUTSIDE, _DISTANCE, _SHARE = 1.5, 0.1, 0.7
 # Accuracy of the least squares solution that gives the first scale.
 _ROUGH = 1e-3
+# Growth of time where the limit is not attained, and number of times.
+_FOLLOWED, _FOLLOWED_TIMES = 10.0, 22
 # Smallest scale of the initialisation relative to that of x: below, a barrier's limit is the same
 # to rounding, and Newton's method has no digits to work with.
 _SMALLEST = 1e-17
@@ -99,6 +102,9 @@ def flow_limit(A, y, potential, *, tol=1e-8, max_iter=200, start=None):
         found = _search(design, y, potential, tol, max_iter, start)
         if found is not None:
             return found
+        found = _follow(design, y, potential, tol) if potential.positive else None
+        if found is not None:
+            return found
     if is_operator:
         residual = lsmr(design.A, y, atol=0.1 * tol, btol=0.1 * tol, maxiter=1000)[3]
         raise _failure(potential, residual / np.linalg.norm(y), tol)
@@ -131,6 +137,27 @@ def _search(design, y, potential, tol, max_iter, start):
         if n_iter is not None:
             x = (potential.signs * state.z).sum(axis=0)
             return Limit(x, state.z, _refined_dual(design, potential, state), n_iter, residual)
+    return None
+
+
+def _follow(design, y, potential, tol):
+    """Follow the flow of non-negative coefficients to a solution, else return None.
+
+    Where all solutions have zeros in common, s falls to minus infinity there: no nu is that of the
+    limit, but those of the flow lead to it, with an error like the inverse of time.
+    """
+    first = potential.dual_level / np.abs(design.rmatvec(y)).max()
+    times = first * _FOLLOWED ** np.arange(_FOLLOWED_TIMES)
+    try:
+        for n_iter, (_, state) in enumerate(
+            implicit_flow(design, y, potential, times, tol=0.1 * tol)
+        ):
+            x = state.z[0]
+            residual = np.linalg.norm(y - design.matvec(x)) / np.linalg.norm(y)
+            if residual <= tol:
+                return Limit(x, state.z, state.nu, n_iter + 1, float(residual))
+    except LinAlgError:
+        pass
     return None
 
 

@@ -1,10 +1,11 @@
 """The system of a Newton step, (A diag(h) A^T + rho I) dnu = r, with h of very different sizes.
 
 Columns near the boundary of the dual domain have h larger than the others by a factor of up to
-1 / b, and there are few of them. Split by them, S, and the rest, R, the system is
+1 / b, and there are few of them, S. With C = min(H, cap), and E > 0 what is cut off on S, the
+system is
 
-    [ A_R H_R A_R^T + rho I   A_S     ] [ dnu ]   [ r ]
-    [ A_S^T                  -H_S^-1  ] [ w   ] = [ 0 ],        w = H_S A_S^T dnu.
+    [ A C A^T + rho I   A_S   ] [ dnu ]   [ r ]
+    [ A_S^T            -E^-1  ] [ w   ] = [ 0 ],        w = E A_S^T dnu.
 
 K, the first block, has weights of one size. It is left to conjugate gradients, and the columns S
 are part of the preconditioner and of the unknowns: where A H A^T, formed or applied, would lose the
@@ -27,11 +28,13 @@ _FEWEST_STEPS = 3
 _MOST_STEPS = 2000
 # Added to the diagonal of K for its factor, relative to the mean: equations may be dependent.
 _JITTER = 1e-14
+# Size of nu for that of A^T nu, relative to the norm of A, at which equations count as dependent.
+_DEGENERATE = 1e10
 
 
 @dataclass
 class _Split:
-    """Columns of large weight, with their weights, and the weights of the rest (0 on S)."""
+    """The columns S, what is cut off their weights (E), and what is left of all (C)."""
 
     support: np.ndarray
     columns: np.ndarray
@@ -88,12 +91,13 @@ class NewtonSystem:
             If the matrix is not positive definite.
         """
         M, N = self._design.shape
-        support = np.flatnonzero(h > _LARGE * np.median(h))
+        cap = _LARGE * np.median(h)
+        support = np.flatnonzero(h > cap)
         if len(support) > M:
             support = np.sort(support[np.argpartition(-h[support], M - 1)[:M]])
         rest = h.copy()
-        rest[support] = 0.0
-        split = _Split(support, self._design.columns(support), h[support], rest, ridge)
+        rest[support] = cap
+        split = _Split(support, self._design.columns(support), h[support] - cap, rest, ridge)
         solution = _Solution(
             np.zeros(M), np.zeros(len(support)), np.zeros(N), r.copy(), np.linalg.norm(r)
         )
@@ -106,6 +110,10 @@ class NewtonSystem:
         # A_S^T dnu would be a small difference of large numbers.
         solution.ds[support] = solution.w / split.weights
         return solution.dnu, solution.ds
+
+    def is_degenerate(self, nu, s):
+        """Whether nu has run away in a direction that A^T hardly sees: equations are dependent."""
+        return self._energy * (nu @ nu) > _DEGENERATE**2 * (1.0 + s @ s)
 
     def _renew(self, split):
         """Factor K; return whether it can be."""

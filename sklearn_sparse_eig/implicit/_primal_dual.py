@@ -24,12 +24,15 @@ _NEAR = 0.5
 _FASTEST, _SLOWEST, _FIRST = 0.01, 0.5, 0.1
 # Relative accuracy of a Newton step far from the solution, and near it ...
 _FAR_ACCURACY, _NEAR_ACCURACY = 0.1, 1e-3
-# ... made finer, down to a limit, when the residual is larger than it should be by this share.
+# ... made finer, down to a limit, when the residual is larger than it should be by this share, or
+# steps are short.
 _SLACK, _MOST_CAUTION = 0.2, 1e-10
 # Near the solution, sides below this share of the largest follow s. The others do better alone:
 # close to the boundary s has fewer digits than they.
 _FOLLOWS = 1e-2
 _VANISHED = 1e-200
+# A step shorter than this was too inaccurate, or began too close to the boundary.
+_SHORT = 0.15
 # Shortest step, and number of such in a row, after which the search ends.
 _STUCK, _STUCK_STEPS = 1e-3, 8
 
@@ -98,16 +101,19 @@ def newton(design, y, potential, state, *, tol, max_iter, rho=0.0, center=None, 
         linked = np.abs(link * state.z).max() <= _LINK_TOLERANCE * state.z.max()
         if size <= tol and linked and np.abs(apart).max() <= _DUAL_TOLERANCE:
             return n_iter, float(size)
-        if n_iter == max_iter or stuck >= _STUCK_STEPS:
+        if n_iter == max_iter or stuck >= _STUCK_STEPS or system.is_degenerate(state.nu, state.s):
             return None, size
 
         # A step of length t multiplies the residual by 1 - t, if the system is solved well.
-        if size > max((1.0 - step + _SLACK) * last, tol):
+        too_large = size > max((1.0 - step + _SLACK) * last, tol)
+        if too_large or (n_iter and step < _SHORT):
             caution = max(0.01 * caution, _MOST_CAUTION)
         last = size
         log_target = potential.log_scale
         if off > _NEAR:
             fall = np.clip((1.0 - step) ** 2, _FASTEST, _SLOWEST) if n_iter else _FIRST
+            if n_iter and step < _SHORT:
+                fall = 1.0  # close to the boundary: towards the middle first
             log_target += max(0.0, link.mean() + np.log(fall))
         slopes = potential.slopes(state.z, state.d)
         correction = _correction(potential, state, slopes, log_target, apart)
