@@ -62,12 +62,13 @@ default="sparse_sign"
     n_measurements, range_size : int or "auto", default="auto"
         The sizes m and k of the sketch. ``"auto"`` is what ``memory_budget`` allows, up to where
         more stops helping.
-    decoder : {"auto", "htp", "bit_test", "median"} or Decoder, default="auto"
+    decoder : {"auto", "htp", "bit_test", "median", "diagonal_network"} or Decoder, default="auto"
         How supports are found from compressed measurements. ``"htp"`` sweeps over all features, at
         some 50 million a second. ``"bit_test"`` reads their ids from a side sketch, in time that
         does not depend on their number, for up to 2**62 of them; it slows updates down and takes a
         quarter of the memory. ``"auto"`` is ``"bit_test"`` beyond 2**30 features, else ``"htp"``.
-        ``"median"`` is the decoder of the MAM* experiments.
+        ``"median"`` is the decoder of the MAM* experiments, ``"diagonal_network"`` solves for the
+        least l1 norm, column by column.
     noise : {"isotropic", "diagonal"} or None, default="isotropic"
         Noise model removed from the sketch. ``"diagonal"`` allows each feature its own variance:
         that is factor analysis rather than PCA, and finds what features share even where some

@@ -13,14 +13,18 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_sparse_eig import (
     DiagonalNetworkRegressor,
+    SketchedSparsePCA,
     diagonal_network_path,
     learning_rate_path,
 )
+from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
+from sklearn_sparse_eig.estimator_checks import yield_decoder_checks
 from sklearn_sparse_eig.implicit import l1_gap_bound
 from sklearn_sparse_eig.implicit._averaged_path import averaged_path
 from sklearn_sparse_eig.implicit._design import Design
 from sklearn_sparse_eig.implicit._newton_system import NewtonSystem
 from sklearn_sparse_eig.implicit._potential import Potential
+from sklearn_sparse_eig.recovery.decoders import DiagonalNetworkDecoder
 
 
 def problem(M=15, N=40, k=3, seed=0):
@@ -423,6 +427,28 @@ def test_step_sizes_beyond_the_bound_raise_with_it():
     path = learning_rate_path(A, y, [0.1 * bound, 20 * bound], max_iter=5000)
     assert path.converged.tolist() == [True, False]
     assert np.isnan(path.sharpness[1]) and np.isnan(path.coefs[:, 1]).all()
+
+
+# ---------------------------------------------------------------------------------------- decoder
+
+
+def test_decoder_keeps_the_contract():
+    for check in yield_decoder_checks(DiagonalNetworkDecoder()):
+        check()
+
+
+def test_decoder_in_sparse_pca():
+    data = make_sparse_spiked_covariance(
+        n_samples=500,
+        n_features=3000,
+        eigenvalues=(20, 10),
+        n_nonzero_coefs=5,
+        noise=0.1,
+        random_state=0,
+    )
+    options = {"n_nonzero_coefs": 5, "n_measurements": 200, "range_size": 30, "random_state": 0}
+    pca = SketchedSparsePCA(2, decoder="diagonal_network", **options).fit(data.data)
+    assert pca.support_.tolist() == data.support.tolist()
 
 
 # ------------------------------------------------------------------------------------------ shell

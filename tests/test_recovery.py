@@ -305,7 +305,10 @@ def test_what_is_advised_does():
         ({"n_nonzero_coefs": 0}, r"n_nonzero_coefs must lie in \[1, n_features=500\], got 0"),
         ({"n_nonzero_coefs": 501}, "n_nonzero_coefs must lie in"),
         ({"n_nonzero_coefs": "all"}, "n_nonzero_coefs must be 'auto', an int or one int per"),
-        ({"decoder": "omp"}, r"decoder must be 'auto', .*'bit_test', 'htp', 'median'.*'omp'"),
+        (
+            {"decoder": "omp"},
+            r"decoder must be 'auto', .*'bit_test', 'diagonal_network', 'htp', 'median'.*'omp'",
+        ),
         ({"decoder": "bit_test"}, "does not keep: make it with identification=3072"),
         ({"noise": "pink"}, "noise must be 'auto', 'isotropic', 'diagonal' or None, got 'pink'"),
         ({"noise": "diagonal"}, "needs the variance of each feature.*feature_moments=True"),

@@ -6,12 +6,21 @@ To add one: subclass :class:`Decoder`, give it ``decode``, and pass an instance 
 from ...sketching._eigen_sketch import IDENTIFICATION_LIMIT
 from ._base import Decoder
 from ._bit_test import BitTestDecoder
+from ._diagonal_network import DiagonalNetworkDecoder
 from ._htp import HTPDecoder
 from ._median import MedianDecoder
 
-__all__ = ["BitTestDecoder", "Decoder", "HTPDecoder", "MedianDecoder", "make_decoder"]
+__all__ = [
+    "BitTestDecoder",
+    "Decoder",
+    "DiagonalNetworkDecoder",
+    "HTPDecoder",
+    "MedianDecoder",
+    "make_decoder",
+]
 
-_REGISTRY = {cls.name: cls for cls in (HTPDecoder, BitTestDecoder, MedianDecoder)}
+_DECODERS = (HTPDecoder, BitTestDecoder, MedianDecoder, DiagonalNetworkDecoder)
+_REGISTRY = {cls.name: cls for cls in _DECODERS}
 
 
 def make_decoder(decoder, n_features=0):
@@ -19,7 +28,7 @@ def make_decoder(decoder, n_features=0):
 
     Parameters
     ----------
-    decoder : {"auto", "htp", "bit_test", "median"} or Decoder
+    decoder : {"auto", "htp", "bit_test", "median", "diagonal_network"} or Decoder
     n_features : int, default=0
         Number of features, by which "auto" chooses: "bit_test" where there are so many that a
         sketch identifies them unless asked otherwise (2**30), else "htp".

@@ -1,0 +1,61 @@
+"""Supports by least l1 norm, as the limit of gradient flow on a diagonal network."""
+
+import numpy as np
+
+from ...implicit._limit import InconsistentError, flow_limit
+from ...implicit._potential import Potential
+from .._lifting import fit_on_support
+from ._base import Decoder, largest_rows
+from ._htp import MAX_SUPPORT_SHARE
+
+_DEPTH = 4
+# Scale of the initialisation relative to Q, and accuracy of its equations.
+_SCALE, _TOLERANCE = 1e-6, 1e-6
+# Features that enter, as a multiple of m: those of largest correlation with Q.
+_CANDIDATES = 4
+
+
+class DiagonalNetworkDecoder(Decoder):
+    """Each column of Q on its own: the solution of M f = q near the least l1 norm.
+
+    Of the features that correlate most with Q, four for each measurement, and without a penalty or
+    a sparsity to know. Columns are not helped by one another, and what is noise in Q is fitted by
+    many small entries, of which the largest rows are kept: prefer ``"htp"``, which is joint, faster
+    and knows noise.
+
+    Notes
+    -----
+    O(N K r) for one sweep, then some 20 products with an m x 4 m matrix, or a few factors of
+    O(m^3), for each column. Memory O(m^2).
+
+    References
+    ----------
+    Chou, Maly, Rauhut, arXiv:2112.11027, for the idea of the bias; see
+    ``doc/implicit_regularisation.md`` for the method.
+    """
+
+    name = "diagonal_network"
+
+    def decode(self, measurement, Q, size=None):
+        m, N = measurement.n_measurements, measurement.n_features
+        limit = min(max(1, int(MAX_SUPPORT_SHARE * m)), N)
+        ids, _ = self.strongest(fit_on_support(measurement, Q, []), min(_CANDIDATES * m, N))
+        A = np.ascontiguousarray(measurement.columns(ids).T.toarray(), dtype=np.float64)
+        F = np.column_stack([self._solve(A, q) for q in Q.T])
+        energy = np.einsum("ij,ij->i", F, F)
+        if size is None:
+            size = int((energy > _SCALE * energy.max()).sum())
+        keep = largest_rows(F, min(size, limit))
+        return ids[keep[energy[keep] > 0]]
+
+    @staticmethod
+    def _solve(A, q):
+        largest = np.abs(q).max()
+        if largest == 0:
+            return np.zeros(A.shape[1])
+        potential = Potential(_DEPTH, np.log(_SCALE * largest))
+        try:
+            return flow_limit(A, np.ascontiguousarray(q), potential, tol=_TOLERANCE).x
+        except InconsistentError:
+            # Fewer candidates than measurements: noise cannot be fitted.
+            return np.linalg.lstsq(A, q, rcond=None)[0]
