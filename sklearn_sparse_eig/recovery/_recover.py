@@ -34,7 +34,7 @@ from .decoders._htp import MAX_SUPPORT_SHARE
 # The small sparse eigenproblem is solved on at most this many features: a second of work. Where
 # more nonzeros than that are asked for in all, it grows with them up to a bound on memory (128 MB).
 MAX_CANDIDATES = 1000
-_MAX_SUPPORT = 4000
+MAX_SUPPORT = 4000
 # The sparse power steps settle in one or two rounds where there is signal.
 _MAX_SPARSE_ROUNDS = 10
 # Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.
@@ -210,7 +210,7 @@ class _RecoverySteps:
         self.rng = np.random.default_rng(seed)
         self.detection = Detection(sketch, self.S, n_hypotheses)
         share = 1.0 if self.by_index else MAX_SUPPORT_SHARE
-        wanted = 0 if self.sizes is None else min(int(self.sizes.sum()), _MAX_SUPPORT)
+        wanted = 0 if self.sizes is None else min(int(self.sizes.sum()), MAX_SUPPORT)
         bound = min(max(MAX_CANDIDATES, wanted), int(share * sketch.shape[0]))
         self.max_support = max(self.r, bound)
         # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there

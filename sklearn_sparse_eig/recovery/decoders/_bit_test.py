@@ -11,6 +11,8 @@ from ._htp import HTPDecoder
 # The least certain bits of a bucket are tried both ways; a wrong id then passes the test of its
 # bucket 2^_DOUBTS / b times in a bucket, and is left to its score.
 _DOUBTS = 6
+# Share of the energy of a column that counts as noise in any case.
+_SILENCE = 1e-6
 
 
 class BitTestDecoder(HTPDecoder):
@@ -112,9 +114,14 @@ def spelled_ids(hash_, cells):
         Sorted and distinct.
     """
     whole, digits = cells[:, 0], cells[:, 1:]
-    energy = np.einsum("jr,jr->j", whole, whole)
+    # Columns of weak components are louder. Most buckets hold nothing but noise, so their median
+    # tells how loud; without noise it is zero, and all columns are alike.
+    squares = np.square(whole)
+    noise = np.median(squares, axis=0) + _SILENCE * squares.mean(axis=0)
+    weighted = np.divide(whole, noise, out=np.zeros_like(whole), where=noise > 0.0)
+    energy = np.einsum("jr,jr->j", weighted, whole)
     # Half of the energy is the border between a bit that is set and one that is not.
-    margin = 2.0 * np.einsum("jir,jr->ji", digits, whole) - energy[:, None]
+    margin = 2.0 * np.einsum("jir,jr->ji", digits, weighted) - energy[:, None]
     n_bits = margin.shape[1]
     used = np.flatnonzero(energy > 0.0)
     margin = margin[used]
