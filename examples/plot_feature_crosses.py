@@ -158,7 +158,7 @@ def fit_crosses(order):
 fit_crosses(2)
 
 # %%
-# Triples are the same with another number. They are too many to look at each: beyond ``2**30``
+# Triples are the same with another number. They are too many to look at each: beyond ``2**27``
 # features, a side sketch spells the ids of those that stand out.
 pca, names = fit_crosses(3)
 

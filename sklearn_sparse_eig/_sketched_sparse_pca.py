@@ -66,8 +66,8 @@ default="sparse_sign"
     decoder : {"auto", "htp", "bit_test", "median"} or Decoder, default="auto"
         How supports are found from compressed measurements. ``"htp"`` sweeps over all features, at
         some 50 million a second. ``"bit_test"`` reads their ids from a side sketch, in time that
-        does not depend on their number, for up to 2**62 of them; it slows updates down and takes a
-        quarter of the memory. ``"auto"`` is ``"bit_test"`` beyond 2**30 features, else ``"htp"``.
+        does not depend on their number, for up to 2**62 of them; it slows updates down and takes
+        half of the memory. ``"auto"`` is ``"bit_test"`` beyond 2**27 features, else ``"htp"``.
         ``"median"`` is the decoder of the MAM* experiments.
     noise : {"isotropic", "diagonal"} or None, default="isotropic"
         Noise model removed from the sketch. ``"diagonal"`` allows each feature its own variance:

@@ -76,7 +76,7 @@ def recover(
         Nonzeros of each vector; "auto" keeps what stands out from noise.
     decoder : {"auto", "htp", "bit_test", "median"} or Decoder, default="auto"
         Used where the measurement is compressed. "auto" is "htp", which sweeps over all features,
-        or beyond 2**30 features "bit_test", whose time does not depend on their number.
+        or beyond 2**27 features "bit_test", whose time does not depend on their number.
     noise : {"auto", "isotropic", "diagonal"} or None, default="auto"
         The model of independent noise in the features; "auto" is "isotropic" for a sketch of rows
         and None for one of matrix entries. "diagonal" needs feature moments.

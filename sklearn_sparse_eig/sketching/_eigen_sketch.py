@@ -28,10 +28,10 @@ _BUFFER = 1 << 21
 _SCATTER_SHARE = 0.1
 # Features up to which exact feature moments are kept unless asked otherwise: 24 MB.
 _MOMENTS_LIMIT = 1 << 20
-# Features beyond which features are identified by their ids unless asked otherwise: a sweep over
-# more of them takes longer than 10 seconds.
-IDENTIFICATION_LIMIT = 1 << 30
-# Buckets and width of the identification by default: 26 MB at N = 2**30, 50 MB at 2**62.
+# Features beyond which features are identified by their ids unless asked otherwise: a recovery
+# makes ten or twenty sweeps, and over more features these would take minutes.
+IDENTIFICATION_LIMIT = 1 << 27
+# Buckets and width of the identification by default: 22 MB at N = 2**27, 50 MB at 2**62.
 _IDENTIFICATION_SIZE = 3072, 32
 _STATE_ARRAYS = ("_cross", "_left_sum", "_left_shift", "_right_sum", "_right_shift")
 
@@ -65,8 +65,8 @@ default="sparse_sign"
         The size of the bit-test side sketch, by which ``decoder="bit_test"`` finds features in time
         that does not grow with N: its number of buckets, and its width (by default 32, enough for
         24 components). It takes ``8 * n_buckets * width * (1 + log2(n_features))`` bytes and makes
-        updates several times slower. ``"auto"`` keeps 3072 buckets where there are more than 2**30
-        features, so many that sweeping over them takes longer than 10 seconds.
+        updates several times slower. ``"auto"`` keeps 3072 buckets where there are more than 2**27
+        features, so many that sweeping over them would take minutes in a recovery.
     random_state : int, RandomState, Generator or None, default=None
         Decides M and Omega. Only sketches made from the same seed can be merged, so give an int
         where sketches are made in several places.

@@ -40,7 +40,7 @@ class SketchRecommendation:
     feature_moments : bool
         Whether means and variances of all features fit besides.
     identification : (int, int) or None
-        Buckets and width of the side sketch that finds features by their ids, beyond 2**30
+        Buckets and width of the side sketch that finds features by their ids, beyond 2**27
         features.
     shape : tuple of int
         The shape (m, k) of the sketch.
