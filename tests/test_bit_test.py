@@ -318,6 +318,11 @@ def test_few_sweeps_find_as_much_as_many(monkeypatch):
         assert np.isin(data.support, found[0]).mean() > 0.9
         assert len(np.setxor1d(*found)) <= 0.05 * len(found[0])
         assert n_sweeps[1] < n_sweeps[0]
+    # Without a recovery around it, a decoding keeps nothing for the next.
+    decoder = HTPDecoder()
+    for matrix in (Q, Q[::-1]):
+        again = HTPDecoder().decode(sketch.measurement, matrix, 120)
+        np.testing.assert_array_equal(decoder.decode(sketch.measurement, matrix, 120), again)
 
 
 def test_a_sweep_finds_the_strongest(monkeypatch):

@@ -1,7 +1,5 @@
 """Decoding in time that does not grow with the number of features: ids spelled by their bits."""
 
-import copy
-
 import numpy as np
 
 from .._lifting import orthonormal_range, restricted_least_squares
@@ -41,8 +39,9 @@ class BitTestDecoder(HTPDecoder):
 
     References
     ----------
-    Derived here, after the bit tests of Iwen (arXiv:1302.5936), which the MAM* paper extends, and
-    the peeling of invertible Bloom lookup tables.
+    Derived here. The public MAM* experiments (arXiv:2507.17036) multiply the whole measurement
+    with a bit-test matrix; here the bits are a thin side sketch. Peeling is that of invertible
+    Bloom lookup tables (Goodrich and Mitzenmacher, arXiv:1101.2245).
     """
 
     name = "bit_test"
@@ -54,7 +53,7 @@ class BitTestDecoder(HTPDecoder):
                 "decoder='bit_test' reads the ids of features from a side sketch, which this "
                 "sketch does not keep: make it with identification=3072 buckets or so."
             )
-        bound = copy.copy(self)
+        bound = super().attach(sketch, S)
         bound._sketch, bound._S = sketch, S
         bound._last = None, None
         return bound
@@ -63,7 +62,7 @@ class BitTestDecoder(HTPDecoder):
         return self._sketch.identification_hash.n_measurements << _DOUBTS
 
     def decode(self, measurement, Q, size=None):
-        if not hasattr(self, "_sketch"):
+        if not self._is_attached:
             raise ValueError(
                 "decoder='bit_test' reads a sketch, not its measurement alone: decode through "
                 "EigenSketch.recover, or call attach(sketch, S) first."
