@@ -264,7 +264,7 @@ def misses(n_features_found, n_buckets, n_trials, seed):
 
 
 def print_failures(args):
-    n_trials = 20 if args.quick else 1000
+    n_trials = 20 if args.quick else 500
     rows = []
     for t, n_buckets in ((20, 30), (20, 60), (50, 60), (50, 90), (50, 150)):
         progress(f"{t} features in {n_buckets} buckets, {n_trials} trials")
