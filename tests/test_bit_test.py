@@ -241,6 +241,16 @@ def test_rarely_misses_features():
     assert missed <= expected + 3.0 * np.sqrt(expected)
 
 
+def test_auto_reads_ids_where_they_are_kept(no_sweeps):
+    wide = 2**40
+    data = planted(wide)
+    size = {"n_measurements": 256, "range_size": 24, "center": False, "random_state": 0}
+    with_ids, without = EigenSketch(wide, **size), EigenSketch(wide, identification=None, **size)
+    assert_recovered(data, with_ids.update(factor_rows(data)).recover(4, n_nonzero_coefs=15), 1e-12)
+    with pytest.raises(AssertionError, match="a sweep over all features"):
+        without.update(factor_rows(data)).recover(4, n_nonzero_coefs=15)
+
+
 def test_what_it_needs():
     sketch = EigenSketch(1000, n_measurements=64, random_state=0)
     sketch.update(np.random.default_rng(0).normal(size=(20, 1000)))

@@ -199,12 +199,13 @@ class _RecoverySteps:
         self.which = "LA" if which == "SA" else which
         self.S = self.sign * sketch.matrix()
         self.by_index = isinstance(sketch.measurement, IdentityMeasurement)
-        decoder = make_decoder(decoder, sketch.n_features)
-        if not self.by_index:
-            decoder = copy.copy(decoder.attach(sketch, self.S))
-            n_hypotheses = n_hypotheses or decoder.n_hypotheses(sketch.measurement)
+        # A copy, for the decoder may be someone else's.
+        decoder = copy.copy(make_decoder(decoder, sketch.n_features if sketch.identifies else 0))
         if verbose:
             decoder.report = SweepReport()
+        if not self.by_index:
+            decoder = decoder.attach(sketch, self.S)
+            n_hypotheses = n_hypotheses or decoder.n_hypotheses(sketch.measurement)
         self.decoder = decoder
         self.noise = make_noise_model(noise, sketch)
         self.rng = np.random.default_rng(seed)
