@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 from ._eigen_sketch import IDENTIFICATION_LIMIT
+from ._identification import N_BLOCKS
 from ._sizing import choose_size
 from .measurements import make_measurement
 
@@ -16,6 +17,9 @@ _LEAST_RATIO = 2.0
 # Set above what was needed in all sizes tried: 2000 to 100000 features, supports of 5 to 500.
 _MEASUREMENTS_PER_FEATURE = 5
 _NOISE_FACTOR = {"exact": 6, "range": 6, "compressed": 10}
+# A feature of the weakest component over the noise of a bucket, from which its id was spelled: in
+# benchmarks/bench_huge.py nearly all were at 2.7, all at 5.3.
+_SPELLED_FROM = 4.0
 # A budget beyond which the choice of a size does not change, and how closely one is looked for.
 _ANY_MEMORY = 1e30
 _MEMORY_STEP = 1.01
@@ -180,10 +184,13 @@ def recommend_sketch(
     noise in the measured vectors hides their features: with c = 6 (1 + 1 / r) for M = I. Where
     both sides are compressed, c = 10 (1 + 1 / r), and m - 5 (1 + 1 / r) t takes the place of the
     last N; the supports fit if that is positive. The factors are set above what was needed in two
-    dozen shapes of sketch and data, mostly by less than a half in the ratio. That makes an
-    expectation for isotropic noise and dense rows, on the safe side, not a guarantee: noise of
-    unequal or heavy-tailed features needs more. Supports are taken for disjoint, the worst case;
-    4000 features in all are the most that one recovery looks at.
+    dozen shapes of sketch and data, mostly by less than a half in the ratio. Beyond 2**27 features
+    ids are spelled by buckets, three blocks of b of them with l columns, whose noise has entries of
+    variance sigma^4 N^2 / (n b l): the entries lambda_r s^(-1/2) must be four times as large.
+
+    That makes an expectation for isotropic noise and dense rows, on the safe side, not a guarantee:
+    noise of unequal or heavy-tailed features needs more. Supports are taken for disjoint, the worst
+    case; 4000 features in all are the most that one recovery looks at.
 
     O(1) time and memory, whatever the sizes.
 
@@ -295,7 +302,12 @@ class _Need:
         if self.noise == 0.0:
             return _LEAST_RATIO
         wanted = _NOISE_FACTOR[regime] * alone * union * math.log1p(self.N / union)
-        return max(_LEAST_RATIO, math.sqrt(wanted / free) * (m / k) ** 0.25)
+        required = max(_LEAST_RATIO, math.sqrt(wanted / free) * (m / k) ** 0.25)
+        if size.identification is not None:
+            n_buckets, width = size.identification
+            cells = n_buckets / N_BLOCKS * min(width - 1, k)
+            required = max(required, _SPELLED_FROM * math.sqrt(self.s / cells) * (m * k) ** 0.25)
+        return required
 
     def is_met(self, size):
         required = self.required_ratio(size)

@@ -18,8 +18,8 @@ _BLOCKS = 8
 # Share of the budget for the identification of features, where it is kept.
 _IDENTIFICATION_SHARE = 1 / 2
 # Buckets of the identification for each feature looked for: more leave less noise in a bucket.
-_BUCKETS_PER_FEATURE = 12
-_LEAST_BUCKETS, _MOST_BUCKETS = 768, 49152
+_BUCKETS_PER_FEATURE = 48
+_LEAST_BUCKETS, _MOST_BUCKETS = 12288, 49152
 
 
 @dataclass(frozen=True)
