@@ -15,7 +15,7 @@ from ._compat import Interval, StrOptions, check_sample_weight, fit_context
 from .kernels._threads import limit_threads
 from .recovery import find_candidates, recover
 from .recovery._lifting import restricted_least_squares
-from .recovery._recover import MAX_CANDIDATES
+from .recovery._power_steps import MAX_CANDIDATES
 from .recovery.decoders import Decoder, make_decoder
 from .sketching import EigenSketch, Measurement
 from .sketching._checks import rows_from_entries

@@ -289,7 +289,7 @@ class _Need:
         sensing, t log(1 + N / t) of them in proportion to the square of that tell t features
         apart from the others; without noise a number for each feature does.
         """
-        from ..recovery._recover import MAX_SUPPORT  # a state does not depend on how it is read
+        from ..recovery._power_steps import MAX_SUPPORT  # a state does not depend on how it is read
 
         m, k = _shape(size, self.N)
         regime, alone = _regime(size), 1 + 1 / self.r
