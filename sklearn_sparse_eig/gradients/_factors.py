@@ -1,0 +1,89 @@
+"""The gradient of a layer for many samples, as two factors instead of one matrix for each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+
+@dataclass(frozen=True)
+class LayerFactors:
+    r"""Gradients of one dense layer: for sample i the matrix ``outer(inputs[i], deltas[i])``.
+
+    The rank-one structure is the chain rule of z = W^T a + b: the derivative with respect to W is
+    :math:`a \delta^T` and that with respect to b is :math:`\delta`, where :math:`\delta` is the
+    derivative of the output with respect to z. A 1 beside a makes the bias one more row of W.
+
+    Parameters
+    ----------
+    inputs : ndarray or csr_array of shape (n_samples, p)
+        What enters the layer, with a column of ones at the end if it has a bias.
+    deltas : ndarray of shape (n_samples, q)
+        Derivatives of the output with respect to what leaves the layer.
+    """
+
+    inputs: np.ndarray | sp.csr_array
+    deltas: np.ndarray
+
+    def inner(self, other):
+        """Return all inner products with the gradients of other samples, (n, n_other)."""
+        products = self.inputs @ other.inputs.T
+        products = products.toarray() if sp.issparse(products) else products
+        return products * (self.deltas @ other.deltas.T)
+
+    def squared_norms(self):
+        """Return the squared norm of each gradient, (n,)."""
+        return _row_squares(self.inputs) * _row_squares(self.deltas)
+
+    def dot(self, directions):
+        """Return the inner products with k matrices p x q given as an array (p, k, q): (n, k)."""
+        p, k, q = directions.shape
+        # One product for all: a dense array of n x k x q, also from sparse inputs.
+        left = np.asarray(self.inputs @ directions.reshape(p, k * q)).reshape(-1, k, q)
+        return np.einsum("nkq,nq->nk", left, self.deltas, optimize=True)
+
+    def sum(self, rows):
+        """Return the sum of the gradients of some rows, (p, q), without making any of them."""
+        return np.asarray(self.inputs[rows].T @ self.deltas[rows])
+
+    def dense(self):
+        """Return the gradients themselves, (n, p * q), row-major: the bias comes last."""
+        inputs = self.inputs.toarray() if sp.issparse(self.inputs) else self.inputs
+        return np.einsum("np,nq->npq", inputs, self.deltas).reshape(len(inputs), -1)
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients of a scalar output for many samples, layer by layer.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        The scalar output itself.
+    logits : ndarray of shape (n_samples, n_classes)
+        What it was computed from.
+    layers : tuple of LayerFactors
+        Of the chosen layers, from input to output.
+    """
+
+    values: np.ndarray
+    logits: np.ndarray
+    layers: tuple
+
+    def inner(self, other):
+        """Return all inner products with the gradients of other samples (the tangent kernel)."""
+        return sum(a.inner(b) for a, b in zip(self.layers, other.layers, strict=True))
+
+    def squared_norms(self):
+        """Return the squared norm of each gradient."""
+        return sum(layer.squared_norms() for layer in self.layers)
+
+    def dense(self):
+        """Return the gradients as rows, (n_samples, n_parameters), layer after layer."""
+        return np.hstack([layer.dense() for layer in self.layers])
+
+
+def _row_squares(rows):
+    if sp.issparse(rows):
+        return np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
+    return np.einsum("ij,ij->i", rows, rows)

@@ -1,0 +1,36 @@
+"""Scores of a sample from where its gradient lies; high means like the known classes."""
+
+import numpy as np
+
+
+def _snr_ratio(values, at):
+    cotangent = at.length / at.residual
+    # For a negative output a small angle must not make the score smaller still.
+    odds = np.where(values > 0.0, cotangent, 1.0 / np.maximum(cotangent, 1e-12))
+    return values / at.distance * odds
+
+
+SCORES = {
+    "snr_ratio": _snr_ratio,
+    "ratio": lambda values, at: at.length / at.distance,
+    "snr": lambda values, at: values / at.distance,
+    "laplace": lambda values, at: values / at.norm,
+}
+
+
+def score(name, values, coordinates):
+    """Return the score of each sample.
+
+    Parameters
+    ----------
+    name : {"snr_ratio", "ratio", "snr", "laplace"}
+        With f the output, u = g - centre and theta the angle of u to the subspace:
+        (f / |u|) cot(theta), with tan(theta) where f <= 0; cos(theta); f / |u|; f / |g|.
+    values : ndarray of shape (n_samples,)
+    coordinates : Coordinates
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+    """
+    return SCORES[name](values, coordinates)
