@@ -52,7 +52,8 @@ class GradPCADetector(
     Parameters
     ----------
     estimator : estimator or None, default=None
-        The classifier: a linear model, ``MLPClassifier``, or a pipeline that ends in one. If
+        The classifier: a linear model, ``MLPClassifier``, a pipeline that ends in one, or a torch
+        module in evaluation mode that returns logits (its ``Linear`` layers count). If
         fitted, it is used as it is (in a ``FrozenEstimator`` it stays fitted when cloned, for
         example by a grid search); if not, ``fit`` fits a copy to y, or without y to the groups
         of k-means. None is a small ``MLPClassifier`` on standardised features.
@@ -62,7 +63,7 @@ class GradPCADetector(
         goes with ``score="ratio"`` only.
     params : {"all", "head", "last_hidden"} or sequence of str, default="all"
         Layers whose parameters count: all, the last, the one before it (the last where there is
-        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``.
+        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules.
     metric : {"kfac", "diag", "euclidean"}, default="kfac"
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
         samples, by Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more

@@ -27,7 +27,8 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     Parameters
     ----------
     estimator : estimator or None, default=None
-        A linear model, ``MLPClassifier``, ``MLPRegressor``, or a pipeline that ends in one. If
+        A linear model, ``MLPClassifier``, ``MLPRegressor``, a pipeline that ends in one, or a torch
+        module in evaluation mode that returns logits (its ``Linear`` layers count). If
         fitted, it is used as it is (in a ``FrozenEstimator`` it stays fitted when cloned, for
         example by a grid search); if not, ``fit`` fits a copy to y, or without y a classifier
         to the groups of k-means. None is a small ``MLPClassifier`` on standardised features.
@@ -37,7 +38,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         with one decision value f has the logits -f/2 and f/2.
     params : {"all", "head", "last_hidden"} or sequence of str, default="all"
         Layers whose parameters count: all, the last, the one before it (the last where there is
-        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``.
+        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules.
     batch_size : int or "auto", default="auto"
         Rows at a time.
     random_state : int, RandomState instance or None, default=None

@@ -1,5 +1,6 @@
 """From a fitted estimator to the network that gives its gradients."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -19,11 +20,12 @@ def make_network(estimator):
 
     Parameters
     ----------
-    estimator : estimator, Pipeline or Network
+    estimator : estimator, Pipeline, torch.nn.Module or Network
         ``MLPClassifier``, ``MLPRegressor``; linear models, that is, those whose
         ``decision_function`` (or ``predict``, for regressors) is ``X @ coef_.T + intercept_``;
         pipelines that end in one of them; searches over them; any of these in a
-        ``FrozenEstimator``; or a network of your own.
+        ``FrozenEstimator``; a torch module that returns logits, of which the ``Linear`` layers
+        count; or a network of your own.
 
     Returns
     -------
@@ -39,6 +41,10 @@ def make_network(estimator):
     estimator = unwrap(estimator)
     if isinstance(estimator, Network):
         return estimator
+    if is_torch(estimator):
+        from ._torch import TorchNetwork
+
+        return TorchNetwork(estimator)
     if isinstance(estimator, Pipeline):
         return _PipelineNetwork(estimator)
     if isinstance(estimator, type) or not hasattr(estimator, "fit"):
@@ -61,6 +67,12 @@ def unwrap(estimator):
     while type(estimator).__name__ == "FrozenEstimator" or hasattr(estimator, "best_estimator_"):
         estimator = getattr(estimator, "best_estimator_", None) or estimator.estimator
     return estimator
+
+
+def is_torch(estimator):
+    """Whether it is a torch module, without importing torch: if it is one, torch is imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(estimator, torch.nn.Module)
 
 
 class _PipelineNetwork(Network):
@@ -125,5 +137,5 @@ def _unsupported(estimator):
     return (
         f"No gradients are known for {name}. Give a fitted MLPClassifier, MLPRegressor, a linear "
         "model (decision_function or predict is X @ coef_.T + intercept_), a pipeline that ends "
-        "in one of them, or a gradients.Network."
+        "in one of them, a torch.nn.Module, or a gradients.Network."
     )

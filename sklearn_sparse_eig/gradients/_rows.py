@@ -1,8 +1,9 @@
 """Rows of X for a model: validated where X is an array, untouched where a pipeline takes it."""
 
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from .._compat import n_rows, take_rows
+from ._make import is_torch
 from ._model import takes_any_input
 
 # Bytes of temporary arrays for a batch of rows.
@@ -15,6 +16,10 @@ def check_rows(shell, X, reset):
         # Text, frames, missing values: the first step of the pipeline knows what it takes.
         if n_rows(X) == 0:
             raise ValueError("Found 0 sample(s), but at least one is needed.")
+        return validate_data(shell, X, reset=reset, skip_check_array=True)
+    if is_torch(shell.estimator):
+        # Images and the like: as many axes as the module takes.
+        X = check_array(X, allow_nd=True, dtype=["float64", "float32"])
         return validate_data(shell, X, reset=reset, skip_check_array=True)
     return validate_data(shell, X, reset=reset, accept_sparse="csr", dtype=["float64", "float32"])
 
