@@ -433,7 +433,7 @@ class GradPCADetector(
     def _gradients(self, X):
         """Yield (start, gradients) of batches of X."""
         shapes = [self._network.layer_shapes[i] for i in self._layers]
-        floats = max(2 * p + len(self.classes_) * q for p, q in shapes)
+        floats = 2 * sum(p + q for p, q in shapes)
         for start, rows in batches(X, self.batch_size, floats):
             yield start, self._network.gradients(rows, self.output, self._layers)
 
@@ -591,7 +591,7 @@ class GradPCADetector(
         subspace = self._get_subspace()
         return np.concatenate(
             [
-                score(self.score, gradients.values, subspace.coordinates(gradients.layers))
+                score(self.score, gradients.values, gradients.layers, subspace)
                 for _, gradients in self._gradients(X)
             ]
         )

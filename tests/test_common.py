@@ -71,7 +71,7 @@ def test_default_construction(estimator):
 def test_features_of_the_detector_are_checked():
     # What the checks that trip over the parameter score would have found.
     X = np.random.default_rng(0).normal(size=(80, 3))
-    detector = GradPCADetector(LogisticRegression()).fit(X, X[:, 0] > 0)
+    detector = GradPCADetector(LogisticRegression(), random_state=0).fit(X, X[:, 0] > 0)
     assert detector.n_features_in_ == 3
     for method in ("score_samples", "decision_function", "predict", "transform", "ood_score"):
         with pytest.raises(ValueError, match="2 features, but GradPCADetector is expecting 3"):

@@ -177,6 +177,30 @@ def test_factors_are_the_gradients(sparse):
     np.testing.assert_allclose(found, expected, atol=1e-14)
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("block", [1, 50, 10**6])
+def test_products_in_blocks_and_by_equal_deltas(monkeypatch, sparse, block):
+    monkeypatch.setattr("sklearn_sparse_eig.gradients._factors._BLOCK", block)
+    rng = np.random.default_rng(0)
+    codes = rng.choice([7, 2, 5], 20)
+    inputs, deltas = rng.normal(size=(20, 4)), rng.normal(size=(8, 3))[codes]
+    directions = rng.normal(size=(4, 5, 3))
+    expected = np.einsum("np,pkq,nq->nk", inputs, directions, deltas)
+    inputs = sp.csr_array(inputs) if sparse else inputs
+    for factors in (LayerFactors(inputs, deltas), LayerFactors(inputs, deltas, codes)):
+        np.testing.assert_allclose(factors.dot(directions), expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_equal_codes_mean_equal_deltas(name):
+    model = CLASSIFIERS[name]
+    X = _data(len(model.classes_))[0]
+    head = make_network(model).gradients(X).layers[-1]
+    for code in range(len(model.classes_)):
+        assert len(np.unique(head.deltas[head.codes == code], axis=0)) <= 1
+    assert make_network(model).gradients(X, "logsumexp").layers[-1].codes is None
+
+
 def test_tangent_kernel_without_gradients():
     network, X = make_network(CLASSIFIERS["mlp-relu"]), _data(3)[0]
     some, all_rows = network.gradients(X[:7]), network.gradients(X)

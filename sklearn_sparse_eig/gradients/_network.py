@@ -145,10 +145,12 @@ class DenseNetwork(Network):
         values, derivatives = scalar_output(logits, output)
         _, derivative = ACTIVATIONS[self.activation]
         delta = derivatives if self._readout is None else derivatives @ self._readout.T
-        factors = {}
-        for i in range(len(self.weights) - 1, min(layers) - 1, -1):
+        factors, last = {}, len(self.weights) - 1
+        for i in range(last, min(layers) - 1, -1):
             if i in layers:
-                factors[i] = LayerFactors(self._with_bias(i, passed[i]), delta)
+                # At the head the largest logit has one derivative for each class.
+                codes = logits.argmax(axis=1) if output == "max" and i == last else None
+                factors[i] = LayerFactors(self._with_bias(i, passed[i]), delta, codes)
             if i > min(layers):
                 delta = (delta @ self.weights[i].T) * derivative(passed[i])
         return Gradients(values, logits, tuple(factors[i] for i in layers))

@@ -43,7 +43,7 @@ class Metric:
         if self.roots is None:
             return layers
         return tuple(
-            LayerFactors(_times(layer.inputs, left), _times(layer.deltas, right))
+            LayerFactors(_times(layer.inputs, left), _times(layer.deltas, right), layer.codes)
             for layer, (left, right) in zip(layers, self.roots, strict=True)
         )
 

@@ -10,15 +10,16 @@ def _snr_ratio(values, at):
     return values / at.distance * odds
 
 
-SCORES = {
+# From the output and the coordinates.
+_OF_COORDINATES = {
     "snr_ratio": _snr_ratio,
     "ratio": lambda values, at: at.length / at.distance,
     "snr": lambda values, at: values / at.distance,
-    "laplace": lambda values, at: values / at.norm,
 }
+SCORES = (*_OF_COORDINATES, "laplace")
 
 
-def score(name, values, coordinates):
+def score(name, values, layers, subspace):
     """Return the score of each sample.
 
     Parameters
@@ -27,10 +28,15 @@ def score(name, values, coordinates):
         With f the output, u = g - centre and theta the angle of u to the subspace:
         (f / |u|) cot(theta), with tan(theta) where f <= 0; cos(theta); f / |u|; f / |g|.
     values : ndarray of shape (n_samples,)
-    coordinates : Coordinates
+        The output.
+    layers : tuple of LayerFactors
+        Its gradients.
+    subspace : ClassMeanSubspace
 
     Returns
     -------
     ndarray of shape (n_samples,)
     """
-    return SCORES[name](values, coordinates)
+    if name == "laplace":
+        return values / subspace.norms(layers)
+    return _OF_COORDINATES[name](values, subspace.coordinates(layers))

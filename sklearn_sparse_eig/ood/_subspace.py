@@ -21,14 +21,11 @@ class Coordinates:
         Norm of g - centre; never zero.
     residual : ndarray of shape (n_samples,)
         Norm of what the subspace leaves of g - centre; never zero.
-    norm : ndarray of shape (n_samples,)
-        Norm of g.
     """
 
     projected: np.ndarray
     distance: np.ndarray
     residual: np.ndarray
-    norm: np.ndarray
 
     @property
     def length(self):
@@ -98,6 +95,11 @@ class ClassMeanSubspace:
         """Number of directions."""
         return len(self.eigenvalues)
 
+    def norms(self, layers):
+        """Return the norm of each gradient; never zero, and without a look at the directions."""
+        squared_norm = sum(layer.squared_norms() for layer in self.metric.whiten(layers))
+        return np.sqrt(np.maximum(squared_norm, _ROUNDING * self._shift[-1]))
+
     def coordinates(self, layers):
         """Return the Coordinates of gradients given as a tuple of LayerFactors."""
         layers = self.metric.whiten(layers)
@@ -119,7 +121,6 @@ class ClassMeanSubspace:
             projected,
             np.sqrt(squared_distance),
             np.sqrt(squared_residual),
-            np.sqrt(np.maximum(squared_norm, least)),
         )
 
 
