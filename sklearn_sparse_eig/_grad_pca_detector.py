@@ -295,9 +295,9 @@ class GradPCADetector(
                 ready = is_ready(self.estimator)
                 rng = check_random_state(self.random_state)
                 self._start(self.estimator if ready else fit_model(self.estimator, X, y, rng))
-            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            if classes is not None and set(classes) != set(self.classes_):
                 raise ValueError(
-                    f"classes={np.unique(classes).tolist()} are not those of the classifier, "
+                    f"classes={np.asarray(classes).tolist()} are not those of the classifier, "
                     f"{self.classes_.tolist()}."
                 )
             self._add(X, self._encode(y))
@@ -428,7 +428,9 @@ class GradPCADetector(
                 f"y has labels that the classifier does not know: {unknown[:5]}; it knows "
                 f"{self.classes_.tolist()[:20]}."
             )
-        return np.searchsorted(self.classes_, y)
+        # Networks of one's own may list classes in any order.
+        order = np.argsort(self.classes_)
+        return order[np.searchsorted(self.classes_, y, sorter=order)]
 
     def _gradients(self, X):
         """Yield (start, gradients) of batches of X."""

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -276,6 +276,36 @@ def test_labels(blobs):
         np.testing.assert_array_equal(detector.score_samples(Z), predicted)
 
 
+def test_classes_in_any_order(blobs):
+    model, X, y, Z = blobs
+    network = make_network(model)
+    order = [2, 0, 3, 1]
+    shuffled = DenseNetwork(
+        [*network.weights[:-1], network.weights[-1][:, order]],
+        [*network.biases[:-1], network.biases[-1][order]],
+        "relu",
+        network.classes[order],
+    )
+    expected = GradPCADetector(model).fit(X[:100], y[:100])
+    detector = GradPCADetector(shuffled).partial_fit(X[:100], y[:100], classes=list("abcd"))
+    assert detector.class_counts_.tolist() == expected.class_counts_[order].tolist()
+    np.testing.assert_allclose(detector.score_samples(Z), expected.score_samples(Z), rtol=1e-8)
+
+
+@pytest.mark.parametrize("estimator", [None, LogisticRegression()])
+def test_stream_that_trains_on_its_first_batch(blobs, estimator):
+    _, X, y, Z = blobs
+    first = GradPCADetector(estimator, random_state=0).partial_fit(X[:80], y[:80])
+    trained = first.estimator_
+    first.partial_fit(X[80:], y[80:])
+    assert first.estimator_ is trained
+    given = GradPCADetector(trained).fit(X, y)
+    np.testing.assert_allclose(first.score_samples(Z), given.score_samples(Z), rtol=1e-8)
+    other = GradPCADetector(estimator, random_state=0).partial_fit(X[80:], y[80:])
+    with pytest.raises(ValueError, match="same fitted estimator"):
+        first.merge(other)
+
+
 def test_merge_refuses(blobs):
     model, X, y, _ = blobs
     detector = GradPCADetector(model).partial_fit(X, y)
@@ -452,6 +482,24 @@ def test_text_and_frozen_estimators():
     assert detector.predict(["apple road", "apple plum pear"]).shape == (2,)
     with pytest.raises(ValueError, match="0 sample"):
         detector.predict([])
+
+
+def test_grid_search_over_scores(digits):
+    # The best of two scores by how well digits of the held-out fold are told from noise.
+    model, X, _, y, *_ = digits[0]
+    noise = np.random.default_rng(0).uniform(size=(200, 64))
+
+    def against_noise(detector, X, y):
+        return _auroc(detector.score_samples(X), detector.score_samples(noise))
+
+    search = GridSearchCV(
+        GradPCADetector(FrozenEstimator(model)),
+        {"score": ["snr_ratio", "ratio"], "metric": ["kfac", "euclidean"]},
+        scoring=against_noise,
+        cv=2,
+    ).fit(X, y)
+    assert search.best_score_ > 0.99
+    assert search.best_estimator_.estimator_.estimator is model
 
 
 def test_two_classes(blobs):
