@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig import EigenSketch, GradientFeatures, GradPCADetector, SketchedSparsePCA
+from sklearn_sparse_eig.gradients import Gradients, LayerFactors, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +20,7 @@ MODULES = [
     "sklearn_sparse_eig.datasets",
     "sklearn_sparse_eig.distributed",
     "sklearn_sparse_eig.estimator_checks",
+    "sklearn_sparse_eig.gradients",
     "sklearn_sparse_eig.plotting",
     "sklearn_sparse_eig.recovery",
     "sklearn_sparse_eig.recovery.decoders",
@@ -28,6 +30,8 @@ MODULES = [
 WITH_EXAMPLE = {
     "ComponentsDisplay",
     "EigenSketch",
+    "GradPCADetector",
+    "GradientFeatures",
     "SketchedSparsePCA",
     "fit_partitions",
     "load_pitprops",
@@ -91,7 +95,19 @@ def test_docstring(item):
         assert told, "what it returns is not described"
 
 
-@pytest.mark.parametrize("cls", [SketchedSparsePCA, EigenSketch, ComponentsDisplay])
+CLASSES = [
+    SketchedSparsePCA,
+    EigenSketch,
+    ComponentsDisplay,
+    GradPCADetector,
+    GradientFeatures,
+    Gradients,
+    LayerFactors,
+    Network,
+]
+
+
+@pytest.mark.parametrize("cls", CLASSES)
 def test_docstrings_of_methods(cls):
     for name, member in vars(cls).items():
         member = getattr(member, "__func__", member)

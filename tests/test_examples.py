@@ -41,6 +41,13 @@ PROMISES = {
         r"entries +ours +before \de-0\d, after \de-1[4-6]",
         r"entries +recipe +before \de-0\d, after ",
     ],
+    "plot_ood_digits": [
+        r"accuracy on known digits: 0\.9\d\d",
+        r"GradPCA, K-FAC metric: +AUROC 0\.9[4-9]\d\n",
+        r"GradPCA, the paper's settings: +AUROC 0\.\d{3}\n",
+        r"probability of the predicted class: +AUROC 0\.\d{3}\n",
+        r"known digits rejected: \d\.\d% \(at most 5% asked\)\nnew digits rejected: [6-9]\d\.\d%",
+    ],
     "plot_grid_search": [
         r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",
         r"best: \d+ components of \d+ pixels, \d+ of 64 pixels used",
