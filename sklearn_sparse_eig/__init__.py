@@ -1,18 +1,24 @@
 """Sparse and low-rank structure seen through a small linear sketch, as scikit-learn estimators."""
 
+from ._deep_matrix_factorization import DeepFactorizationCovariance, DeepMatrixFactorization
 from ._sketched_sparse_pca import SketchedSparsePCA
 from ._sparse_eigsh import sparse_eigsh
+from .lowrank import effective_rank, low_rank_intervals
 from .recovery import RecoveryWarning, SparseEigenpairs
 from .sketching import EigenSketch, recommend_sketch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DeepFactorizationCovariance",
+    "DeepMatrixFactorization",
     "EigenSketch",
     "RecoveryWarning",
     "SketchedSparsePCA",
     "SparseEigenpairs",
     "__version__",
+    "effective_rank",
+    "low_rank_intervals",
     "recommend_sketch",
     "sparse_eigsh",
 ]

@@ -12,7 +12,11 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sklearn_sparse_eig import SketchedSparsePCA
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    SketchedSparsePCA,
+)
 
 CONFIGURATIONS = [
     SketchedSparsePCA(),
@@ -27,6 +31,11 @@ CONFIGURATIONS = [
         n_measurements=48, range_size=16, n_nonzero_coefs=1, refine="sketch", random_state=0
     ),
     SketchedSparsePCA(sketch="mam", n_measurements=64, refine="sketch", random_state=0),
+    DeepMatrixFactorization(),
+    DeepMatrixFactorization(solver="gd"),
+    DeepMatrixFactorization(depth=2, init_scale=1e-3, stopping="rank", rank=1),
+    DeepFactorizationCovariance(),
+    DeepFactorizationCovariance(assume_centered=True, noise_variance=1.0),
 ]
 
 
@@ -34,14 +43,18 @@ CONTRACT = parametrize_with_checks(CONFIGURATIONS)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_sparse_eig.RecoveryWarning")
+@pytest.mark.filterwarnings("ignore:There is no time:UserWarning")
 # As a list: scikit-learn 1.6 gives a generator, which pytest 9 warns of.
 @pytest.mark.parametrize(CONTRACT.args[0], list(CONTRACT.args[1]), **CONTRACT.kwargs)
 def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
-def test_default_construction():
-    check_parameters_default_constructible("SketchedSparsePCA", SketchedSparsePCA())
+@pytest.mark.parametrize(
+    "cls", [SketchedSparsePCA, DeepMatrixFactorization, DeepFactorizationCovariance]
+)
+def test_default_construction(cls):
+    check_parameters_default_constructible(cls.__name__, cls())
 
 
 def test_parameters_survive_clone_and_set_params():

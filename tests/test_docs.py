@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    EigenSketch,
+    SketchedSparsePCA,
+)
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[1]
@@ -27,10 +32,14 @@ MODULES = [
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
     "ComponentsDisplay",
+    "DeepFactorizationCovariance",
+    "DeepMatrixFactorization",
     "EigenSketch",
     "SketchedSparsePCA",
+    "effective_rank",
     "fit_partitions",
     "load_pitprops",
+    "low_rank_intervals",
     "make_sparse_spiked_covariance",
     "recommend_sketch",
     "sparse_eigsh",
@@ -91,7 +100,16 @@ def test_docstring(item):
         assert told, "what it returns is not described"
 
 
-@pytest.mark.parametrize("cls", [SketchedSparsePCA, EigenSketch, ComponentsDisplay])
+@pytest.mark.parametrize(
+    "cls",
+    [
+        SketchedSparsePCA,
+        EigenSketch,
+        ComponentsDisplay,
+        DeepMatrixFactorization,
+        DeepFactorizationCovariance,
+    ],
+)
 def test_docstrings_of_methods(cls):
     for name, member in vars(cls).items():
         member = getattr(member, "__func__", member)
