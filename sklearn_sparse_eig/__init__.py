@@ -3,6 +3,8 @@
 from ._deep_matrix_factorization import DeepFactorizationCovariance, DeepMatrixFactorization
 from ._sketched_sparse_pca import SketchedSparsePCA
 from ._sparse_eigsh import sparse_eigsh
+from ._weighted_fourier import WeightedFourierRegressor
+from .fourier import trigonometric_risk
 from .lowrank import effective_rank, low_rank_intervals
 from .recovery import RecoveryWarning, SparseEigenpairs
 from .sketching import EigenSketch, recommend_sketch
@@ -16,9 +18,11 @@ __all__ = [
     "RecoveryWarning",
     "SketchedSparsePCA",
     "SparseEigenpairs",
+    "WeightedFourierRegressor",
     "__version__",
     "effective_rank",
     "low_rank_intervals",
     "recommend_sketch",
     "sparse_eigsh",
+    "trigonometric_risk",
 ]

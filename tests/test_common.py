@@ -16,6 +16,7 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     SketchedSparsePCA,
+    WeightedFourierRegressor,
 )
 
 CONFIGURATIONS = [
@@ -36,6 +37,9 @@ CONFIGURATIONS = [
     DeepMatrixFactorization(depth=2, init_scale=1e-3, stopping="rank", rank=1),
     DeepFactorizationCovariance(),
     DeepFactorizationCovariance(assume_centered=True, noise_variance=1.0),
+    WeightedFourierRegressor(),
+    WeightedFourierRegressor(5, alpha=0.1),
+    WeightedFourierRegressor(basis="complex"),
 ]
 
 
@@ -50,9 +54,7 @@ def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize(
-    "cls", [SketchedSparsePCA, DeepMatrixFactorization, DeepFactorizationCovariance]
-)
+@pytest.mark.parametrize("cls", sorted({type(each) for each in CONFIGURATIONS}, key=str))
 def test_default_construction(cls):
     check_parameters_default_constructible(cls.__name__, cls())
 

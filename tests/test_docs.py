@@ -14,6 +14,7 @@ from sklearn_sparse_eig import (
     DeepMatrixFactorization,
     EigenSketch,
     SketchedSparsePCA,
+    WeightedFourierRegressor,
 )
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
@@ -36,6 +37,7 @@ WITH_EXAMPLE = {
     "DeepMatrixFactorization",
     "EigenSketch",
     "SketchedSparsePCA",
+    "WeightedFourierRegressor",
     "effective_rank",
     "fit_partitions",
     "load_pitprops",
@@ -44,6 +46,7 @@ WITH_EXAMPLE = {
     "recommend_sketch",
     "sparse_eigsh",
     "tree_merge",
+    "trigonometric_risk",
 }
 
 
@@ -108,6 +111,7 @@ def test_docstring(item):
         ComponentsDisplay,
         DeepMatrixFactorization,
         DeepFactorizationCovariance,
+        WeightedFourierRegressor,
     ],
 )
 def test_docstrings_of_methods(cls):
