@@ -15,7 +15,7 @@ from ._descent import (
     stability_bound,
 )
 from ._flow import EigenvalueFlow
-from ._greedy import complete_by_rank
+from ._greedy import complete_by_rank, refine_factors
 from ._stopping import choose_stop
 
 # Relative size of an asymmetry that is rounding.
@@ -206,7 +206,7 @@ def _fit_missing_by_rank(X, observed, run, symmetric):
     if run.stopping == "time":
         raise ValueError('stopping="time" with missing entries needs solver="gd".')
     path, stop = _follow_ranks(X, observed, run)
-    A, B = path.factors[stop.rank - 1]
+    A, B, steps = refine_factors(path.factors[stop.rank - 1], X, observed, max_iter=run.max_iter)
     values, vectors = _right_decomposition(A @ np.linalg.qr(B)[1].T, np.linalg.qr(B)[0])
     step = run.step(path.residual_norms[0])
     return LowRankFit(
@@ -217,7 +217,7 @@ def _fit_missing_by_rank(X, observed, run, symmetric):
         stop,
         stop.rank,
         step,
-        path.n_iter,
+        path.n_iter + steps,
     )
 
 

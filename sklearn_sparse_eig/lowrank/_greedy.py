@@ -15,6 +15,9 @@ from scipy.sparse.linalg import svds
 MAX_RANK = 30
 # Relative size of a residual that is rounding.
 _EXACT = 1e-9
+# Share of the squared error below which an improvement ends the alternations: on the way to the
+# rank that is looked for, and there.
+_ROUGH, _FINE = 1e-3, 1e-9
 # Added to normal equations, relative to their trace: rows with fewer entries than the rank.
 _RIDGE = 1e-13
 _DENSE = 200
@@ -40,7 +43,7 @@ class RankPath:
     n_iter: int
 
 
-def complete_by_rank(target, observed, *, max_rank=None, until=0.0, max_iter=1000, tol=1e-6):
+def complete_by_rank(target, observed, *, max_rank=None, until=0.0, max_iter=1000, tol=_ROUGH):
     """Follow the stationary points of increasing rank.
 
     Parameters
@@ -78,6 +81,13 @@ def complete_by_rank(target, observed, *, max_rank=None, until=0.0, max_iter=100
         factors.append((A, B))
         n_iter += steps
     return RankPath(np.array(norms), factors, n_iter)
+
+
+def refine_factors(factors, target, observed, *, max_iter=1000, tol=_FINE):
+    """Return the factors of a stationary point to high accuracy, and the alternations made."""
+    mask = observed.astype(np.float64)
+    A, B, _, steps = _alternate(*factors, target, observed, mask, max_iter, tol)
+    return A, B, steps
 
 
 def _determined_rank(n, m, n_observed):

@@ -48,7 +48,8 @@ def low_rank_intervals(
     -----
     Derived here, from the exact flow of each eigenvalue; see ``doc/low_rank_and_smooth.md``. For a
     vanishing start, T1 / T0 goes to the ratio of two neighbouring eigenvalues, lambda_L over
-    lambda_{L+1}: a long interval is a gap in the spectrum and nothing else. O(k) integrals.
+    lambda_{L+1}: a long interval is a gap in the spectrum and nothing else. O(k) integrals. Give all
+    eigenvalues, zeros too: with noise they grow.
 
     Examples
     --------
@@ -69,24 +70,23 @@ def low_rank_intervals(
     if not noise_level >= 0.0:
         raise ValueError(f"noise_level must not be negative, got {noise_level}.")
 
-    def flow(values):
-        return EigenvalueFlow(values, depth, init_scale, init_perturbation)
-
-    # The slowest that each eigenvalue may be, and all that it may turn into.
+    # The slowest that each eigenvalue may be.
     slow = np.sign(eigenvalues) * np.maximum(np.abs(eigenvalues) - noise_level, 0.0)
     order, rises = learning_order(slow, depth, init_scale, init_perturbation, tol)
-    others = EigenvalueFlow(
-        np.concatenate([eigenvalues + noise_level, eigenvalues - noise_level]),
-        depth,
-        init_scale,
-        init_perturbation,
-    )
-    rest = np.ones((2, len(eigenvalues)), dtype=bool)
-    rows = []
-    for rank, (last, rise) in enumerate(zip(order, rises, strict=True), start=1):
-        rest[:, last] = False
-        rows.append((rank, rise, _first_at(others, tol * abs(slow[last]), rest.ravel())))
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+    # Of the others, the largest of each sign is the first at any level.
+    rest = np.concatenate([eigenvalues[order], np.delete(eigenvalues, order)])[::-1]
+    n_ranks = len(order)
+    largest = np.append(np.maximum.accumulate(rest)[::-1], -np.inf)[1 : n_ranks + 1] + noise_level
+    smallest = np.append(np.minimum.accumulate(rest)[::-1], np.inf)[1 : n_ranks + 1] - noise_level
+    levels = tol * np.abs(slow[order])
+    ends = np.full(n_ranks, np.inf)
+    for quickest, sign in ((largest, 1.0), (smallest, -1.0)):
+        there = np.isfinite(quickest)
+        values = np.where(there, quickest, 0.0)
+        flow = EigenvalueFlow(values, depth, init_scale, init_perturbation)
+        times = np.where(flow.initial >= levels, 0.0, flow.hitting_times(sign * levels))
+        ends = np.where(there, np.minimum(ends, times), ends)
+    return np.column_stack([np.arange(1, n_ranks + 1), rises, ends])
 
 
 def learning_order(eigenvalues, depth, init_scale, init_perturbation, tol):
@@ -99,16 +99,6 @@ def learning_order(eigenvalues, depth, init_scale, init_perturbation, tol):
     order = np.lexsort((-np.abs(flow.eigenvalues), rises))
     order = order[np.isfinite(rises[order])]
     return order, rises[order]
-
-
-def _first_at(flow, level, which):
-    """Return when the first of some eigenvalues reaches a level in magnitude."""
-    if not which.any():
-        return np.inf
-    if flow.initial >= level:
-        return 0.0
-    signed = np.copysign(level, flow.eigenvalues)
-    return float(flow.hitting_times(signed)[which].min())
 
 
 def check_flow_parameters(depth, init_scale, init_perturbation):
