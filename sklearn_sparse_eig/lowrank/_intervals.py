@@ -48,8 +48,8 @@ def low_rank_intervals(
     -----
     Derived here, from the exact flow of each eigenvalue; see ``doc/low_rank_and_smooth.md``. For a
     vanishing start, T1 / T0 goes to the ratio of two neighbouring eigenvalues, lambda_L over
-    lambda_{L+1}: a long interval is a gap in the spectrum and nothing else. O(k) integrals. Give all
-    eigenvalues, zeros too: with noise they grow.
+    lambda_{L+1}: a long interval is a gap in the spectrum and nothing else. O(k) integrals. Give
+    all eigenvalues, zeros too: with noise they grow.
 
     Examples
     --------
