@@ -34,7 +34,7 @@ from .decoders._htp import MAX_SUPPORT_SHARE
 # The small sparse eigenproblem is solved on at most this many features: a second of work. Where
 # more nonzeros than that are asked for in all, it grows with them up to a bound on memory (128 MB).
 MAX_CANDIDATES = 1000
-_MAX_SUPPORT = 4000
+MAX_SUPPORT = 4000
 # The sparse power steps settle in one or two rounds where there is signal.
 _MAX_SPARSE_ROUNDS = 10
 # Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.
@@ -76,7 +76,7 @@ def recover(
         Nonzeros of each vector; "auto" keeps what stands out from noise.
     decoder : {"auto", "htp", "bit_test", "median"} or Decoder, default="auto"
         Used where the measurement is compressed. "auto" is "htp", which sweeps over all features,
-        or beyond 2**30 features "bit_test", whose time does not depend on their number.
+        or beyond 2**27 features "bit_test", whose time does not depend on their number.
     noise : {"auto", "isotropic", "diagonal"} or None, default="auto"
         The model of independent noise in the features; "auto" is "isotropic" for a sketch of rows
         and None for one of matrix entries. "diagonal" needs feature moments.
@@ -199,18 +199,19 @@ class _RecoverySteps:
         self.which = "LA" if which == "SA" else which
         self.S = self.sign * sketch.matrix()
         self.by_index = isinstance(sketch.measurement, IdentityMeasurement)
-        decoder = make_decoder(decoder, sketch.n_features)
-        if not self.by_index:
-            decoder = copy.copy(decoder.attach(sketch, self.S))
-            n_hypotheses = n_hypotheses or decoder.n_hypotheses(sketch.measurement)
+        # A copy, for the decoder may be someone else's.
+        decoder = copy.copy(make_decoder(decoder, sketch.n_features if sketch.identifies else 0))
         if verbose:
             decoder.report = SweepReport()
+        if not self.by_index:
+            decoder = decoder.attach(sketch, self.S)
+            n_hypotheses = n_hypotheses or decoder.n_hypotheses(sketch.measurement)
         self.decoder = decoder
         self.noise = make_noise_model(noise, sketch)
         self.rng = np.random.default_rng(seed)
         self.detection = Detection(sketch, self.S, n_hypotheses)
         share = 1.0 if self.by_index else MAX_SUPPORT_SHARE
-        wanted = 0 if self.sizes is None else min(int(self.sizes.sum()), _MAX_SUPPORT)
+        wanted = 0 if self.sizes is None else min(int(self.sizes.sum()), MAX_SUPPORT)
         bound = min(max(MAX_CANDIDATES, wanted), int(share * sketch.shape[0]))
         self.max_support = max(self.r, bound)
         # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there
