@@ -27,6 +27,7 @@ SCRIPTS = {
     "exact": "bench_exact.py",
     "errors": "bench_errors.py",
     "huge": "bench_huge.py",
+    "low_rank": "bench_low_rank.py",
     "mam_paper": "mam_paper.py",
     "kernels": "bench_sketch_throughput.py",
 }

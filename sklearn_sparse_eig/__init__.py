@@ -1,22 +1,32 @@
 """Sparse and low-rank structure seen through a small linear sketch, as scikit-learn estimators."""
 
+from ._deep_matrix_factorization import DeepFactorizationCovariance, DeepMatrixFactorization
 from ._grad_pca_detector import GradPCADetector
 from ._gradient_features import GradientFeatures
 from ._sketched_sparse_pca import SketchedSparsePCA
 from ._sparse_eigsh import sparse_eigsh
+from ._weighted_fourier import WeightedFourierRegressor
+from .fourier import trigonometric_risk
+from .lowrank import effective_rank, low_rank_intervals
 from .recovery import RecoveryWarning, SparseEigenpairs
 from .sketching import EigenSketch, recommend_sketch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DeepFactorizationCovariance",
+    "DeepMatrixFactorization",
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
     "RecoveryWarning",
     "SketchedSparsePCA",
     "SparseEigenpairs",
+    "WeightedFourierRegressor",
     "__version__",
+    "effective_rank",
+    "low_rank_intervals",
     "recommend_sketch",
     "sparse_eigsh",
+    "trigonometric_risk",
 ]

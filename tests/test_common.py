@@ -15,7 +15,14 @@ from sklearn.utils.estimator_checks import (
     parametrize_with_checks,
 )
 
-from sklearn_sparse_eig import GradientFeatures, GradPCADetector, SketchedSparsePCA
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    GradientFeatures,
+    GradPCADetector,
+    SketchedSparsePCA,
+    WeightedFourierRegressor,
+)
 
 CONFIGURATIONS = [
     SketchedSparsePCA(),
@@ -34,6 +41,14 @@ CONFIGURATIONS = [
     GradPCADetector(random_state=0),
     GradPCADetector(LogisticRegression(), random_state=0),
     GradPCADetector.paper(LogisticRegression(), random_state=0),
+    DeepMatrixFactorization(),
+    DeepMatrixFactorization(solver="gd"),
+    DeepMatrixFactorization(depth=2, init_scale=1e-3, stopping="rank", rank=1),
+    DeepFactorizationCovariance(),
+    DeepFactorizationCovariance(assume_centered=True, noise_variance=1.0),
+    WeightedFourierRegressor(),
+    WeightedFourierRegressor(5, alpha=0.1),
+    WeightedFourierRegressor(basis="complex"),
 ]
 
 
@@ -57,15 +72,16 @@ CONTRACT = parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expect
 
 @pytest.mark.filterwarnings("ignore::sklearn_sparse_eig.RecoveryWarning")
 @pytest.mark.filterwarnings("ignore:Too few samples:UserWarning")
+@pytest.mark.filterwarnings("ignore:There is no time:UserWarning")
 # As a list: scikit-learn 1.6 gives a generator, which pytest 9 warns of.
 @pytest.mark.parametrize(CONTRACT.args[0], list(CONTRACT.args[1]), **CONTRACT.kwargs)
 def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", [SketchedSparsePCA, GradientFeatures, GradPCADetector])
-def test_default_construction(estimator):
-    check_parameters_default_constructible(estimator.__name__, estimator())
+@pytest.mark.parametrize("cls", sorted({type(each) for each in CONFIGURATIONS}, key=str))
+def test_default_construction(cls):
+    check_parameters_default_constructible(cls.__name__, cls())
 
 
 def test_features_of_the_detector_are_checked():

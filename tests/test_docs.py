@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from sklearn_sparse_eig import EigenSketch, GradientFeatures, GradPCADetector, SketchedSparsePCA
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    EigenSketch,
+    GradientFeatures,
+    GradPCADetector,
+    SketchedSparsePCA,
+    WeightedFourierRegressor,
+)
 from sklearn_sparse_eig.gradients import Gradients, LayerFactors, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
@@ -29,16 +37,22 @@ MODULES = [
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
     "ComponentsDisplay",
+    "DeepFactorizationCovariance",
+    "DeepMatrixFactorization",
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
     "SketchedSparsePCA",
+    "WeightedFourierRegressor",
+    "effective_rank",
     "fit_partitions",
     "load_pitprops",
+    "low_rank_intervals",
     "make_sparse_spiked_covariance",
     "recommend_sketch",
     "sparse_eigsh",
     "tree_merge",
+    "trigonometric_risk",
 }
 
 
@@ -96,7 +110,10 @@ def test_docstring(item):
 
 
 CLASSES = [
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
     SketchedSparsePCA,
+    WeightedFourierRegressor,
     EigenSketch,
     ComponentsDisplay,
     GradPCADetector,
