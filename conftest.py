@@ -2,5 +2,9 @@
 
 from importlib.util import find_spec
 
-# The compiled kernels are an extra; without it their module cannot be imported, nor is it used.
-collect_ignore = [] if find_spec("numba") else ["sklearn_sparse_eig/kernels/_numba.py"]
+# Modules that need an extra; without it they cannot be imported, nor are they used.
+_NEEDS = {
+    "sklearn_sparse_eig/gradients/_torch.py": "torch",
+    "sklearn_sparse_eig/kernels/_numba.py": "numba",
+}
+collect_ignore = [path for path, package in _NEEDS.items() if not find_spec(package)]

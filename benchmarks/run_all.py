@@ -26,6 +26,8 @@ SCRIPTS = {
     "memory": "bench_memory.py",
     "exact": "bench_exact.py",
     "errors": "bench_errors.py",
+    "huge": "bench_huge.py",
+    "low_rank": "bench_low_rank.py",
     "diagonal_network": "bench_diagonal_network.py",
     "mam_paper": "mam_paper.py",
     "kernels": "bench_sketch_throughput.py",

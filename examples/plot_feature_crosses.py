@@ -158,7 +158,7 @@ def fit_crosses(order):
 fit_crosses(2)
 
 # %%
-# Triples are the same with another number. They are too many to look at each: beyond ``2**30``
+# Triples are the same with another number. They are too many to look at each: beyond ``2**27``
 # features, a side sketch spells the ids of those that stand out.
 pca, names = fit_crosses(3)
 
@@ -172,10 +172,12 @@ print(f"\n{time.perf_counter() - started:.1f} s in all")
 # %%
 # The same as a picture.
 try:
-    display = ComponentsDisplay(pca.describe(names)).plot()
-except ImportError as error:
-    print(f"No plot. {error}")
+    import matplotlib.pyplot as plt
+except ImportError:
+    print('No plot: matplotlib is not installed. pip install "sklearn_sparse_eig[plot]"')
 else:
-    display.figure_.suptitle("Three words that go together in the docstrings")
-    display.figure_.savefig("feature_crosses.png", dpi=150)
+    figure, axes = plt.subplots(4, 2, figsize=(11, 9), layout="constrained")
+    ComponentsDisplay(pca.describe(names)).plot(ax=axes)
+    figure.suptitle("Three words that go together in the docstrings")
+    figure.savefig("feature_crosses.png", dpi=150)
     print(f"Plot saved as {Path('feature_crosses.png').resolve()}")

@@ -1,10 +1,12 @@
 """The one place that touches scikit-learn internals, so that a change there breaks one file."""
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as take_rows
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _num_samples as n_rows
 
-__all__ = ["Interval", "StrOptions", "check_sample_weight", "fit_context"]
+__all__ = ["Interval", "StrOptions", "check_sample_weight", "fit_context", "n_rows", "take_rows"]
 
 
 def check_sample_weight(sample_weight, X):

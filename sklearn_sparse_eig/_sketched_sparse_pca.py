@@ -15,9 +15,10 @@ from ._compat import Interval, StrOptions, check_sample_weight, fit_context
 from .kernels._threads import limit_threads
 from .recovery import find_candidates, recover
 from .recovery._lifting import restricted_least_squares
-from .recovery._recover import MAX_CANDIDATES
+from .recovery._power_steps import MAX_CANDIDATES
 from .recovery.decoders import Decoder, make_decoder
 from .sketching import EigenSketch, Measurement
+from .sketching._checks import rows_from_entries
 from .sketching._sizing import choose_size
 
 # Nonzeros per component that a sketch is sized for where the number is left open.
@@ -65,8 +66,8 @@ default="sparse_sign"
     decoder : {"auto", "htp", "bit_test", "median", "diagonal_network"} or Decoder, default="auto"
         How supports are found from compressed measurements. ``"htp"`` sweeps over all features, at
         some 50 million a second. ``"bit_test"`` reads their ids from a side sketch, in time that
-        does not depend on their number, for up to 2**62 of them; it slows updates down and takes a
-        quarter of the memory. ``"auto"`` is ``"bit_test"`` beyond 2**30 features, else ``"htp"``.
+        does not depend on their number, for up to 2**62 of them; it slows updates down and takes
+        half of the memory. ``"auto"`` is ``"bit_test"`` beyond 2**27 features, else ``"htp"``.
         ``"median"`` is the decoder of the MAM* experiments, ``"diagonal_network"`` solves for the
         least l1 norm, column by column.
     noise : {"isotropic", "diagonal"} or None, default="isotropic"
@@ -296,6 +297,48 @@ default="sparse_sign"
             if first or X.shape[0]:
                 self._set_state(sketch, {})
         return self
+
+    def partial_fit_coo(self, row_ids, feature_ids, values, *, n_features=None, n_rows=None):
+        """Add rows that come as entries, of a stream that never becomes a matrix.
+
+        Parameters
+        ----------
+        row_ids : array-like of int, shape (n,)
+            Any integers; entries with the same one belong to the same row. All entries of a row
+            must come in one call.
+        feature_ids : array-like of int, shape (n,)
+            In [0, n_features). Bring 64-bit hashes into range by ``ids & (2**62 - 1)``.
+        values : array-like of float, shape (n,)
+            Duplicates add.
+        n_features : int or None, default=None
+            Number of features, up to 2**62; needed in the first call.
+        n_rows : int or None, default=None
+            Number of rows, where some have no entries at all; None for the distinct row_ids.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As :meth:`partial_fit`, or if an id is out of range. The fitted state is then left as
+            it was.
+
+        Examples
+        --------
+        >>> from sklearn_sparse_eig import SketchedSparsePCA
+        >>> pca = SketchedSparsePCA(1, random_state=0)
+        >>> pca.partial_fit_coo([0, 0, 1], [5, 9, 5], [1.0, 2.0, 3.0], n_features=2**62)
+        SketchedSparsePCA(n_components=1, random_state=0)
+        >>> pca.n_samples_seen_
+        2
+        """
+        if n_features is None:
+            if not hasattr(self, "sketch_"):
+                raise ValueError("The first call needs n_features; 2**62 is the most.")
+            n_features = self.n_features_in_
+        return self.partial_fit(rows_from_entries(row_ids, feature_ids, values, n_features, n_rows))
 
     def merge(self, other):
         """Add the rows seen by another estimator, as if they had been passed to partial_fit.

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from sklearn_sparse_eig import DiagonalNetworkRegressor, EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    DiagonalNetworkRegressor,
+    EigenSketch,
+    GradientFeatures,
+    GradPCADetector,
+    SketchedSparsePCA,
+    WeightedFourierRegressor,
+)
+from sklearn_sparse_eig.gradients import Gradients, LayerFactors, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +29,7 @@ MODULES = [
     "sklearn_sparse_eig.datasets",
     "sklearn_sparse_eig.distributed",
     "sklearn_sparse_eig.estimator_checks",
+    "sklearn_sparse_eig.gradients",
     "sklearn_sparse_eig.implicit",
     "sklearn_sparse_eig.plotting",
     "sklearn_sparse_eig.recovery",
@@ -28,18 +39,26 @@ MODULES = [
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
     "ComponentsDisplay",
+    "DeepFactorizationCovariance",
+    "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
     "EigenSketch",
+    "GradPCADetector",
+    "GradientFeatures",
     "SketchedSparsePCA",
+    "WeightedFourierRegressor",
+    "effective_rank",
     "diagonal_network_path",
     "fit_partitions",
     "l1_gap_bound",
     "learning_rate_path",
     "load_pitprops",
+    "low_rank_intervals",
     "make_sparse_spiked_covariance",
     "recommend_sketch",
     "sparse_eigsh",
     "tree_merge",
+    "trigonometric_risk",
 }
 
 
@@ -96,9 +115,23 @@ def test_docstring(item):
         assert told, "what it returns is not described"
 
 
-@pytest.mark.parametrize(
-    "cls", [SketchedSparsePCA, EigenSketch, ComponentsDisplay, DiagonalNetworkRegressor]
-)
+CLASSES = [
+    DiagonalNetworkRegressor,
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    SketchedSparsePCA,
+    WeightedFourierRegressor,
+    EigenSketch,
+    ComponentsDisplay,
+    GradPCADetector,
+    GradientFeatures,
+    Gradients,
+    LayerFactors,
+    Network,
+]
+
+
+@pytest.mark.parametrize("cls", CLASSES)
 def test_docstrings_of_methods(cls):
     for name, member in vars(cls).items():
         member = getattr(member, "__func__", member)

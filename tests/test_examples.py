@@ -41,9 +41,32 @@ PROMISES = {
         r"entries +ours +before \de-0\d, after \de-1[4-6]",
         r"entries +recipe +before \de-0\d, after ",
     ],
+    "plot_ood_digits": [
+        r"accuracy on known digits: 0\.9\d\d",
+        r"GradPCA, K-FAC metric: +AUROC 0\.9[4-9]\d\n",
+        r"GradPCA, the paper's settings: +AUROC 0\.\d{3}\n",
+        r"probability of the predicted class: +AUROC 0\.\d{3}\n",
+        r"known digits rejected: \d\.\d% \(at most 5% asked\)\nnew digits rejected: [6-9]\d\.\d%",
+    ],
+    "plot_low_rank_intervals": [
+        r"noise 0\.48: raw error 0\.1\d+, rank 3 chosen, stopped (0\.0\d+), rank known \1,",
+        r"noise 0\.95: raw error 0\.3\d+, rank 3 chosen, stopped 0\.0\d+, .*-> 2\.2\d ",
+        r"noise 1\.90: raw error 0\.[67]\d+, rank 3 chosen, stopped 0\.1[78]\d, .*-> 2\.[23]\d ",
+        r"init_scale 0\.1: an interval is certain up to noise 2\.\d",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_double_descent": [
+        r"r = 0\.5: .* 0\.6493 \(at 22\), all 1024 weighted 0\.5276 \(18\.7% less\)",
+        r"r = 1\.0: .* 0\.01767 \(at 64\), all 1024 weighted 0\.016 \(9\.4% less\)",
+        r"r = 2\.0: .* 2\.295e-06 \(at 64\), all 1024 weighted 2\.276e-06 \(0\.8% less\)",
+        r"weighted: formula and the mean of 2000 fits differ by at most 0\.\d%",
+        r"weighted: 0\.033\d at \d\d frequencies, up to 0\.03[78]\d at \d\d, down to 0\.0300",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
     "plot_l1_implicit": [
         r"solved by the limit of gradient flow: (6[5-9]|7[0-5]) of 100, by OMP: [1-4]\d of 100",
         r"(depth [234]: gap at most the bound at all \d scales\n){3}",
+        r"\nreproduced: .*\nnot reproduced: ",
     ],
     "plot_grid_search": [
         r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",

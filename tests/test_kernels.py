@@ -315,6 +315,31 @@ def test_twins_cross_gram(seed, key_a, key_b, same):
     np.testing.assert_allclose(out, (M * diag) @ Omega.T, atol=1e-11)
 
 
+@needs_numba
+@few
+@given(seed=seeds, key=hashes, width=st.integers(1, 20), n_bits=st.integers(0, 62))
+def test_twins_bit_tests(seed, key, width, n_bits):
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(0, 2**n_bits, 30)
+    values = rng.standard_normal((30, width))
+    start = rng.standard_normal((key[1] * key[2], 1 + n_bits, width))
+
+    def cells():
+        out = start.copy()
+        kernels.add_bit_tests(out, ids, values, *key)
+        return out
+
+    assert_twins_agree(cells)
+    for bit in {0, n_bits - 1} if n_bits else ():
+        is_set = (ids >> bit & 1).astype(bool)
+        rows, signs = kernels.hash_columns(ids[is_set], *key)
+        expected = start[:, 1 + bit].copy()
+        for block in range(key[1]):
+            scaled = signs[:, [block]] / np.sqrt(key[1]) * values[is_set]
+            np.add.at(expected, rows[:, block], scaled)
+        np.testing.assert_allclose(cells()[:, 1 + bit], expected, atol=1e-11)
+
+
 @pytest.mark.parametrize("n_blocks", [1, 4, 7, 8])
 def test_adjoint_identity(backend, n_blocks):
     """<M u, v> = <u, M^T v>."""
@@ -472,6 +497,9 @@ def test_compiles_without_a_cache_directory():
         (lambda: kernels.adjoint_energy(3, 2, np.ones((4, 1)), 0, 2, 2), "start"),
         (lambda: kernels.add_cross_gram(np.ones((2, 2)), (0, 3), [1], *[(0, 1, 2)] * 2), "diag"),
         (lambda: kernels.add_cross_gram(np.ones((2, 3)), (0, 3), None, *[(0, 1, 2)] * 2), "out"),
+        (lambda: kernels.add_bit_tests(np.ones((2, 3, 4)), [4], np.ones((1, 4)), 0, 1, 2), "ids"),
+        (lambda: kernels.add_bit_tests(np.ones((2, 3, 4)), [1], np.ones((2, 4)), 0, 1, 2), "row"),
+        (lambda: kernels.add_bit_tests(np.ones((2, 3)), [1], np.ones((1, 3)), 0, 1, 2), "cells"),
     ],
 )
 def test_bad_input_is_refused(call, message):

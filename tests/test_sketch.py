@@ -591,3 +591,51 @@ def test_regimes_know_themselves():
     assert "shape=(64, 24), n_samples=30" in repr(two.update(rows()))
     X = rows() + 3.0
     np.testing.assert_allclose(exact.update(X).matrix(), np.cov(X.T, bias=True), atol=1e-12)
+
+
+# ---------------------------------------------------------------------------------- rows as entries
+
+
+def in_coordinates(X, seed=0):
+    """Return the entries of X in random order, some cut in two, under unrelated row ids."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.nonzero(X)
+    values = X[rows, columns]
+    part = rng.uniform(size=len(values)) * values
+    order = rng.permutation(2 * len(values))
+    names = rng.permutation(10**6)[: len(X)] - 5 * 10**5
+    rows, columns = np.tile(rows, 2)[order], np.tile(columns, 2)[order]
+    return names[rows], columns, np.concatenate([part, values - part])[order]
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_rows_that_come_as_entries(regime):
+    X = np.where(rows() > 1.0, rows(), 0.0)
+    X[3] = X[17] = 0.0  # seen only in the number of rows
+    whole = new(regime).update(sp.csr_array(X))
+    sketch = new(regime).update_coo(*in_coordinates(X[:20]), n_rows=20)
+    sketch.update_coo(*in_coordinates(X[20:]))
+    np.testing.assert_allclose(sketch.matrix(), whole.matrix(), atol=1e-12)
+    assert sketch.n_samples == whole.n_samples
+    sketch.update_coo(*in_coordinates(X[20:], seed=1), sample_weight=-1.0)
+    first = new(regime).update(sp.csr_array(X[:20]))
+    np.testing.assert_allclose(sketch.matrix(), first.matrix(), atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("entries", "options", "message"),
+    [
+        (([0, 0], [1], [1.0]), {}, r"vectors of one length, got shapes \(2,\), \(1,\)"),
+        (([0], [N], [1.0]), {}, r"lie in \[0, n_features=\d+\), got \d+ to \d+.* & \(2\*\*62"),
+        (([0], [-1], [1.0]), {}, "got -1 to -1"),
+        (([0], np.array([2**63 + 5], dtype=np.uint64), [1.0]), {}, "got 9223372036854775813"),
+        (([0], [1.0], [1.0]), {}, "feature_ids must hold integers, got dtype float64"),
+        ((["a"], [1], [1.0]), {}, "row_ids must hold integers"),
+        (([0], [1], ["x"]), {}, "values must be real"),
+        (([0], [1], [np.nan]), {}, "NaN or infinity"),
+        (([0, 1], [1, 1], [1.0, 2.0]), {"n_rows": 1}, "n_rows=1, but row_ids holds 2"),
+    ],
+)
+def test_entries_of_rows_that_do_not_fit(entries, options, message):
+    sketch = new("two_sided").update(rows())
+    assert_untouched(sketch, lambda: sketch.update_coo(*entries, **options), message)

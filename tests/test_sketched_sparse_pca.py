@@ -857,3 +857,22 @@ def test_sketch_is_an_eigen_sketch_to_send(X):
     sent = EigenSketch.from_bytes(pca.sketch_.to_bytes())
     pairs = sent.recover(2, n_nonzero_coefs=5, noise="isotropic")
     assert_array_equal(pairs.eigenvectors.toarray().T, pca.components_.toarray())
+
+
+# --------------------------------------------------------------------------- rows that are entries
+
+
+def test_entries_of_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 40)) * (rng.random((60, 40)) < 0.3)
+    i, j = np.nonzero(X)
+    pca = SketchedSparsePCA(2, n_nonzero_coefs=4, random_state=0)
+    with pytest.raises(ValueError, match="The first call needs n_features"):
+        pca.partial_fit_coo(i, j, X[i, j])
+    pca.partial_fit_coo(i, j, X[i, j], n_features=40, n_rows=60)
+    whole = SketchedSparsePCA(2, n_nonzero_coefs=4, random_state=0).partial_fit(sp.csr_array(X))
+    assert_allclose(pca.components_.toarray(), whole.components_.toarray(), atol=1e-12)
+    assert pca.n_samples_seen_ == 60
+    with pytest.raises(ValueError, match=r"lie in \[0, n_features=40\), got 40 to 40"):
+        pca.partial_fit_coo([0], [40], [1.0])
+    assert pca.partial_fit_coo(i, j, X[i, j], n_rows=60).n_samples_seen_ == 120

@@ -11,6 +11,8 @@ from ..sketching.measurements import IdentityMeasurement
 
 # Well-conditioned supports need a tenth of this.
 _MAX_GRADIENTS = 200
+# Beyond this many features a dense solver would take minutes to improve on the gradients.
+_MAX_DENSE = 1000
 # Columns shorter than this share of the longest are rounding.
 _SHORTEST = 1e-13
 # Relative accuracy of a fit whose residual is far larger: it is noise, or features still missing.
@@ -35,8 +37,8 @@ def restricted_least_squares(measurement, ids, Q, tolerance=_FINE):
     -----
     Conjugate gradients on the normal equations, all columns at once. For a support well below m
     the columns of M_T are nearly orthogonal, so some 20 products with the sparse M_T reach
-    rounding: O(t K r) each, where a factorisation costs O(t^3). Ids that the measurements can
-    hardly tell apart are left to a dense solver.
+    rounding: O(t K r) each, where a factorisation costs O(m t^2). Ids that the measurements can
+    hardly tell apart are left to a dense solver, up to 1000 of them.
     """
     if isinstance(measurement, IdentityMeasurement):
         return Q[ids]
@@ -60,6 +62,8 @@ def restricted_least_squares(measurement, ids, Q, tolerance=_FINE):
         previous, energy = energy, np.einsum("ij,ij->j", residual, residual)
         ratio = np.divide(energy, previous, out=np.zeros_like(energy), where=active)
         direction = residual + ratio * direction
+    if len(ids) > _MAX_DENSE:
+        return Z
     return np.linalg.lstsq(columns.toarray().T, Q, rcond=None)[0]
 
 

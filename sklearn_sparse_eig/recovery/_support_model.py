@@ -33,6 +33,10 @@ class SupportModel:
         A = (self.basis * self.eigenvalues) @ self.basis.T
         return 0.5 * (A + A.T)
 
+    def quadratic(self, vectors):
+        """Return v^T A v under the model, for vectors with rows at its ids."""
+        return self.eigenvalues @ np.square(self.basis.T @ vectors)
+
     def directions(self):
         """Return W (k x rank) with S W ~ A U: the power step of the model's vectors.
 

@@ -67,6 +67,67 @@ def check_rows(X, n_features):
     return X
 
 
+def rows_from_entries(row_ids, feature_ids, values, n_features, n_rows=None):
+    """Return the CSR rows made of entries in coordinate form.
+
+    Parameters
+    ----------
+    row_ids : array-like of int, shape (n,)
+        Any integers; entries with the same one belong to the same row.
+    feature_ids : array-like of int, shape (n,)
+        In [0, n_features).
+    values : array-like of float, shape (n,)
+        Duplicates add.
+    n_features : int
+    n_rows : int or None
+        Number of rows, those without entries included; None for the distinct row_ids.
+
+    Returns
+    -------
+    csr_array of shape (n_rows, n_features), canonical
+
+    Raises
+    ------
+    ValueError
+        With what was given, what is needed and what to do.
+
+    Notes
+    -----
+    O(n log n) time and O(n) memory, whatever the ids.
+    """
+    row_ids, feature_ids, values = (
+        np.atleast_1d(np.asarray(a)) for a in (row_ids, feature_ids, values)
+    )
+    if not (row_ids.shape == feature_ids.shape == values.shape and values.ndim == 1):
+        raise ValueError(
+            "row_ids, feature_ids and values must be vectors of one length, got shapes "
+            f"{row_ids.shape}, {feature_ids.shape} and {values.shape}."
+        )
+    for name, ids in (("row_ids", row_ids), ("feature_ids", feature_ids)):
+        if ids.size and ids.dtype.kind not in "iu":
+            raise ValueError(f"{name} must hold integers, got dtype {ids.dtype}.")
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"values must be real and numeric, got dtype {values.dtype}.")
+    if feature_ids.size:
+        low, high = int(feature_ids.min()), int(feature_ids.max())
+        if low < 0 or high >= n_features:
+            raise ValueError(
+                f"feature_ids must lie in [0, n_features={n_features}), got {low} to {high}. "
+                "Bring 64-bit hashes into range by ids & (2**62 - 1), with n_features=2**62."
+            )
+    distinct, rows = np.unique(row_ids, return_inverse=True)
+    n_rows = len(distinct) if n_rows is None else n_rows
+    if n_rows < len(distinct):
+        raise ValueError(f"n_rows={n_rows}, but row_ids holds {len(distinct)} distinct rows.")
+    feature_ids = feature_ids.astype(np.int64, copy=False)
+    # Sorted here: SciPy's conversion would do it through arrays of the length of a column index.
+    order = np.lexsort((feature_ids, rows))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
+    X = sp.csr_array((values[order], feature_ids[order], indptr), shape=(n_rows, n_features))
+    X.sum_duplicates()
+    return X
+
+
 def check_weights(sample_weight, n_samples):
     """Return weights as a float or a float64 vector of length n_samples."""
     if sample_weight is None:

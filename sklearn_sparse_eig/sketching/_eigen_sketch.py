@@ -11,7 +11,13 @@ import scipy.sparse as sp
 from .. import kernels
 from . import _bytes
 from ._accumulate import add_dense, symmetrize, weighted_sum
-from ._checks import check_rows, check_seed, check_weights, is_linear_operator
+from ._checks import (
+    check_rows,
+    check_seed,
+    check_weights,
+    is_linear_operator,
+    rows_from_entries,
+)
 from ._feature_moments import FeatureMoments
 from ._identification import IdentificationSketch
 from .measurements import IdentityMeasurement, make_measurement
@@ -22,10 +28,10 @@ _BUFFER = 1 << 21
 _SCATTER_SHARE = 0.1
 # Features up to which exact feature moments are kept unless asked otherwise: 24 MB.
 _MOMENTS_LIMIT = 1 << 20
-# Features beyond which features are identified by their ids unless asked otherwise: a sweep over
-# more of them takes longer than 10 seconds.
-IDENTIFICATION_LIMIT = 1 << 30
-# Buckets and width of the identification by default: 26 MB at N = 2**30, 50 MB at 2**62.
+# Features beyond which features are identified by their ids unless asked otherwise: a recovery
+# makes ten or twenty sweeps, and over more features these would take minutes.
+IDENTIFICATION_LIMIT = 1 << 27
+# Buckets and width of the identification by default: 22 MB at N = 2**27, 50 MB at 2**62.
 _IDENTIFICATION_SIZE = 3072, 32
 _STATE_ARRAYS = ("_cross", "_left_sum", "_left_shift", "_right_sum", "_right_shift")
 
@@ -59,8 +65,8 @@ default="sparse_sign"
         The size of the bit-test side sketch, by which ``decoder="bit_test"`` finds features in time
         that does not grow with N: its number of buckets, and its width (by default 32, enough for
         24 components). It takes ``8 * n_buckets * width * (1 + log2(n_features))`` bytes and makes
-        updates several times slower. ``"auto"`` keeps 3072 buckets where there are more than 2**30
-        features, so many that sweeping over them takes longer than 10 seconds.
+        updates several times slower. ``"auto"`` keeps 3072 buckets where there are more than 2**27
+        features, so many that sweeping over them would take minutes in a recovery.
     random_state : int, RandomState, Generator or None, default=None
         Decides M and Omega. Only sketches made from the same seed can be merged, so give an int
         where sketches are made in several places.
@@ -245,6 +251,48 @@ default="sparse_sign"
         X = check_rows(X, self.n_features)
         self._check_content("rows")
         return self._update_checked(X, check_weights(sample_weight, X.shape[0]))
+
+    def update_coo(self, row_ids, feature_ids, values, sample_weight=None, *, n_rows=None):
+        """Add rows that come as entries: values[e] at feature_ids[e] of row row_ids[e].
+
+        For streams that never become a matrix. All entries of a row must come in one call, for the
+        covariance is not linear in them.
+
+        Parameters
+        ----------
+        row_ids : array-like of int, shape (n,)
+            Any integers; entries with the same one belong to the same row.
+        feature_ids : array-like of int, shape (n,)
+            In [0, n_features). Bring 64-bit hashes into range by ``ids & (2**62 - 1)``.
+        values : array-like of float, shape (n,)
+            Duplicates add.
+        sample_weight : float or None, default=None
+            The weight of each row; negative to delete rows added before.
+        n_rows : int or None, default=None
+            Number of rows, where some have no entries at all; None for the distinct row_ids.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As :meth:`update`, or if an id is out of range. The state is untouched.
+
+        Notes
+        -----
+        O(n log n) time to sort the entries, then that of :meth:`update`.
+
+        Examples
+        --------
+        >>> from sklearn_sparse_eig import EigenSketch
+        >>> sketch = EigenSketch(2**62, n_measurements=64, range_size=16, random_state=0)
+        >>> sketch.update_coo([0, 0, 1], [10**18, 7, 10**18], [1.0, 2.0, 3.0]).n_samples
+        2
+        """
+        X = rows_from_entries(row_ids, feature_ids, values, self.n_features, n_rows)
+        return self.update(X, sample_weight)
 
     def _update_checked(self, X, weights, decay=1.0):
         """Add rows known to be good: a finite array or canonical CSR, and weights that fit.

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from numbers import Integral, Real
 
+from ._eigen_sketch import IDENTIFICATION_LIMIT
+from ._identification import N_BLOCKS
 from ._sizing import choose_size
 from .measurements import make_measurement
 
@@ -15,6 +17,9 @@ _LEAST_RATIO = 2.0
 # Set above what was needed in all sizes tried: 2000 to 100000 features, supports of 5 to 500.
 _MEASUREMENTS_PER_FEATURE = 5
 _NOISE_FACTOR = {"exact": 6, "range": 6, "compressed": 10}
+# A feature of the weakest component over the noise of a bucket, from which its id was spelled: in
+# benchmarks/bench_huge.py nearly all were at 2.7, all at 5.3.
+_SPELLED_FROM = 4.0
 # A budget beyond which the choice of a size does not change, and how closely one is looked for.
 _ANY_MEMORY = 1e30
 _MEMORY_STEP = 1.01
@@ -38,6 +43,9 @@ class SketchRecommendation:
         k; None for the same measurement on both sides.
     feature_moments : bool
         Whether means and variances of all features fit besides.
+    identification : (int, int) or None
+        Buckets and width of the side sketch that finds features by their ids, beyond 2**27
+        features.
     shape : tuple of int
         The shape (m, k) of the sketch.
     n_bytes : int
@@ -66,6 +74,7 @@ class SketchRecommendation:
     n_measurements: int | None
     range_size: int | None
     feature_moments: bool
+    identification: tuple | None
     shape: tuple
     n_bytes: int
     noise_ratio: float
@@ -77,7 +86,7 @@ class SketchRecommendation:
 
     def arguments(self):
         """Return the keyword arguments of an :class:`EigenSketch` of this size."""
-        names = ("measurement", "n_measurements", "range_size", "feature_moments")
+        names = ("measurement", "n_measurements", "range_size", "feature_moments", "identification")
         return {name: getattr(self, name) for name in names}
 
     def __str__(self):
@@ -175,10 +184,13 @@ def recommend_sketch(
     noise in the measured vectors hides their features: with c = 6 (1 + 1 / r) for M = I. Where
     both sides are compressed, c = 10 (1 + 1 / r), and m - 5 (1 + 1 / r) t takes the place of the
     last N; the supports fit if that is positive. The factors are set above what was needed in two
-    dozen shapes of sketch and data, mostly by less than a half in the ratio. That makes an
-    expectation for isotropic noise and dense rows, on the safe side, not a guarantee: noise of
-    unequal or heavy-tailed features needs more. Supports are taken for disjoint, the worst case;
-    1000 features in all are the most that one recovery looks at.
+    dozen shapes of sketch and data, mostly by less than a half in the ratio. Beyond 2**27 features
+    ids are spelled by buckets, three blocks of b of them with l columns, whose noise has entries of
+    variance sigma^4 N^2 / (n b l): the entries lambda_r s^(-1/2) must be four times as large.
+
+    That makes an expectation for isotropic noise and dense rows, on the safe side, not a guarantee:
+    noise of unequal or heavy-tailed features needs more. Supports are taken for disjoint, the worst
+    case; 4000 features in all are the most that one recovery looks at.
 
     O(1) time and memory, whatever the sizes.
 
@@ -221,6 +233,8 @@ def recommend_sketch(
     least = need.least_memory()
     m, k = _shape(size, N)
     sides = m if size.range_size is None else m + k
+    buckets, width = size.identification or (0, 0)
+    cells = buckets * width * (1 + (N - 1).bit_length())
     ratio, required = need.ratio(size), need.required_ratio(size)
     fit = math.isfinite(required)
     rows = n * (required / ratio) ** 2 if fit and noise > 0 else 0.0  # the ratio goes with sqrt(n)
@@ -228,7 +242,7 @@ def recommend_sketch(
         n_features=N,
         regime=_regime(size),
         shape=(m, k),
-        n_bytes=8 * (m * k + 2 * sides) + 24 * N * size.feature_moments,
+        n_bytes=8 * (m * k + 2 * sides + cells) + 24 * N * size.feature_moments,
         noise_ratio=ratio,
         required_ratio=required,
         supports_fit=fit,
@@ -251,7 +265,14 @@ class _Need:
     sketch: str
 
     def size(self, memory):
-        return choose_size(self.N, self.r, self.s, sketch=self.sketch, memory_budget=memory)
+        return choose_size(
+            self.N,
+            self.r,
+            self.s,
+            sketch=self.sketch,
+            identification=self.N > IDENTIFICATION_LIMIT,
+            memory_budget=memory,
+        )
 
     def ratio(self, size):
         """Return the weakest component over what noise leaves in the sketch."""
@@ -268,7 +289,7 @@ class _Need:
         sensing, t log(1 + N / t) of them in proportion to the square of that tell t features
         apart from the others; without noise a number for each feature does.
         """
-        from ..recovery._recover import MAX_CANDIDATES  # a state does not depend on how it is read
+        from ..recovery._power_steps import MAX_SUPPORT  # a state does not depend on how it is read
 
         m, k = _shape(size, self.N)
         regime, alone = _regime(size), 1 + 1 / self.r
@@ -276,12 +297,17 @@ class _Need:
         free = m
         if regime == "compressed":
             free -= _MEASUREMENTS_PER_FEATURE * alone * union
-        if union > MAX_CANDIDATES or free <= 0:
+        if union > MAX_SUPPORT or free <= 0:
             return math.inf
         if self.noise == 0.0:
             return _LEAST_RATIO
         wanted = _NOISE_FACTOR[regime] * alone * union * math.log1p(self.N / union)
-        return max(_LEAST_RATIO, math.sqrt(wanted / free) * (m / k) ** 0.25)
+        required = max(_LEAST_RATIO, math.sqrt(wanted / free) * (m / k) ** 0.25)
+        if size.identification is not None:
+            n_buckets, width = size.identification
+            cells = n_buckets / N_BLOCKS * min(width - 1, k)
+            required = max(required, _SPELLED_FROM * math.sqrt(self.s / cells) * (m * k) ** 0.25)
+        return required
 
     def is_met(self, size):
         required = self.required_ratio(size)

@@ -16,10 +16,10 @@ _MOMENTS_SHARE = 1 / 16
 _MOMENT_VECTORS = 6
 _BLOCKS = 8
 # Share of the budget for the identification of features, where it is kept.
-_IDENTIFICATION_SHARE = 1 / 4
+_IDENTIFICATION_SHARE = 1 / 2
 # Buckets of the identification for each feature looked for: more leave less noise in a bucket.
-_BUCKETS_PER_FEATURE = 12
-_LEAST_BUCKETS, _MOST_BUCKETS = 768, 49152
+_BUCKETS_PER_FEATURE = 48
+_LEAST_BUCKETS, _MOST_BUCKETS = 12288, 49152
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def choose_size(
     feature_moments : bool
         Whether the noise model needs them.
     identification : bool
-        Whether the decoder reads the ids of features from a side sketch, which then takes a quarter
-        of the budget. A measurement that keeps the features needs none.
+        Whether the decoder reads the ids of features from a side sketch, which then takes half of
+        the budget. A measurement that keeps the features needs none.
     memory_budget : float
         Bytes.
 

@@ -31,7 +31,7 @@ def make_decoder(decoder, n_features=0):
     decoder : {"auto", "htp", "bit_test", "median", "diagonal_network"} or Decoder
     n_features : int, default=0
         Number of features, by which "auto" chooses: "bit_test" where there are so many that a
-        sketch identifies them unless asked otherwise (2**30), else "htp".
+        sketch identifies them unless asked otherwise (2**27), else "htp".
 
     Returns
     -------

@@ -1,7 +1,5 @@
 """Decoding in time that does not grow with the number of features: ids spelled by their bits."""
 
-import copy
-
 import numpy as np
 
 from .._lifting import orthonormal_range, restricted_least_squares
@@ -11,6 +9,8 @@ from ._htp import HTPDecoder
 # The least certain bits of a bucket are tried both ways; a wrong id then passes the test of its
 # bucket 2^_DOUBTS / b times in a bucket, and is left to its score.
 _DOUBTS = 6
+# Share of the energy of a column that counts as noise in any case.
+_SILENCE = 1e-6
 
 
 class BitTestDecoder(HTPDecoder):
@@ -39,8 +39,9 @@ class BitTestDecoder(HTPDecoder):
 
     References
     ----------
-    Derived here, after the bit tests of Iwen (arXiv:1302.5936), which the MAM* paper extends, and
-    the peeling of invertible Bloom lookup tables.
+    Derived here. The public MAM* experiments (arXiv:2507.17036) multiply the whole measurement
+    with a bit-test matrix; here the bits are a thin side sketch. Peeling is that of invertible
+    Bloom lookup tables (Goodrich and Mitzenmacher, arXiv:1101.2245).
     """
 
     name = "bit_test"
@@ -52,7 +53,7 @@ class BitTestDecoder(HTPDecoder):
                 "decoder='bit_test' reads the ids of features from a side sketch, which this "
                 "sketch does not keep: make it with identification=3072 buckets or so."
             )
-        bound = copy.copy(self)
+        bound = super().attach(sketch, S)
         bound._sketch, bound._S = sketch, S
         bound._last = None, None
         return bound
@@ -61,7 +62,7 @@ class BitTestDecoder(HTPDecoder):
         return self._sketch.identification_hash.n_measurements << _DOUBTS
 
     def decode(self, measurement, Q, size=None):
-        if not hasattr(self, "_sketch"):
+        if not self._is_attached:
             raise ValueError(
                 "decoder='bit_test' reads a sketch, not its measurement alone: decode through "
                 "EigenSketch.recover, or call attach(sketch, S) first."
@@ -112,9 +113,14 @@ def spelled_ids(hash_, cells):
         Sorted and distinct.
     """
     whole, digits = cells[:, 0], cells[:, 1:]
-    energy = np.einsum("jr,jr->j", whole, whole)
+    # Columns of weak components are louder. Most buckets hold nothing but noise, so their median
+    # tells how loud; without noise it is zero, and all columns are alike.
+    squares = np.square(whole)
+    noise = np.median(squares, axis=0) + _SILENCE * squares.mean(axis=0)
+    weighted = np.divide(whole, noise, out=np.zeros_like(whole), where=noise > 0.0)
+    energy = np.einsum("jr,jr->j", weighted, whole)
     # Half of the energy is the border between a bit that is set and one that is not.
-    margin = 2.0 * np.einsum("jir,jr->ji", digits, whole) - energy[:, None]
+    margin = 2.0 * np.einsum("jir,jr->ji", digits, weighted) - energy[:, None]
     n_bits = margin.shape[1]
     used = np.flatnonzero(energy > 0.0)
     margin = margin[used]

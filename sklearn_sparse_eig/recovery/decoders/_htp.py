@@ -48,18 +48,20 @@ class HTPDecoder(Decoder):
 
     name = "htp"
 
+    # Ids of the strongest features of the last sweep: kept for one recovery, or one decoding.
     _pool = None
+    _is_attached = False
 
     def __init__(self, max_iter=20):
         self.max_iter = max_iter
 
     def attach(self, sketch, S):
         bound = copy.copy(self)
-        bound._pool = None
+        bound._pool, bound._is_attached = None, True
         return bound
 
     def strongest(self, fit, size):
-        if fit.measurement.n_features <= _SWEPT_ALWAYS:
+        if fit.measurement.n_features <= _SWEPT_ALWAYS or not self._is_attached:
             return super().strongest(fit, size)
         if self._pool is None:
             self._pool = super().strongest(fit, max(size, _POOL))[0]
@@ -78,6 +80,8 @@ class HTPDecoder(Decoder):
         return bool(is_new.any())
 
     def decode(self, measurement, Q, size=None):
+        if not self._is_attached:
+            return self.attach(None, None).decode(measurement, Q, size)
         limit = max(1, int(MAX_SUPPORT_SHARE * measurement.n_measurements))
         limit = min(limit, measurement.n_features)
         if size is None:

@@ -1,0 +1,211 @@
+"""Low rank in noise: what a rank found by stopping is worth, beside methods told more or less.
+
+Denoising: a matrix of rank r with singular values of given decay, Gaussian entries as noise. "rank
+known" is the truncated SVD with the true rank; the shrinkage is optimal for the Frobenius norm and
+known noise (Gavish and Donoho, IEEE Trans. Inf. Theory 63, 2017). Completion: half of the entries
+are missing; soft-impute (Mazumder, Hastie and Tibshirani, JMLR 2010) has the best of twelve
+penalties with the truth in sight, alternating least squares the true rank. Covariance: strong
+directions in unit noise, or a spectrum that decays without a gap.
+"""
+
+import time
+
+import numpy as np
+from _harness import make_parser, print_machine, print_table, progress, quiet
+from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
+
+from sklearn_sparse_eig import DeepFactorizationCovariance, DeepMatrixFactorization
+from sklearn_sparse_eig.lowrank._greedy import complete_by_rank, refine_factors
+
+PENALTIES = np.geomspace(0.02, 1.0, 12)
+
+
+def denoised(X):
+    model = DeepMatrixFactorization().fit(X)
+    return model.inverse_transform(model.transform(X)), model.n_components_
+
+
+# ------------------------------------------------------------------------------------------- peers
+
+
+def truncated_svd(X, rank):
+    left, values, right = np.linalg.svd(X, full_matrices=False)
+    return (left[:, :rank] * values[:rank]) @ right[:rank]
+
+
+def optimal_threshold(X):
+    """Truncate where Gavish and Donoho (2014) do, for unknown noise and any shape."""
+    left, values, right = np.linalg.svd(X, full_matrices=False)
+    ratio = min(X.shape) / max(X.shape)
+    # Their polynomial, good to 0.02.
+    factor = 0.56 * ratio**3 - 0.95 * ratio**2 + 1.82 * ratio + 1.43
+    kept = values > factor * np.median(values)
+    return (left * (values * kept)) @ right, int(kept.sum())
+
+
+def optimal_shrinkage(X, sigma):
+    """Shrink singular values optimally for the Frobenius norm and noise of known variance."""
+    left, values, right = np.linalg.svd(X, full_matrices=False)
+    scale = sigma * np.sqrt(max(X.shape))
+    ratio, y = min(X.shape) / max(X.shape), values / scale
+    inside = np.maximum((y**2 - ratio - 1) ** 2 - 4 * ratio, 0.0)
+    shrunk = np.where(y > 1 + np.sqrt(ratio), np.sqrt(inside) / np.maximum(y, 1e-300), 0.0)
+    return (left * (scale * shrunk)) @ right, int((shrunk > 0).sum())
+
+
+def soft_impute(X, observed, penalty, start, max_iter=300, tol=1e-5):
+    """Minimise half the squared error of the known entries plus penalty times nuclear norm."""
+    Z = start
+    for _ in range(max_iter):
+        left, values, right = np.linalg.svd(np.where(observed, X, Z), full_matrices=False)
+        following = (left * np.maximum(values - penalty, 0.0)) @ right
+        done = np.linalg.norm(following - Z) <= tol * max(np.linalg.norm(Z), 1e-300)
+        Z = following
+        if done:
+            break
+    return Z, int((values > penalty).sum())
+
+
+def best_soft_impute(X, observed, error):
+    """Return the best over penalties, from the largest on with warm starts."""
+    largest = np.linalg.norm(np.where(observed, X, 0.0), 2)
+    Z, best = np.zeros_like(X), None
+    for penalty in largest * PENALTIES[::-1]:
+        Z, rank = soft_impute(X, observed, penalty, Z)
+        if best is None or error(Z) < error(best[0]):
+            best = Z, rank
+    return best
+
+
+# ------------------------------------------------------------------------------------------- tasks
+
+
+def low_rank(n, m, values, rng):
+    left = np.linalg.qr(rng.standard_normal((n, len(values))))[0]
+    right = np.linalg.qr(rng.standard_normal((m, len(values))))[0]
+    return (left * values) @ right.T
+
+
+def run_denoising(shape, values, rng, record):
+    truth = low_rank(*shape, values, rng)
+    sigma = 1.0 / (np.sqrt(shape[0]) + np.sqrt(shape[1]))  # spectral norm 1
+    X = truth + sigma * rng.standard_normal(shape)
+    rank = len(values)
+    record("raw", lambda: (X, min(shape)), truth)
+    record("**DeepMatrixFactorization**", lambda: denoised(X), truth)
+    record("truncated SVD, rank known", lambda: (truncated_svd(X, rank), rank), truth)
+    record("optimal threshold, noise unknown", lambda: optimal_threshold(X), truth)
+    record("optimal shrinkage, noise known", lambda: optimal_shrinkage(X, sigma), truth)
+
+
+def run_completion(shape, values, noise, rng, record):
+    truth = low_rank(*shape, values, rng)
+    sigma = noise / (np.sqrt(shape[0]) + np.sqrt(shape[1]))
+    X = truth + sigma * rng.standard_normal(shape)
+    observed = rng.random(shape) < 0.5
+    X[~observed] = np.nan
+    filled, rank = np.where(observed, X, 0.0), len(values)
+
+    def known_rank():
+        factors = complete_by_rank(filled, observed, max_rank=rank).factors[-1]
+        A, B, _ = refine_factors(factors, filled, observed)
+        return A @ B.T, rank
+
+    def error(Z):
+        return np.linalg.norm(Z - truth)
+
+    record("**DeepMatrixFactorization**", lambda: denoised(X), truth)
+    record("alternating least squares, rank known", known_rank, truth)
+    record(
+        "soft-impute, best of 12 penalties",
+        lambda: best_soft_impute(filled, observed, error),
+        truth,
+    )
+
+
+def run_covariance(n, eigenvalues, rng, record):
+    p = len(eigenvalues)
+    basis = np.linalg.qr(rng.standard_normal((p, p)))[0]
+    truth = (basis * eigenvalues) @ basis.T
+    X = rng.standard_normal((n, p)) * np.sqrt(eigenvalues) @ basis.T
+    for name, estimator in (
+        ("EmpiricalCovariance", EmpiricalCovariance()),
+        ("**DeepFactorizationCovariance**", DeepFactorizationCovariance()),
+        ("LedoitWolf", LedoitWolf()),
+        ("OAS", OAS()),
+    ):
+
+        def fitted(estimator=estimator):
+            estimator.fit(X)
+            return estimator.covariance_, getattr(estimator, "n_components_", "")
+
+        record(name, fitted, truth)
+
+
+def tasks(quick):
+    """Return (title, function of rng and record) for each table."""
+    n, m, p = (60, 40, 50) if quick else (400, 250, 200)
+    gap, weak = (10.0, 7.0, 5.0), (10.0, 5.0, 2.5, 1.5)
+    decay = 4.0 * 0.8 ** np.arange(min(n, m))
+    spiked = np.r_[20.0, 12.0, 8.0, np.ones(p - 3)]
+    smooth = 20.0 * (1.0 + np.arange(p)) ** -1.0
+    shape = (n, m)
+
+    def denoising(values):
+        return lambda rng, record: run_denoising(shape, values, rng, record)
+
+    def completion(noise):
+        return lambda rng, record: run_completion((n // 2, m // 2), gap, noise, rng, record)
+
+    def covariance(rows, eigenvalues):
+        return lambda rng, record: run_covariance(rows, eigenvalues, rng, record)
+
+    return [
+        (f"Denoising, {n} x {m}, singular values 10, 7, 5, noise 1", denoising(gap)),
+        (f"Denoising, {n} x {m}, 10, 5, 2.5, 1.5: the last near the noise", denoising(weak)),
+        (f"Denoising, {n} x {m}, 4 x 0.8^i: no gap", denoising(decay)),
+        (f"Completion, {n // 2} x {m // 2}, half missing, no noise", completion(0.0)),
+        (f"Completion, {n // 2} x {m // 2}, half missing, noise 1", completion(1.0)),
+        (f"Covariance, {2 * p} rows, {p} features, spikes 20, 12, 8", covariance(2 * p, spiked)),
+        (f"Covariance, {p // 2} rows, {p} features, the same", covariance(p // 2, spiked)),
+        (f"Covariance, {2 * p} rows, {p} features, 20 / i: no gap", covariance(2 * p, smooth)),
+    ]
+
+
+def main():
+    args = make_parser(__doc__, repeats=5).parse_args()
+    quiet()
+    seeds = range(1 if args.quick else args.repeats)
+    print_machine()
+    for title, task in tasks(args.quick):
+        progress(title)
+        results = {}
+
+        def record(method, compute, truth, results=results):
+            start = time.perf_counter()
+            found, rank = compute()
+            seconds = time.perf_counter() - start
+            error = np.linalg.norm(found - truth) / np.linalg.norm(truth)
+            results.setdefault(method, []).append((error, rank, seconds))
+
+        for seed in seeds:
+            task(np.random.default_rng(seed), record)
+        rows = [
+            [
+                method,
+                f"{np.median([error for error, _, _ in runs]):.2g}",
+                f"{max(error for error, _, _ in runs):.2g}",
+                ", ".join(dict.fromkeys(str(rank) for _, rank, _ in runs)),
+                f"{np.median([seconds for _, _, seconds in runs]):.3f}",
+            ]
+            for method, runs in results.items()
+        ]
+        print_table(
+            ["method", "relative error", "worst seed", "ranks", "seconds"],
+            rows,
+            f"{title}; medians of {len(seeds)} seeds",
+        )
+
+
+if __name__ == "__main__":
+    main()

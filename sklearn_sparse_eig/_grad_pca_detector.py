@@ -1,0 +1,680 @@
+"""Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
+
+import warnings
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    OutlierMixin,
+    TransformerMixin,
+)
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from ._compat import Interval, StrOptions, fit_context, n_rows, take_rows
+from .gradients import make_network
+from .gradients._model import fit_model, is_ready
+from .gradients._outputs import OUTPUTS
+from .gradients._rows import batches, check_rows
+from .ood import (
+    SCORES,
+    ClassMeanSubspace,
+    GradientState,
+    Metric,
+    conformal_p_values,
+    conformal_threshold,
+    score,
+)
+from .ood._conformal import n_needed
+
+# Share of the rows held out for the threshold where the classifier is trained here, and the
+# largest share that a small rate of false alarms may take.
+_HELD_OUT, _MOST_HELD_OUT = 0.15, 0.3
+# Rows and columns of a factor of the metric (128 MB) beyond which it is kept diagonal.
+_LARGEST_FACTOR = 4096
+
+
+class GradPCADetector(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator
+):
+    """Find inputs that a classifier was not trained for, from its gradients.
+
+    The gradient of the largest logit with respect to the parameters says through which parts of
+    the network an input acts. Those of known inputs lie near the span of the class means
+    (GradPCA); an input far from it, or whose logit is small for a gradient so unusual, is likely
+    to be out of distribution. No gradient is ever formed: layers keep it as two short factors.
+
+    Parameters
+    ----------
+    estimator : estimator or None, default=None
+        The classifier: a linear model, ``MLPClassifier``, a pipeline that ends in one, or a torch
+        module in evaluation mode that returns logits (its ``Linear`` layers count). If
+        fitted, it is used as it is (in a ``FrozenEstimator`` it stays fitted when cloned, for
+        example by a grid search); if not, ``fit`` fits a copy to y, or without y to the groups
+        of k-means. None is a small ``MLPClassifier`` on standardised features.
+    output : {"max", "logsumexp", "sum", "loss"}, default="max"
+        The scalar f whose gradient is taken: the largest logit, the logarithm of the sum of
+        exponentials of the logits, their sum, or the log-loss of the predicted class. ``"loss"``
+        goes with ``score="ratio"`` only.
+    params : {"all", "head", "last_hidden"} or sequence of str, default="all"
+        Layers whose parameters count: all, the last, the one before it (the last where there is
+        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules.
+    metric : {"kfac", "diag", "euclidean"}, default="kfac"
+        Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
+        samples, by Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more
+        than 4096 rows are kept diagonal. ``"diag"`` keeps all of them diagonal.
+    score : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
+        With u the gradient g less the mean of the class means, and theta its angle to their
+        span: (f / \\|u\\|) cot(theta); cos(theta), as in the paper; f / \\|u\\|; f / \\|g\\|.
+    n_components : int, float or None, default=None
+        Directions of the subspace. None for all, one less than there are classes: leaving any
+        out was harmful. A float in (0, 1) for the fewest with this share of the trace.
+    labels : {"true", "predicted"}, default="true"
+        Which classes the means are of. ``"true"`` uses y, and the predicted ones without y.
+    contamination : float in (0, 0.5], default=0.05
+        Share of inliers that may be called outliers; see ``calibration_`` for what is guaranteed.
+    batch_size : int or "auto", default="auto"
+        Rows at a time. The sums, hence the last bits of a score, depend on it.
+    random_state : int, RandomState instance or None, default=None
+        For training the estimator, and for what is held out.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted classifier.
+    classes_ : ndarray of shape (n_classes,)
+    class_counts_ : ndarray of int64, shape (n_classes,)
+        Samples in the class means. Classes of fewer than two have none.
+    n_samples_seen_ : int
+    n_components_ : int
+        Dimension of the subspace.
+    eigenvalues_ : ndarray of shape (n_components_,)
+        Of the centred Gram matrix of the class means.
+    shrinkage_ : dict of str to (float, float)
+        For each layer, the share of the identity in the factors of the metric.
+    offset_ : float
+        The threshold: ``predict`` is -1 where ``score_samples`` is below.
+    calibration_ : {"training", "held out"}
+        Where ``offset_`` comes from. ``"held out"`` has the guarantee of :meth:`calibrate`.
+        ``"training"`` is the quantile of the training scores, as in other detectors of
+        scikit-learn: the classifier knows these samples, so more than ``contamination`` of new
+        ones are rejected. Use :meth:`calibrate`.
+    calibration_scores_ : ndarray
+        Increasing scores of the held-out samples; only if there are any.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only where all features of X had string names.
+
+    See Also
+    --------
+    GradientFeatures : The gradients themselves.
+    sklearn.ensemble.IsolationForest : Outliers of the data, with no regard to a model.
+
+    Notes
+    -----
+    With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
+    for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
+    the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring O(C P) a sample.
+    The state is a sum over samples, so streams add up and shards merge.
+
+    References
+    ----------
+    Seleznova, Chou, Mayrink Verdun, Kutyniok, arXiv:2505.16017 (GradPCA). Its settings are
+    :meth:`paper`. The metric and the factor f are not the paper's: derived in ``doc/gradpca.md``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from sklearn_sparse_eig import GradPCADetector
+    >>> X, y = load_digits(return_X_y=True)
+    >>> known = y < 7  # 7, 8 and 9 will be new
+    >>> detector = GradPCADetector(random_state=0).fit(X[known], y[known])
+    >>> bool((detector.predict(X[known]) == 1).mean() > 0.9)
+    True
+    >>> bool((detector.predict(X[~known]) == 1).mean() < 0.5)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [object],
+        "output": [StrOptions(set(OUTPUTS))],
+        "params": [str, "array-like"],
+        "metric": [StrOptions({"kfac", "diag", "euclidean"})],
+        "score": [StrOptions(set(SCORES))],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Real, 0, 1, closed="neither"),
+            None,
+        ],
+        "labels": [StrOptions({"true", "predicted"})],
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        output="max",
+        params="all",
+        metric="kfac",
+        score="snr_ratio",
+        n_components=None,
+        labels="true",
+        contamination=0.05,
+        batch_size="auto",
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.output = output
+        self.params = params
+        self.metric = metric
+        self.score = score
+        self.n_components = n_components
+        self.labels = labels
+        self.contamination = contamination
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    @classmethod
+    def paper(cls, estimator=None, **params):
+        """Return a detector with the settings of arXiv:2505.16017.
+
+        Euclidean inner product, cos(theta), the parameters of the last hidden layer, and the
+        directions that hold 0.99 of the trace.
+
+        Parameters
+        ----------
+        estimator : estimator or None, default=None
+        **params : dict
+            Other parameters, and those that shall differ.
+
+        Returns
+        -------
+        GradPCADetector
+        """
+        settings = {
+            "output": "max",
+            "params": "last_hidden",
+            "metric": "euclidean",
+            "score": "ratio",
+            "n_components": 0.99,
+        }
+        return cls(estimator, **settings | params)
+
+    # ---------------------------------------------------------------------------------- fitting
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Fit to X alone, forgetting what was seen before.
+
+        Where the classifier is trained here, to y, a random part of the rows (0.15, or more if
+        ``contamination`` needs it, up to 0.3) is held out from all training and gives the
+        threshold. Otherwise, and where there are too few rows, the threshold is a quantile of
+        the training scores; see ``calibration_``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Or whatever the estimator takes, if it is a pipeline.
+        y : array-like of shape (n_samples,), default=None
+            Classes.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If the gradients of the estimator are not known, or it is not a classifier.
+        ValueError
+            If there are fewer than two classes, fewer than two samples in a class, or labels
+            that the classifier does not know.
+        """
+        with self._unchanged_on_error():
+            X, y = self._check_input(X, y, reset=True)
+            rng = check_random_state(self.random_state)
+            held_out = None
+            if is_ready(self.estimator):
+                model = self.estimator
+            else:
+                held_out = self._choose_held_out(y, rng)
+                if held_out is not None:
+                    kept = np.setdiff1d(np.arange(n_rows(X)), held_out)
+                    held_out, X, y = take_rows(X, held_out), take_rows(X, kept), y[kept]
+                model = fit_model(self.estimator, X, y, rng)
+            self._start(model)
+            self._add(X, self._encode(y))
+            if y is not None and self.labels == "true":
+                _check_counts(self._state.counts, self.classes_)
+            self._subspace = self._make_subspace()
+            if held_out is None:
+                self._forget_threshold()
+                self.offset_ = float(np.percentile(self._scores(X), 100.0 * self.contamination))
+                self.calibration_ = "training"
+            else:
+                self._set_threshold(self._scores(held_out))
+        return self
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X, y=None, classes=None):
+        """Add samples to the class means and to the metric.
+
+        An estimator that is not fitted is trained on the first batch and stays as it is. A
+        threshold from before is dropped; :meth:`calibrate` sets one.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            Classes; the predicted ones if None.
+        classes : array-like, default=None
+            Checked, if given: the classes of the classifier.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`fit`; but classes may be without samples as yet.
+        """
+        first = not hasattr(self, "_state")
+        with self._unchanged_on_error():
+            X, y = self._check_input(X, y, reset=first)
+            if first:
+                ready = is_ready(self.estimator)
+                rng = check_random_state(self.random_state)
+                self._start(self.estimator if ready else fit_model(self.estimator, X, y, rng))
+            if classes is not None and set(classes) != set(self.classes_):
+                raise ValueError(
+                    f"classes={np.asarray(classes).tolist()} are not those of the classifier, "
+                    f"{self.classes_.tolist()}."
+                )
+            self._add(X, self._encode(y))
+            self._subspace = None
+            self._forget_threshold()
+        return self
+
+    def merge(self, other):
+        """Add the samples seen by another detector, as if they had been passed to partial_fit.
+
+        The threshold is dropped; :meth:`calibrate` sets one.
+
+        Parameters
+        ----------
+        other : GradPCADetector
+            Fitted on the same classifier with the same parameters.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the classifiers differ, or ``output``, ``params`` or ``metric`` do. This detector is
+            then left as it was.
+        """
+        check_is_fitted(self)
+        if not isinstance(other, GradPCADetector):
+            raise TypeError(f"Can only merge a GradPCADetector, got {type(other).__name__}.")
+        check_is_fitted(other)
+        for name in ("output", "metric", "_layers"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                name = "params, as indices of layers," if name == "_layers" else name
+                raise ValueError(f"Cannot merge: {name} is {mine!r} here, {theirs!r} in the other.")
+        if not self._network.is_same(other._network):
+            raise ValueError(
+                "Cannot merge detectors of different classifiers: their gradients have nothing to "
+                "do with each other. Give both the same fitted estimator."
+            )
+        self._state.merge(other._state)
+        self._subspace = None
+        self._forget_threshold()
+        return self
+
+    def calibrate(self, X):
+        r"""Set the threshold from samples known to be in distribution and not seen in training.
+
+        Sets ``offset_`` to the k-th smallest of their n scores,
+        :math:`k = \lfloor \alpha (n + 1) \rfloor` with :math:`\alpha` the ``contamination``. Over
+        the draw of these and one more sample, exchangeable with them, the probability that it is
+        rejected is at most :math:`\alpha`. For one draw of them the rate differs, by about
+        :math:`\sqrt{\alpha / n}`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than ``1 / contamination - 1`` samples.
+        """
+        check_is_fitted(self)
+        self._set_threshold(self.score_samples(X))
+        return self
+
+    def _check_input(self, X, y, reset):
+        if self.output == "loss" and self.score != "ratio":
+            raise ValueError(
+                f"score={self.score!r} divides by what would make output='loss' high, which is no "
+                "sign of a known input. Use score='ratio', or output='max'."
+            )
+        X = check_rows(self, X, reset=reset)
+        if y is not None:
+            y = column_or_1d(y, warn=True)
+            check_consistent_length(X, y)
+            check_classification_targets(y)
+        return X, y
+
+    def _choose_held_out(self, y, rng):
+        """Return the rows to hold out for the threshold, or None if there should be none."""
+        if y is None:
+            return None
+        n = len(y)
+        size = max(int(np.ceil(_HELD_OUT * n)), n_needed(self.contamination))
+        # At random and not by class: only then are held-out and new samples exchangeable.
+        chosen = np.sort(rng.permutation(n)[:size])
+        classes, labels = np.unique(y, return_inverse=True)
+        kept = np.bincount(np.delete(labels, chosen), minlength=len(classes))
+        whole = np.bincount(labels)
+        if size > _MOST_HELD_OUT * n or (kept < np.minimum(whole, 2)).any():
+            warnings.warn(
+                f"Too few samples, {n} of {len(classes)} classes, to hold {size} out: the "
+                "threshold is a quantile of the training scores and rejects more than "
+                f"contamination={self.contamination} of new samples. Use calibrate.",
+                UserWarning,
+                stacklevel=3,
+            )
+            return None
+        return chosen
+
+    def _start(self, model):
+        network = make_network(model)
+        if network.classes is None:
+            raise TypeError(
+                f"A classifier is needed, got {type(model).__name__}, which has no classes_."
+            )
+        layers = network.select(self.params)
+        shapes = [network.layer_shapes[i] for i in layers]
+        self._state = GradientState(len(network.classes), shapes, self.metric, _LARGEST_FACTOR)
+        self._network, self._layers = network, layers
+        self.estimator_, self.classes_ = model, network.classes
+
+    def _encode(self, y):
+        """Return y as indices of classes, or None where the predicted ones are to be taken."""
+        if y is None or self.labels == "predicted":
+            return None
+        known = np.isin(y, self.classes_)
+        if not known.all():
+            unknown = np.unique(y[~known]).tolist()
+            raise ValueError(
+                f"y has labels that the classifier does not know: {unknown[:5]}; it knows "
+                f"{self.classes_.tolist()[:20]}."
+            )
+        # Networks of one's own may list classes in any order.
+        order = np.argsort(self.classes_)
+        return order[np.searchsorted(self.classes_, y, sorter=order)]
+
+    def _gradients(self, X):
+        """Yield (start, gradients) of batches of X."""
+        shapes = [self._network.layer_shapes[i] for i in self._layers]
+        floats = 2 * sum(p + q for p, q in shapes)
+        for start, rows in batches(X, self.batch_size, floats):
+            yield start, self._network.gradients(rows, self.output, self._layers)
+
+    def _add(self, X, labels):
+        for start, gradients in self._gradients(X):
+            predicted = gradients.logits.argmax(axis=1)
+            stop = start + len(predicted)
+            self._state.update(
+                gradients.layers, predicted if labels is None else labels[start:stop]
+            )
+
+    def _make_subspace(self):
+        if self.metric == "euclidean":
+            metric = Metric(None)
+        else:
+            metric = Metric.from_moments(self._state.moments, self._state.n_samples)
+        return ClassMeanSubspace(self._state, metric, self.n_components)
+
+    def _set_threshold(self, scores):
+        self.offset_ = conformal_threshold(scores, self.contamination)
+        self.calibration_scores_ = np.sort(scores)
+        self.calibration_ = "held out"
+
+    def _forget_threshold(self):
+        for name in ("offset_", "calibration_", "calibration_scores_"):
+            if hasattr(self, name):
+                delattr(self, name)
+
+    # ---------------------------------------------------------------------------------- scoring
+
+    def score_samples(self, X):
+        """Return how much each sample is like those of the known classes: higher is more.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self._scores(check_rows(self, X, reset=False))
+
+    def ood_score(self, X):
+        """Return minus :meth:`score_samples`: higher is more unlike, as other libraries have it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return -self.score_samples(X)
+
+    def decision_function(self, X):
+        """Return :meth:`score_samples` less the threshold: negative for outliers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        NotFittedError
+            If there is no threshold, after :meth:`partial_fit` or :meth:`merge`.
+        """
+        scores = self.score_samples(X)
+        if not hasattr(self, "offset_"):
+            raise NotFittedError(
+                "There is no threshold, for partial_fit and merge change the scores. Call "
+                "calibrate with samples that are in distribution."
+            )
+        return scores - self.offset_
+
+    def predict(self, X):
+        """Return -1 for samples taken to be out of distribution, 1 for others.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of int, shape (n_samples,)
+        """
+        return np.where(self.decision_function(X) >= 0.0, 1, -1)
+
+    def fit_predict(self, X, y=None):
+        """Fit to X and y and return :meth:`predict` of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            Classes; they are used.
+
+        Returns
+        -------
+        ndarray of int, shape (n_samples,)
+        """
+        # The mixin's own method drops y.
+        return self.fit(X, y).predict(X)
+
+    def p_values(self, X):
+        """Return the p-value of each sample against being in distribution.
+
+        (1 + the number of held-out scores at most its own) / (n + 1), so that the probability
+        of a p-value of at most alpha is at most alpha for a new sample that is exchangeable with
+        the held-out ones.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        NotFittedError
+            If there are no held-out scores.
+        """
+        scores = self.score_samples(X)
+        if not hasattr(self, "calibration_scores_"):
+            raise NotFittedError(
+                "p-values need scores of samples that were not trained on. Call calibrate."
+            )
+        return conformal_p_values(self.calibration_scores_, scores)
+
+    def transform(self, X):
+        """Return the coordinates of the gradients in the subspace of class means.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components_)
+        """
+        check_is_fitted(self)
+        X, subspace = check_rows(self, X, reset=False), self._get_subspace()
+        parts = [subspace.coordinates(g.layers).projected for _, g in self._gradients(X)]
+        return np.vstack(parts)
+
+    def _scores(self, X):
+        subspace = self._get_subspace()
+        return np.concatenate(
+            [
+                score(self.score, gradients.values, gradients.layers, subspace)
+                for _, gradients in self._gradients(X)
+            ]
+        )
+
+    def _get_subspace(self):
+        if self._subspace is None:
+            self._subspace = self._make_subspace()
+        return self._subspace
+
+    # ----------------------------------------------------------------------------------- results
+
+    @property
+    def class_counts_(self):
+        """Samples of each class in the sums."""
+        return self._fitted("_state").counts.copy()
+
+    @property
+    def n_samples_seen_(self):
+        """Samples in the sums."""
+        return self._fitted("_state").n_samples
+
+    @property
+    def eigenvalues_(self):
+        """Eigenvalues of the centred Gram matrix of the class means."""
+        return self._known_subspace().eigenvalues
+
+    @property
+    def n_components_(self):
+        """Dimension of the subspace."""
+        return self._known_subspace().n_components
+
+    @property
+    def shrinkage_(self):
+        """Share of the identity in the two factors of each layer."""
+        shares = self._known_subspace().metric.shrinkage
+        names = [self._network.layer_names[i] for i in self._layers]
+        return dict(zip(names, shares, strict=False))
+
+    @property
+    def _n_features_out(self):
+        return self.n_components_
+
+    def _fitted(self, name):
+        if name not in vars(self):
+            raise AttributeError("This GradPCADetector is not fitted yet.")
+        return vars(self)[name]
+
+    def _known_subspace(self):
+        self._fitted("_state")
+        try:
+            return self._get_subspace()
+        except ValueError as error:
+            # Attributes that cannot be had yet are missing, for hasattr and for printing.
+            raise AttributeError(str(error)) from error
+
+    @contextmanager
+    def _unchanged_on_error(self):
+        """Take back what a failing block has set, so that an earlier fit stays usable."""
+        saved = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(saved)
+            raise
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_state")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _check_counts(counts, classes):
+    single, n_classes = np.flatnonzero(counts == 1), int((counts > 0).sum())
+    if len(single):
+        raise ValueError(
+            "A class mean needs at least two samples; there is only one sample of "
+            f"{', '.join(str(c) for c in classes[single[:5]])}."
+        )
+    if n_classes < 2:
+        raise ValueError(f"At least two classes are needed, got {n_classes} class.")

@@ -1,0 +1,169 @@
+"""Per-sample gradients as features: the scikit-learn shell."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from ._compat import Interval, StrOptions, fit_context, n_rows
+from .gradients import make_network
+from .gradients._model import fit_model, is_ready
+from .gradients._outputs import OUTPUTS
+from .gradients._rows import batches, check_rows
+
+# Bytes of the dense result (16 GiB) beyond which it is refused, not tried.
+_LARGEST_DENSE = 2**34
+
+
+class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """The gradient of a model's output with respect to its parameters, for each sample.
+
+    The inner product of two such rows is the empirical neural tangent kernel. Rows are dense and
+    as long as there are parameters, so this is for small models or few samples;
+    :class:`GradPCADetector` works on the same gradients without making them.
+
+    Parameters
+    ----------
+    estimator : estimator or None, default=None
+        A linear model, ``MLPClassifier``, ``MLPRegressor``, a pipeline that ends in one, or a torch
+        module in evaluation mode that returns logits (its ``Linear`` layers count). If
+        fitted, it is used as it is (in a ``FrozenEstimator`` it stays fitted when cloned, for
+        example by a grid search); if not, ``fit`` fits a copy to y, or without y a classifier
+        to the groups of k-means. None is a small ``MLPClassifier`` on standardised features.
+    output : {"max", "logsumexp", "sum", "loss"}, default="max"
+        The scalar to differentiate: the largest logit, the logarithm of the sum of exponentials
+        of the logits, their sum, or the log-loss of the predicted class. A model of two classes
+        with one decision value f has the logits -f/2 and f/2.
+    params : {"all", "head", "last_hidden"} or sequence of str, default="all"
+        Layers whose parameters count: all, the last, the one before it (the last where there is
+        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules.
+    batch_size : int or "auto", default="auto"
+        Rows at a time.
+    random_state : int, RandomState instance or None, default=None
+        For the training of the default model.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted model.
+    n_parameters_ : int
+        The number of columns.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only where all features of X had string names.
+
+    See Also
+    --------
+    GradPCADetector : Out-of-distribution detection on these gradients.
+
+    Notes
+    -----
+    Columns go layer by layer; within a layer the weights, inputs by outputs, row by row (the
+    layout of ``MLPClassifier.coefs_``, and of ``coef_.T``), then the biases. Parameters that were
+    not learned, as the intercept with ``fit_intercept=False``, have no column. At a kink of the
+    activation, or between equal logits, it is a one-sided derivative. O(n P) time and memory.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_sparse_eig import GradientFeatures
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression(max_iter=1000).fit(X, y)
+    >>> gradients = GradientFeatures(model).fit_transform(X)
+    >>> gradients.shape  # 4 weights and an intercept for each of 3 classes
+    (150, 15)
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [object],
+        "output": [StrOptions(set(OUTPUTS))],
+        "params": [str, "array-like"],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self, estimator=None, *, output="max", params="all", batch_size="auto", random_state=None
+    ):
+        self.estimator = estimator
+        self.output = output
+        self.params = params
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Fit the estimator, unless it is fitted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Or whatever the estimator takes, if it is a pipeline.
+        y : array-like of shape (n_samples,), default=None
+            Needed by regressors and pipelines that are not fitted.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If the gradients of the estimator are not known.
+        ValueError
+            If there are no such layers, or there is no y where it is needed.
+        """
+        X = check_rows(self, X, reset=True)
+        if is_ready(self.estimator):
+            self.estimator_ = self.estimator
+        else:
+            rng = check_random_state(self.random_state)
+            self.estimator_ = fit_model(self.estimator, X, y, rng)
+        self._network = make_network(self.estimator_)
+        self._layers = self._network.select(self.params)
+        shapes = [self._network.layer_shapes[i] for i in self._layers]
+        self.n_parameters_ = sum(p * q for p, q in shapes)
+        return self
+
+    def transform(self, X):
+        """Return the gradients as rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_parameters_)
+
+        Raises
+        ------
+        ValueError
+            If the result would take more than 16 GiB.
+        """
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        shape = (n_rows(X), self.n_parameters_)
+        if 8 * shape[0] * shape[1] > _LARGEST_DENSE:
+            raise ValueError(
+                f"Dense gradients of shape {shape} would take {8.0 * shape[0] * shape[1]:.3g} "
+                "bytes. Give fewer rows, choose fewer layers by params, or use "
+                "gradients.make_network, which keeps them as factors."
+            )
+        out = np.empty(shape)
+        for start, rows in batches(X, self.batch_size, self.n_parameters_):
+            gradients = self._network.gradients(rows, self.output, self._layers)
+            out[start : start + len(gradients.values)] = gradients.dense()
+        return out
+
+    @property
+    def _n_features_out(self):
+        return self.n_parameters_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

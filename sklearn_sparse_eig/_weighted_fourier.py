@@ -1,0 +1,231 @@
+"""Smooth interpolation by more frequencies than points: the scikit-learn shell."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._compat import Interval, StrOptions, fit_context
+from .fourier._fit import FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
+
+
+class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Interpolation by the smoothest of many trigonometric polynomials.
+
+    With more frequencies than points, infinitely many combinations pass through the data. This is
+    the one of least weighted norm, sum_k (1 + |k|)^(2 q) |theta_k|^2, which prefers low
+    frequencies: the wilder the weight, the smoother the function. With fewer frequencies than
+    points it is least squares. On a grid it is one fast Fourier transform.
+
+    Parameters
+    ----------
+    n_frequencies : int or None, default=None
+        Number of frequencies p; ``"real"`` has the symmetric ones up to ``(p - 1) // 2``, so an
+        even number is as the odd one below. None for eight for each point, at least: their
+        weights decay, so more change little.
+    weight_exponent : float, default=1.0
+        q, the number of derivatives that the norm measures. 0 is the plain interpolant of least
+        norm, which is zero between the points where there are many frequencies.
+    period : float, array-like of shape (n_features,) or "auto", default="auto"
+        ``"auto"`` takes the points for equidistant in one period: range n / (n - 1). Give a
+        longer one for a function that is not periodic.
+    basis : {"real", "complex"}, default="real"
+        ``"complex"`` has one-sided frequencies 0, ..., p - 1, the model whose risk is
+        :func:`trigonometric_risk`. Its interpolants of real data are complex between the points,
+        and ``predict`` returns their real part; targets may be complex.
+    alpha : float, default=0.0
+        Ridge: weight of the norm beside the sum of squared errors. 0 interpolates.
+    solver : {"auto", "fft", "least_squares", "kernel"}, default="auto"
+        ``"auto"`` is ``"fft"`` where the points are a grid, in any order, each once; else
+        ``"least_squares"`` where frequencies are not more than points, else ``"kernel"``.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_frequencies,) or (n_frequencies, n_targets), complex
+        Of exp(2 pi i k (x - x_min) / period), for the frequencies of ``frequencies_``. None for
+        several features.
+    dual_coef_ : ndarray of shape (n_samples, n_targets) or None
+        For several features, the weights of the kernel functions of the samples.
+    frequencies_ : ndarray of int, shape (n_frequencies,)
+    period_ : ndarray of shape (n_features,)
+    interpolation_residual_ : float
+        Norm of the errors at the points relative to that of the targets.
+    solver_ : str
+        The one used.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Only where all features of X had string names.
+
+    See Also
+    --------
+    trigonometric_risk : Its exact expected error.
+    sklearn.kernel_ridge.KernelRidge, sklearn.preprocessing.SplineTransformer
+
+    Notes
+    -----
+    Do not use it for noisy targets with ``alpha=0``, which passes through the noise; for points
+    with large gaps, where it swings back to the mean; or in more than a few variables: there the
+    basis is the tensor product, the kernel the product of those of the variables. A function that
+    is not periodic has a jump at the ends: give it a period longer than its range.
+
+    Time O(n log n + p) on a grid, O(n p^2) for least squares, O(n^2 p + n^3) for the kernel;
+    prediction O(p) for each point, O(n p) for several variables.
+
+    References
+    ----------
+    Y. Xie, H.-H. Chou, H. Rauhut, R. Ward, *Overparameterization and generalization error:
+    weighted trigonometric interpolation*, arXiv:2006.08495 (one-sided frequencies on equidistant
+    points). Symmetric frequencies, ridge and other points are derived in
+    ``doc/low_rank_and_smooth.md``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_sparse_eig import WeightedFourierRegressor
+    >>> x = np.arange(16)[:, None] / 16
+    >>> model = WeightedFourierRegressor(period=1.0).fit(x, np.exp(np.sin(2 * np.pi * x[:, 0])))
+    >>> model.solver_, len(model.frequencies_)
+    ('fft', 127)
+    >>> float(np.round(model.predict([[0.03]])[0], 2)), float(np.round(np.exp(np.sin(0.1885)), 2))
+    (1.21, 1.21)
+    """
+
+    _parameter_constraints: dict = {
+        "n_frequencies": [Interval(Integral, 1, None, closed="left"), None],
+        "weight_exponent": [Interval(Real, 0, None, closed="left")],
+        "period": [Interval(Real, 0, None, closed="neither"), "array-like", StrOptions({"auto"})],
+        "basis": [StrOptions({"real", "complex"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "solver": [StrOptions({"auto", "fft", "least_squares", "kernel"})],
+    }
+
+    def __init__(
+        self,
+        n_frequencies=None,
+        *,
+        weight_exponent=1.0,
+        period="auto",
+        basis="real",
+        alpha=0.0,
+        solver="auto",
+    ):
+        self.n_frequencies = n_frequencies
+        self.weight_exponent = weight_exponent
+        self.period = period
+        self.basis = basis
+        self.alpha = alpha
+        self.solver = solver
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Fit to points and targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            In any order. Points that occur twice must have the same targets, unless ``alpha > 0``
+            or there are no more frequencies than points.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Complex only for ``basis="complex"``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the input is not finite, a point has two targets to interpolate, ``solver="fft"``
+            and the points are not a grid, or the period does not fit the features.
+        """
+        complex_targets = self.basis == "complex" and np.asarray(y).dtype.kind == "c"
+        if complex_targets:
+            y = np.asarray(y)
+            parts = np.stack([y.real, y.imag], axis=-1).reshape(len(y), -1)
+            X, parts = validate_data(self, X, parts, dtype=np.float64, multi_output=True)
+            y = (parts[:, ::2] + 1j * parts[:, 1::2]).reshape(y.shape)
+        else:
+            X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+            y = np.asarray(y, dtype=np.float64)
+        Y = y.reshape(len(y), -1)
+        self.period_ = self._check_period(X)
+        wanted = self.n_frequencies or FREQUENCIES_PER_POINT * len(X)
+        self._function, fitted = fit_trigonometric(
+            X,
+            Y,
+            basis=self.basis,
+            n_frequencies=wanted,
+            exponent=self.weight_exponent,
+            period=self.period_,
+            alpha=self.alpha,
+            solver=self.solver,
+        )
+        self._one_target, self._complex_targets = y.ndim == 1, complex_targets
+        self.frequencies_ = self._function.frequencies
+        self.solver_ = self._function.solver
+        self.coef_ = self._function.coefficients
+        self.dual_coef_ = self._function.dual
+        if self.coef_ is not None and self._one_target:
+            self.coef_ = self.coef_[:, 0]
+        size = np.linalg.norm(Y)
+        error = np.linalg.norm((fitted if complex_targets else fitted.real) - Y)
+        self.interpolation_residual_ = float(error / size) if size > 0 else float(error)
+        return self
+
+    def _check_period(self, X):
+        if isinstance(self.period, str):
+            return natural_period(X)
+        period = np.asarray(self.period, dtype=np.float64)
+        if period.ndim and period.shape != (X.shape[1],):
+            raise ValueError(
+                f"period must be a number or one for each of the {X.shape[1]} features, got "
+                f"shape {period.shape}."
+            )
+        if not np.all((period > 0) & np.isfinite(period)):
+            raise ValueError(f"period must be positive and finite, got {self.period!r}.")
+        return np.broadcast_to(period, X.shape[1]).copy()
+
+    def _values(self, X):
+        values = self._function(X)
+        return values if self._complex_targets else values.real
+
+    def predict(self, X):
+        """Return the values of the function.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Beyond the period the function repeats.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Complex where the targets were.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        values = self._values(X)
+        return values[:, 0] if self._one_target else values
+
+    def score(self, X, y, sample_weight=None):
+        """Return the coefficient of determination, of complex targets too.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            At most 1, higher is better.
+        """
+        predicted, y = self.predict(X), np.asarray(y)
+        if y.dtype.kind != "c":
+            return super().score(X, y, sample_weight)
+        # Real and imaginary parts as targets, each weighted by its variance.
+        parts = [np.stack([z.real, z.imag], axis=-1).reshape(len(z), -1) for z in (y, predicted)]
+        return r2_score(*parts, sample_weight=sample_weight, multioutput="variance_weighted")

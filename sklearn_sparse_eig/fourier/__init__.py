@@ -1,0 +1,5 @@
+"""Smooth interpolation by weighted trigonometric polynomials, and its exact risk."""
+
+from ._risk import trigonometric_risk
+
+__all__ = ["trigonometric_risk"]

@@ -1,0 +1,122 @@
+"""Which way a trigonometric fit is computed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._frequencies import basis_frequencies, prior_variances
+from ._grid import find_grid, fit_on_grid, values_on_grid
+from ._scattered import evaluate, fit_least_squares, kernel, solve_kernel
+
+# Where the number of frequencies is left open: this many for each point, for their weights decay.
+FREQUENCIES_PER_POINT = 8
+
+
+@dataclass(frozen=True)
+class TrigonometricFit:
+    """A fitted trigonometric polynomial in one or several variables.
+
+    Attributes
+    ----------
+    origin, period : ndarray of shape (d,)
+        Phases are (x - origin) / period.
+    frequencies, variances : ndarray of shape (p,)
+    coefficients : ndarray of shape (p, n_targets) or None
+        For one variable.
+    points, dual : ndarray of shape (n, d), (n, n_targets), or None
+        For several: the phases of the data, and the weights of their kernel functions.
+    solver : {"fft", "least_squares", "kernel"}
+    """
+
+    origin: np.ndarray
+    period: np.ndarray
+    frequencies: np.ndarray
+    variances: np.ndarray
+    coefficients: np.ndarray | None
+    points: np.ndarray | None
+    dual: np.ndarray | None
+    solver: str
+
+    def __call__(self, X):
+        """Return the values at points of shape (n, d), complex, shape (n, n_targets)."""
+        phases = (X - self.origin) / self.period
+        if self.coefficients is not None:
+            return evaluate(phases[:, 0], self.frequencies, self.coefficients)
+        return kernel(phases, self.points, self.frequencies, self.variances) @ self.dual
+
+
+def natural_period(X):
+    """Return the period of a grid whose points X are, in each variable: range n / (n - 1)."""
+    n = len(X)
+    width = (X.max(axis=0) - X.min(axis=0)) * (n / max(n - 1, 1))
+    return np.where(width > 0, width, 1.0)
+
+
+def fit_trigonometric(X, Y, *, basis, n_frequencies, exponent, period, alpha, solver):
+    """Return the :class:`TrigonometricFit`, and its values at X.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+    Y : ndarray of shape (n, n_targets)
+    basis : {"real", "complex"}
+    n_frequencies : int
+    exponent : float
+    period : ndarray of shape (d,)
+    alpha : float
+    solver : {"auto", "fft", "least_squares", "kernel"}
+    """
+    n, d = X.shape
+    origin = X.min(axis=0)
+    phases = (X - origin) / period
+    frequencies = basis_frequencies(basis, n_frequencies)
+    variances = prior_variances(frequencies, exponent)
+    order = find_grid(phases[:, 0], 1.0) if d == 1 and solver in ("auto", "fft") else None
+    if order is None and solver == "fft":
+        raise ValueError(
+            f"solver='fft' needs the points of one variable on a grid that divides the period, "
+            f"{period[0]:.6g}, into equal parts, each point once, in any order. Got {n} points "
+            f'of {d} variables that are not. Use solver="auto".'
+        )
+    if solver == "auto":
+        smaller = d == 1 and len(frequencies) <= n
+        solver = "fft" if order is not None else "least_squares" if smaller else "kernel"
+    if solver == "least_squares" and d > 1:
+        raise ValueError(f'solver="least_squares" is for one variable, got {d}. Use "kernel".')
+    if alpha == 0 and len(frequencies) ** d > n:
+        _refuse_contradictions(phases, Y)
+    coefficients = dual = None
+    if solver == "fft":
+        coefficients = fit_on_grid(Y[order], frequencies, variances, alpha)
+    elif solver == "least_squares":
+        coefficients = fit_least_squares(phases[:, 0], Y, frequencies, variances, alpha)
+    else:
+        dual = solve_kernel(kernel(phases, phases, frequencies, variances), Y, alpha)
+        if d == 1:
+            adjoint = evaluate(-frequencies.astype(float), phases[:, 0], dual)
+            coefficients, dual = variances[:, None] * adjoint, None
+    points = phases if dual is not None else None
+    fit = TrigonometricFit(
+        origin, period, frequencies, variances, coefficients, points, dual, solver
+    )
+    if solver != "fft":
+        return fit, fit(X)
+    fitted = np.empty((n, Y.shape[1]), dtype=np.complex128)
+    fitted[order] = values_on_grid(coefficients, frequencies, n)
+    return fit, fitted
+
+
+def _refuse_contradictions(phases, Y):
+    """Raise where two points are the same, up to periods, with different targets."""
+    wrapped = np.round(phases - np.floor(phases), 12) % 1.0
+    order = np.lexsort(wrapped.T[::-1])
+    same = np.all(wrapped[order[1:]] == wrapped[order[:-1]], axis=1)
+    differ = np.abs(Y[order[1:]] - Y[order[:-1]]).max(axis=1) > 1e-9 * np.abs(Y).max(initial=0.0)
+    wrong = np.flatnonzero(same & differ)
+    if len(wrong):
+        first, second = sorted(order[wrong[0] : wrong[0] + 2].tolist())
+        raise ValueError(
+            f"Rows {first} and {second} are the same point, up to periods, with different targets "
+            f"({len(wrong)} such pairs in all): no function passes through both. Average them, "
+            "set alpha > 0, or give a longer period if they are not meant to coincide."
+        )

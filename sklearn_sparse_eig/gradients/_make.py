@@ -1,0 +1,141 @@
+"""From a fitted estimator to the network that gives its gradients."""
+
+import sys
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from ._network import DenseNetwork, Network
+
+# How closely a linear model must agree with what it predicts to be taken for one.
+_TOLERANCE = 1e-6
+
+
+def make_network(estimator):
+    """Return the network of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator, Pipeline, torch.nn.Module or Network
+        ``MLPClassifier``, ``MLPRegressor``; linear models, that is, those whose
+        ``decision_function`` (or ``predict``, for regressors) is ``X @ coef_.T + intercept_``;
+        pipelines that end in one of them; searches over them; any of these in a
+        ``FrozenEstimator``; a torch module that returns logits, of which the ``Linear`` layers
+        count; or a network of your own.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it is none of these.
+    """
+    estimator = unwrap(estimator)
+    if isinstance(estimator, Network):
+        return estimator
+    if is_torch(estimator):
+        from ._torch import TorchNetwork
+
+        return TorchNetwork(estimator)
+    if isinstance(estimator, Pipeline):
+        return _PipelineNetwork(estimator)
+    if isinstance(estimator, type) or not hasattr(estimator, "fit"):
+        raise TypeError(_unsupported(estimator))
+    check_is_fitted(estimator)
+    if isinstance(estimator, MLPClassifier | MLPRegressor):
+        return DenseNetwork(
+            estimator.coefs_,
+            estimator.intercepts_,
+            estimator.activation,
+            _one_list_of_classes(estimator),
+        )
+    if hasattr(estimator, "coef_") and hasattr(estimator, "intercept_"):
+        return _linear(estimator)
+    raise TypeError(_unsupported(estimator))
+
+
+def unwrap(estimator):
+    """Return the estimator inside a FrozenEstimator or a fitted search, else itself."""
+    while type(estimator).__name__ == "FrozenEstimator" or hasattr(estimator, "best_estimator_"):
+        estimator = getattr(estimator, "best_estimator_", None) or estimator.estimator
+    return estimator
+
+
+def is_torch(estimator):
+    """Whether it is a torch module, without importing torch: if it is one, torch is imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(estimator, torch.nn.Module)
+
+
+class _PipelineNetwork(Network):
+    """The last step of a pipeline, after its other steps."""
+
+    def __init__(self, pipeline):
+        check_is_fitted(pipeline)
+        self._steps = pipeline[:-1]
+        self._last = make_network(pipeline[-1])
+        self.classes = self._last.classes
+        self.layer_names = self._last.layer_names
+        self.layer_shapes = self._last.layer_shapes
+
+    def gradients(self, X, output="max", layers=None):
+        X = self._steps.transform(X) if len(self._steps) else X
+        return self._last.gradients(X, output, layers)
+
+    def parameters(self):
+        return self._last.parameters()
+
+
+def _linear(estimator):
+    coef = estimator.coef_
+    coef = coef.toarray() if sp.issparse(coef) else np.asarray(coef, dtype=np.float64)
+    coef = np.atleast_2d(coef)
+    intercept = np.broadcast_to(np.ravel(np.asarray(estimator.intercept_, float)), len(coef))
+    learned = getattr(estimator, "fit_intercept", True)
+    classes = _one_list_of_classes(estimator)
+    network = DenseNetwork([coef.T], [intercept if learned else None], classes=classes)
+    _check_linear(estimator, network)
+    return network
+
+
+def _check_linear(estimator, network):
+    """Make sure that the coefficients are those of the predictions, whatever the class is."""
+    probes = np.random.default_rng(0).normal(size=(3, network.n_features))
+    probes[0] = 0.0
+    found = network.forward(probes)[-1]
+    predict = getattr(estimator, "decision_function", None) or estimator.predict
+    with warnings.catch_warnings():
+        # The estimator may have seen names of features; the probes have none.
+        warnings.simplefilter("ignore")
+        expected = np.asarray(predict(probes), dtype=np.float64).reshape(len(probes), -1)
+    size = np.abs(expected).max(initial=0.0) + 1.0
+    if expected.shape != found.shape or np.abs(expected - found).max() > _TOLERANCE * size:
+        raise TypeError(_unsupported(estimator))
+
+
+def _one_list_of_classes(estimator):
+    classes = getattr(estimator, "classes_", None)
+    # A logistic output for each of several labels: they do not exclude one another.
+    multilabel = (
+        getattr(estimator, "out_activation_", None) == "logistic" and estimator.n_outputs_ > 1
+    )
+    if classes is None or (isinstance(classes, np.ndarray) and not multilabel):
+        return classes
+    raise TypeError(f"{type(estimator).__name__} has several targets, which is not supported.")
+
+
+def _unsupported(estimator):
+    name = estimator.__name__ if isinstance(estimator, type) else type(estimator).__name__
+    return (
+        f"No gradients are known for {name}. Give a fitted MLPClassifier, MLPRegressor, a linear "
+        "model (decision_function or predict is X @ coef_.T + intercept_), a pipeline that ends "
+        "in one of them, a torch.nn.Module, or a gradients.Network."
+    )

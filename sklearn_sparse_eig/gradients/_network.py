@@ -1,0 +1,168 @@
+"""Models as a sequence of layers, and the backward pass that gives per-sample factors."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.special import expit
+from sklearn.utils.validation import check_array
+
+from ._factors import Gradients, LayerFactors
+from ._outputs import scalar_output
+
+# Each activation with its derivative, as a function of the activated value.
+ACTIVATIONS = {
+    "identity": (lambda z: z, np.ones_like),
+    "relu": (lambda z: np.maximum(z, 0.0), lambda a: (a > 0.0).astype(a.dtype)),
+    "tanh": (np.tanh, lambda a: 1.0 - a * a),
+    "logistic": (expit, lambda a: a * (1.0 - a)),
+}
+
+
+class Network(ABC):
+    """A fitted model that gives per-sample gradients as factors of its layers.
+
+    A subclass sets the attributes and implements :meth:`gradients` and :meth:`parameters`.
+
+    Attributes
+    ----------
+    classes : ndarray or None
+        Labels of the logits; None for a regressor.
+    layer_names : tuple of str
+        From input to output; the last is ``"head"``.
+    layer_shapes : tuple of (int, int)
+        Of the gradient of each layer, with the bias as the last row of the inputs.
+    n_features : int or None
+        Features of X, where that is known.
+    """
+
+    classes = None
+    n_features = None
+
+    @abstractmethod
+    def gradients(self, X, output="max", layers=None):
+        """Return the gradients of a scalar output at each row of X.
+
+        Parameters
+        ----------
+        X : {ndarray, csr_array} of shape (n_samples, n_features)
+        output : {"max", "logsumexp", "sum", "loss"}, default="max"
+        layers : sequence of int, default=None
+            Which layers, increasing; None for all.
+
+        Returns
+        -------
+        Gradients
+        """
+
+    @abstractmethod
+    def parameters(self):
+        """Return a list of arrays; networks are the same where all of them are equal."""
+
+    def is_same(self, other):
+        """Whether the other network has the same layers with the same parameters."""
+        mine, theirs = self.parameters(), other.parameters()
+        return len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
+
+    def select(self, params):
+        """Return the indices of layers from ``"all"``, ``"head"``, ``"last_hidden"`` or names.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer, or none is asked for.
+        """
+        n = len(self.layer_names)
+        if isinstance(params, str):
+            ranges = {"all": range(n), "head": [n - 1], "last_hidden": [max(n - 2, 0)]}
+            if params in ranges:
+                return tuple(ranges[params])
+            params = [params]
+        unknown = [name for name in params if name not in self.layer_names]
+        if unknown or not len(params):
+            raise ValueError(
+                f"params must be 'all', 'head', 'last_hidden' or names among "
+                f"{', '.join(self.layer_names)}; got {params!r}."
+            )
+        return tuple(i for i, name in enumerate(self.layer_names) if name in params)
+
+
+class DenseNetwork(Network):
+    """Dense layers with one activation between them; without hidden layers, a linear model.
+
+    Parameters
+    ----------
+    weights : list of ndarray of shape (p, q)
+        Of each layer, inputs by outputs.
+    biases : list of ndarray of shape (q,) or None
+        None for a layer without a bias that was learned.
+    activation : {"identity", "relu", "tanh", "logistic"}, default="identity"
+        After each layer but the last.
+    classes : ndarray, default=None
+        Labels of the logits. Two labels on a single output f have logits -f/2 and f/2, whose
+        softmax is the logistic function of f; only f has parameters.
+    """
+
+    def __init__(self, weights, biases, activation="identity", classes=None):
+        self.weights = [np.asarray(w, dtype=np.float64) for w in weights]
+        self.biases = [None if b is None else np.asarray(b, dtype=np.float64) for b in biases]
+        self.activation = activation
+        self.classes = classes
+        self.n_features = len(self.weights[0])
+        self.layer_names = (*(f"hidden{i}" for i in range(len(weights) - 1)), "head")
+        self.layer_shapes = tuple(
+            (len(w) + (b is not None), w.shape[1])
+            for w, b in zip(self.weights, self.biases, strict=True)
+        )
+        binary = classes is not None and len(classes) == 2 and self.weights[-1].shape[1] == 1
+        self._readout = np.array([[-0.5, 0.5]]) if binary else None
+
+    def forward(self, X):
+        """Return what enters each layer, and at the end the outputs of the last one."""
+        activate, _ = ACTIVATIONS[self.activation]
+        passed = [X]
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            z = np.asarray(passed[-1] @ weight)
+            z = z if bias is None else z + bias
+            passed.append(z if i == len(self.weights) - 1 else activate(z))
+        return passed
+
+    def gradients(self, X, output="max", layers=None):
+        """Return the gradients of a scalar output at each row of X. Parameters as in Network."""
+        X = check_array(X, accept_sparse="csr", dtype=np.float64)
+        if X.shape[1] != self.n_features:
+            raise ValueError(f"X has {X.shape[1]} features, but the model has {self.n_features}.")
+        layers = range(len(self.weights)) if layers is None else layers
+        passed = self.forward(sp.csr_array(X) if sp.issparse(X) else X)
+        logits = passed[-1] if self._readout is None else passed[-1] @ self._readout
+        if output == "loss" and self.classes is None:
+            raise ValueError("output='loss' needs a classifier, got a regressor.")
+        if output == "sum" and self._readout is not None:
+            raise ValueError(
+                "output='sum' is zero everywhere for a model of two classes with one output. "
+                "Use output='max' or 'logsumexp'."
+            )
+        values, derivatives = scalar_output(logits, output)
+        _, derivative = ACTIVATIONS[self.activation]
+        delta = derivatives if self._readout is None else derivatives @ self._readout.T
+        factors, last = {}, len(self.weights) - 1
+        for i in range(last, min(layers) - 1, -1):
+            if i in layers:
+                # At the head the largest logit has one derivative for each class.
+                codes = logits.argmax(axis=1) if output == "max" and i == last else None
+                factors[i] = LayerFactors(self._with_bias(i, passed[i]), delta, codes)
+            if i > min(layers):
+                delta = (delta @ self.weights[i].T) * derivative(passed[i])
+        return Gradients(values, logits, tuple(factors[i] for i in layers))
+
+    def _with_bias(self, i, inputs):
+        if self.biases[i] is None:
+            return inputs
+        ones = np.ones((inputs.shape[0], 1))
+        if sp.issparse(inputs):
+            return sp.csr_array(sp.hstack([inputs, sp.csr_array(ones)], format="csr"))
+        return np.hstack([inputs, ones])
+
+    def parameters(self):
+        """Return weights and biases."""
+        return [*self.weights, *(b for b in self.biases if b is not None)]

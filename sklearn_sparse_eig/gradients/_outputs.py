@@ -1,0 +1,42 @@
+"""The scalars whose gradients are taken: functions of the logits, with their derivatives."""
+
+import numpy as np
+
+OUTPUTS = ("max", "logsumexp", "sum", "loss")
+
+
+def scalar_output(logits, output):
+    """Return a scalar of each row of logits and its derivative with respect to them.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_samples, n_classes)
+    output : {"max", "logsumexp", "sum", "loss"}
+        The largest logit; the logarithm of the sum of their exponentials; their sum; minus the
+        logarithm of the probability of the predicted class.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples,)
+    derivatives : ndarray of shape (n_samples, n_classes)
+
+    Raises
+    ------
+    ValueError
+        If the output is not known.
+    """
+    if output == "sum":
+        return logits.sum(axis=1), np.ones_like(logits)
+    largest = logits.max(axis=1)
+    predicted = np.zeros_like(logits)
+    predicted[np.arange(len(logits)), logits.argmax(axis=1)] = 1.0
+    if output == "max":
+        return largest, predicted
+    if output not in OUTPUTS:
+        raise ValueError(f"output must be one of {', '.join(OUTPUTS)}, got {output!r}.")
+    exponentials = np.exp(logits - largest[:, None])
+    total = exponentials.sum(axis=1)
+    probabilities = exponentials / total[:, None]
+    if output == "logsumexp":
+        return largest + np.log(total), probabilities
+    return np.log(total), probabilities - predicted

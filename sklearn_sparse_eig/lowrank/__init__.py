@@ -1,0 +1,6 @@
+"""Low rank without a rank: what gradient descent on a product of matrices learns, and when."""
+
+from ._effective_rank import effective_rank
+from ._intervals import low_rank_intervals
+
+__all__ = ["effective_rank", "low_rank_intervals"]

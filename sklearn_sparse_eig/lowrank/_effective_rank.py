@@ -1,0 +1,44 @@
+"""A rank that does not jump."""
+
+import numpy as np
+
+
+def effective_rank(X):
+    """Return the effective rank: the nuclear norm divided by the spectral norm.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, m) or (k,)
+        A matrix, or its singular values or eigenvalues.
+
+    Returns
+    -------
+    float
+        Between 1 and the rank; equal to the rank where all nonzero singular values agree, and
+        0 for a zero matrix.
+
+    Raises
+    ------
+    ValueError
+        If X is not finite, or has neither one nor two dimensions.
+
+    Notes
+    -----
+    Changes continuously, so that the plateaus of a run can be seen in it. Small singular values
+    in large number count as much as a large one: of a matrix in noise it says more about the noise
+    than about the signal. O(n m min(n, m)) for a matrix.
+
+    Examples
+    --------
+    >>> from sklearn_sparse_eig import effective_rank
+    >>> effective_rank([10.0, 5.0, 5.0])
+    2.0
+    """
+    X = np.asarray(X, dtype=np.float64)
+    if X.ndim not in (1, 2):
+        raise ValueError(f"X must be a matrix or a vector of its spectrum, got {X.ndim} axes.")
+    if not np.isfinite(X).all():
+        raise ValueError("X has entries that are not finite.")
+    values = np.abs(X) if X.ndim == 1 else np.linalg.svd(X, compute_uv=False)
+    largest = values.max(initial=0.0)
+    return float((values / largest).sum()) if largest > 0 else 0.0

@@ -1,0 +1,148 @@
+"""The span of the class-mean gradients in a metric, and the coordinates of gradients in it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Relative size of an eigenvalue, or of a squared distance, that is only rounding; and of what
+# centring leaves of class means that are equal.
+_ROUNDING, _CANCELLED = 1e-12, 1e-14
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Where gradients lie relative to the subspace.
+
+    Parameters
+    ----------
+    projected : ndarray of shape (n_samples, n_components)
+        Coordinates of g - centre along the orthonormal directions.
+    distance : ndarray of shape (n_samples,)
+        Norm of g - centre; never zero.
+    residual : ndarray of shape (n_samples,)
+        Norm of what the subspace leaves of g - centre; never zero.
+    """
+
+    projected: np.ndarray
+    distance: np.ndarray
+    residual: np.ndarray
+
+    @property
+    def length(self):
+        """Norm of the projection of g - centre."""
+        return np.sqrt(np.maximum(self.distance**2 - self.residual**2, 0.0))
+
+
+class ClassMeanSubspace:
+    """Span of G_c - centre over classes c, where the centre is the unweighted mean of the G_c.
+
+    Works on the Gram matrix of the class means (n_classes x n_classes), from which the directions
+    follow as combinations of class means.
+
+    Parameters
+    ----------
+    state : GradientState
+        Classes of fewer than two samples are left out.
+    metric : Metric
+    n_components : int, float or None
+        None for all, one less than there are classes; a float in (0, 1) for the fewest whose
+        eigenvalues have this share of the total.
+
+    Attributes
+    ----------
+    eigenvalues : ndarray of shape (n_components,)
+        Of the centred Gram matrix, decreasing.
+    gram : ndarray of shape (n_classes, n_classes)
+        Inner products of the class means.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, or their mean gradients coincide.
+    """
+
+    def __init__(self, state, metric, n_components=None):
+        kept = np.flatnonzero(state.counts >= 2)
+        if len(kept) < 2:
+            raise ValueError(
+                "A subspace of class means needs at least two classes of two samples or more; "
+                f"found {len(kept)} class{'es' if len(kept) != 1 else ''} of that size "
+                f"(n_samples = {state.n_samples})."
+            )
+        self.metric = metric
+        counts = state.counts[kept, None, None]
+        # Whitened once here, and the factors of each new sample likewise.
+        whitened = [
+            metric.whiten_matrices(i, sums[kept] / counts)
+            for i, sums in enumerate(state.class_sums)
+        ]
+        self.gram = sum(np.einsum("cpq,dpq->cd", w, w, optimize=True) for w in whitened)
+        centring = np.eye(len(kept)) - 1.0 / len(kept)
+        centred = centring @ self.gram @ centring
+        self.eigenvalues, mixing = _leading(
+            centred, n_components, least=_CANCELLED * np.trace(self.gram)
+        )
+        self._combinations = np.vstack([mixing.T, np.full(len(kept), 1.0 / len(kept))])
+        # Directions and centre, in the order in which LayerFactors.dot wants them.
+        self._directions = [
+            np.ascontiguousarray(np.einsum("kc,cpq->pkq", self._combinations, w, optimize=True))
+            for w in whitened
+        ]
+        self._shift = self._combinations @ self.gram @ self._combinations[-1]
+
+    @property
+    def n_components(self):
+        """Number of directions."""
+        return len(self.eigenvalues)
+
+    def norms(self, layers):
+        """Return the norm of each gradient; never zero, and without a look at the directions."""
+        squared_norm = sum(layer.squared_norms() for layer in self.metric.whiten(layers))
+        return np.sqrt(np.maximum(squared_norm, _ROUNDING * self._shift[-1]))
+
+    def coordinates(self, layers):
+        """Return the Coordinates of gradients given as a tuple of LayerFactors."""
+        layers = self.metric.whiten(layers)
+        squared_norm = sum(layer.squared_norms() for layer in layers)
+        products = sum(
+            layer.dot(directions)
+            for layer, directions in zip(layers, self._directions, strict=True)
+        )
+        projected = products[:, :-1] - self._shift[:-1]
+        squared_distance = squared_norm - 2.0 * products[:, -1] + self._shift[-1]
+        least = _ROUNDING * (squared_norm + self._shift[-1])
+        at_centre = squared_distance <= least
+        squared_distance = np.maximum(squared_distance, least)
+        squared_residual = squared_distance - np.einsum("ij,ij->i", projected, projected)
+        # A gradient at the centre has no direction: it counts as inside the subspace.
+        squared_residual[at_centre] = 0.0
+        squared_residual = np.maximum(squared_residual, _ROUNDING * squared_distance)
+        return Coordinates(
+            projected,
+            np.sqrt(squared_distance),
+            np.sqrt(squared_residual),
+        )
+
+
+def _leading(gram, n_components, least):
+    """Return the leading eigenvalues and the combinations that give orthonormal directions."""
+    values, vectors = np.linalg.eigh(gram)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    n_kept = int((values > max(_ROUNDING * values[0], least)).sum())
+    # Centred Gram matrices have a null direction, whatever rounding leaves of it.
+    n_kept = min(n_kept, len(values) - 1)
+    if n_kept == 0:
+        raise ValueError(
+            "The mean gradients of all classes coincide, so they span no subspace. The model does "
+            "not tell the classes apart (dead units, or no training)."
+        )
+    if isinstance(n_components, int | np.integer):
+        n_kept = min(n_kept, n_components)
+    elif n_components is not None:
+        shares = np.cumsum(values[:n_kept]) / values[:n_kept].sum()
+        n_kept = min(int(np.searchsorted(shares, n_components - _ROUNDING)) + 1, n_kept)
+    values, vectors = values[:n_kept], vectors[:, :n_kept]
+    largest = np.abs(vectors).argmax(axis=0)
+    signs = np.sign(vectors[largest, np.arange(n_kept)])
+    combinations = vectors * signs / np.sqrt(values)
+    return values, combinations - combinations.mean(axis=0)

@@ -1,0 +1,393 @@
+"""Power steps inside the sketch: from its spectrum to sparse vectors.
+
+1. Remove the noise from the sketch (``_noise``) and take its leading subspace (``_spectrum``).
+2. Decode the subspace jointly into a support (``decoders``), fit A on it (``_support_model``),
+   multiply the sketch by the fitted vectors (a power step) and decode again, until it repeats.
+3. Solve the sparse eigenproblem on the support (``_sparse_principal``), and repeat the power step
+   with its vectors, which are cleaner still, until they capture no more variance.
+"""
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..sketching.measurements import IdentityMeasurement
+from ._detection import Detection
+from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
+from ._noise import IsotropicNoise, NoNoise, make_noise_model
+from ._progress import SweepReport
+from ._request import check_request
+from ._sparse_principal import sparse_principal_vectors
+from ._spectrum import leading_subspace
+from ._support_model import fit_support_model, model_of_vectors
+from .decoders import make_decoder
+from .decoders._base import largest_rows
+from .decoders._htp import MAX_SUPPORT_SHARE
+
+# The small sparse eigenproblem is solved on at most this many features: a second of work. Where
+# more nonzeros than that are asked for in all, it grows with them up to a bound on memory (128 MB).
+MAX_CANDIDATES = 1000
+MAX_SUPPORT = 4000
+# The sparse power steps settle in one or two rounds where there is signal.
+_MAX_SPARSE_ROUNDS = 10
+# Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.
+_LARGE_SIZE = 200
+# Strength of the weakest component (its largest entry over the detection level) from which sparse
+# power steps gain nothing.
+_CLEAR_STRENGTH = 4.0
+# Features per component that an automatic support starts from, whether they stand out or not.
+_SEEDS = 5
+# Power steps on a support of fixed size, where an automatic one has to be started from it.
+_START_STEPS = 5
+# Smallest principal cosine at which the joint steps hand over to the sparse ones, and the change
+# of the variance captured at which those end.
+_SAME_SPAN = 0.99
+_SAME_VARIANCE = 5e-3
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the steps hand on: the sketch less noise, the candidates, the model, the vectors."""
+
+    S: np.ndarray
+    ids: np.ndarray
+    model: object
+    n_iter: int
+    reason: str
+    vectors: np.ndarray | None = None
+
+
+class PowerSteps:
+    """The steps of the module docstring, over inputs fixed at the start.
+
+    The parameters are those of :func:`recover`.
+
+    Attributes
+    ----------
+    r : int
+    sizes : ndarray of int, shape (r,), or None
+    sign : float
+        -1 where the smallest eigenvalues are wanted: the largest of -A.
+    S : ndarray of shape (m, k)
+        The sketch of A, or of -A.
+    noise : NoNoise
+        The model of the noise, fitted along the way.
+    only_reports_noise : bool
+        Whether noise is estimated in the end, but not removed.
+    detection : Detection
+    """
+
+    def __init__(
+        self,
+        sketch,
+        n_components,
+        n_nonzero_coefs,
+        decoder,
+        noise,
+        which,
+        n_hypotheses,
+        random_state,
+        verbose,
+    ):
+        self.sketch = sketch
+        self.r, self.sizes = check_request(sketch, n_components, n_nonzero_coefs, which)
+        self.sign = -1.0 if which == "SA" else 1.0
+        self.which = "LA" if which == "SA" else which
+        self.S = self.sign * sketch.matrix()
+        self.by_index = isinstance(sketch.measurement, IdentityMeasurement)
+        # A copy, for the decoder may be someone else's.
+        decoder = copy.copy(make_decoder(decoder, sketch.n_features if sketch.identifies else 0))
+        if verbose:
+            decoder.report = SweepReport()
+        if not self.by_index:
+            decoder = decoder.attach(sketch, self.S)
+            n_hypotheses = n_hypotheses or decoder.n_hypotheses(sketch.measurement)
+        self.decoder = decoder
+        self.noise = make_noise_model(noise, sketch)
+        self.rng = np.random.default_rng(random_state)
+        self.detection = Detection(sketch, self.S, n_hypotheses)
+        share = 1.0 if self.by_index else MAX_SUPPORT_SHARE
+        wanted = 0 if self.sizes is None else min(int(self.sizes.sum()), MAX_SUPPORT)
+        bound = min(max(MAX_CANDIDATES, wanted), int(share * sketch.shape[0]))
+        self.max_support = max(self.r, bound)
+        # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there
+        # is nothing to remove, and the variance of a component is meant to include it, as in PCA.
+        self.only_reports_noise = sketch.is_exact and isinstance(self.noise, IsotropicNoise)
+        if self.only_reports_noise:
+            self.noise = NoNoise()
+
+    def solve(self, max_iter):
+        """Return the sparse vectors, from the start that lets most of them stand out."""
+        all_fit = self.sketch.is_exact and self.sketch.n_features <= MAX_CANDIDATES
+        if all_fit and self.sizes is not None and type(self.noise) is NoNoise:
+            ids = np.arange(self.sketch.n_features)
+            return self._sparse_steps(Found(self.S, ids, None, 0, "all features are candidates"))
+        found = self._sparse_steps(self.joint_steps(max_iter))
+        if self.sizes is not None or self.sketch.is_exact:
+            return found
+        # A weak component may not stand out before it has been cleaned, nor be cleaned before it
+        # stands out. A support of fixed size needs no threshold: a few sizes are tried as starts.
+        missing = self._missing(found)
+        for size in (8 * self.r, 32 * self.r, 128 * self.r):
+            if missing == 0 or size > self.max_support:
+                break
+            start = self.joint_steps(_START_STEPS, min(size, self.sketch.n_features))
+            other = self._sparse_steps(start)
+            if self._missing(other) < missing:
+                found, missing = other, self._missing(other)
+        return found
+
+    def _missing(self, found):
+        """Return how many vectors do not stand out from noise."""
+        return int((self.strength(found) <= 1.0).sum())
+
+    def strength(self, found):
+        return self.detection.strength(found.S, found.ids, found.vectors, self.rest(found))
+
+    def rest(self, found):
+        """Return the rows at the candidates of what stands out beside the vectors, if anything."""
+        if self.sketch.is_exact:
+            return found.vectors[:, :0]
+        return found.model.basis[:, self.r :]
+
+    # ----------------------------------------------------------------------- joint power steps
+
+    def joint_steps(self, max_iter, start_size=None):
+        """Decode, fit, multiply, until the leading subspace repeats.
+
+        A `start_size` fixes the size of the joint support; otherwise it follows from the sizes
+        asked for, or from what stands out.
+        """
+        S = self.noise.correct(self.S)
+        W = leading_subspace(S, self.r, self._max_rank(), self.sketch.is_symmetric)
+        variance, last, model = np.inf, None, None
+        reason = "the bound on power steps was reached"
+        steps = 0
+        while steps < max_iter:
+            steps += 1
+            size = start_size or self._joint_size(W.shape[1])
+            if steps == 1 and self._supports_overlap():
+                size = self.max_support  # before the first power step hardly anything stands out
+            ids, Z = self._decode(S, W, size)
+            model = fit_support_model(self.sketch, S, ids, Z, self.which)
+            if self._lacks_wanted_sign(model) and 4 * W.shape[1] <= self.sketch.shape[1]:
+                rank = 2 * W.shape[1]
+                W = leading_subspace(S, rank, rank, self.sketch.is_symmetric)
+                continue
+            S = self.noise.correct(self.S, model)
+            if _explains_all(S, model):
+                reason = "the model explains the sketch to rounding"
+                break
+            # Without noise the estimate of its variance falls to rounding, step by step, and the
+            # vectors become exact with it; with noise it settles at once.
+            settled = abs(self.noise.variance - variance) <= 1e-3 * self.noise.variance
+            if settled and last is not None and _same_span(last, model, self.r):
+                reason = "the leading subspace repeats"
+                break
+            variance, last = self.noise.variance, model
+            W = self._standing_directions(S, model)
+        return Found(S, self._candidates(S, model), model, steps, reason)
+
+    def _standing_directions(self, S, model):
+        """Return the directions of the leading r vectors and of further ones that show something.
+
+        Dimensions of pure noise would blur the features of the weakest component.
+        """
+        keep = self.detection.model_strength(S, model) > 1.0
+        keep[: self.r] = True
+        return model.directions()[:, keep]
+
+    def _max_rank(self):
+        """Return how many dimensions beyond r may be followed, if they stand out."""
+        if self.sketch.is_exact:
+            return self.r  # the matrix on the support is known: nothing is gained by a rank
+        room = self.sketch.shape[1] // 3
+        if self.sizes is None:
+            return max(self.r, min(2 * self.r + 10, room))
+        return max(self.r, min(self.max_support // int(self.sizes.max()), room))
+
+    def _lacks_wanted_sign(self, model):
+        """Whether positive eigenvalues are wanted but the largest found are negative."""
+        if self.which == "LM" or self.sketch.content == "rows":
+            return False
+        return (model.eigenvalues > 0).sum() < self.r
+
+    def _decode(self, S, W, size):
+        """Return the support seen by S W, and an orthonormal basis of its rows there."""
+        B = S @ W
+        Q = orthonormal_range(B)
+        if Q.shape[1] == 0:  # the noise model explains everything: any features will do
+            ids = np.arange(min(self.r, self.sketch.n_features))
+            return ids, np.zeros((len(ids), 0))
+        if not self.by_index:
+            ids = self.decoder.decode(self.sketch.measurement, Q, size)
+        elif size is None:
+            # Without a number to aim for every feature may matter; only a sketch sets a limit.
+            limit = len(B) if self.sketch.is_exact else self.max_support
+            ids = self.detection.rows_above_noise(B, W, limit)
+        else:
+            ids = largest_rows(Q, size)
+        if size is None:
+            ids = self._extend(ids, Q, self._n_seeds(len(ids), Q.shape[1]))
+        if len(ids) < self.r:
+            ids = self._extend(ids, Q, self.r - len(ids))
+        if len(ids) < self.r:  # the decoder names no more: any features will do
+            others = np.setdiff1d(np.arange(2 * self.r), ids)
+            ids = np.union1d(ids, others[: self.r - len(ids)])
+        return ids, orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
+
+    def _n_seeds(self, n_found, rank):
+        """Return how many features are added to those that stand out.
+
+        What stands out belongs to the strong components at first. A weak one needs some features to
+        start from, which the following steps confirm or drop.
+        """
+        if self.sizes is None:
+            return max(n_found // 4, _SEEDS * rank)
+        return max(n_found // 8, int(self.sizes.max()) - n_found)
+
+    def _joint_size(self, rank):
+        """Return the size of the joint support, None for what stands out."""
+        if self.sizes is None:
+            return None
+        if self._supports_overlap():
+            return None  # only what stands out tells how much
+        total = int(self.sizes.sum()) + (rank - self.r) * int(self.sizes.max())
+        return min(total, self.max_support, self.sketch.n_features)
+
+    def _supports_overlap(self):
+        """Whether supports of the sizes asked for would not fit the sketch side by side."""
+        return not self.by_index and self.sizes is not None and self.sizes.sum() > self.max_support
+
+    def _extend(self, ids, Q, extra):
+        """Return the ids and those of the features that explain most of what they leave of Q."""
+        measurement = self.sketch.measurement
+        room = min(extra, max(self.max_support - len(ids), 0))
+        if room <= 0:
+            return ids
+        if self.by_index:
+            residual = Q.copy()
+            residual[ids] = 0.0
+            return np.union1d(ids, largest_rows(residual, room))
+        return np.union1d(ids, self.decoder.strongest(fit_on_support(measurement, Q, ids), room)[0])
+
+    # ---------------------------------------------------------------------- sparse power steps
+
+    def _candidates(self, S, model):
+        """Return the features among which the sparse problem may choose."""
+        if self.sizes is None:
+            return model.ids
+        total = int(self.sizes.sum())
+        wanted = max(2 * total, 200) if self.by_index else 2 * total
+        # The leading r directions alone: further ones would bring in features of their own.
+        Q = orthonormal_range(S @ model.directions()[:, : self.r])
+        return self._extend(model.ids, Q, wanted - len(model.ids))
+
+    def _sparse_steps(self, found):
+        """Solve the sparse problem, multiply by its vectors, until they capture no more."""
+        S, ids, model = found.S, found.ids, found.model
+        if self.sketch.is_exact:
+            vectors = self._solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
+            return replace(found, vectors=vectors)
+        W, previous = model.directions(), None
+        rounds = 1 if self._is_clear(S, model) else _MAX_SPARSE_ROUNDS
+        for left in range(rounds - 1, -1, -1):
+            if self.sizes is None or not self.by_index:
+                ids, Z, sizes = self._significant_rows(S, W)
+            else:
+                sizes = self.sizes
+                Q = orthonormal_range(S @ W)
+                Z = orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
+            model = fit_support_model(self.sketch, S, ids, Z, self.which)
+            S = self.noise.correct(self.S, model)
+            if left == 0:
+                break
+            vectors = self._solve_on(model.matrix(), sizes, starts=1)
+            captured = _captured(model, vectors)
+            if previous is not None and abs(captured - previous) <= _SAME_VARIANCE * captured:
+                break
+            previous = captured
+            rest = model.basis[:, self.r :]
+            W = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest])).directions()
+        # The rounds needed a good vector each, the answer deserves a thorough search.
+        vectors = self._solve_on(model.matrix(), sizes)
+        return replace(found, S=S, ids=ids, model=model, vectors=vectors)
+
+    def _is_clear(self, S, model):
+        """Whether there is no noise for sparse power steps to remove.
+
+        They then only disturb: what is left out of a dense eigenvector to make it sparse is missed
+        by the next step.
+        """
+        if self.sizes is None or not self.by_index:
+            return False
+        strength = self.detection.model_strength(S, model)[: self.r]
+        return bool(strength.min(initial=np.inf) >= _CLEAR_STRENGTH)
+
+    def _significant_rows(self, S, W):
+        """Return the support seen by S W, a basis of its significant entries, and their number.
+
+        The leading r columns keep only the entries above their level, or as many as asked for, so
+        that idle features that came along in the joint decoding no longer blur the fit.
+        """
+        ids, _ = self._decode(S, W, self._joint_size(W.shape[1]))
+        entries, levels = self.detection.entries_and_levels(S, ids, W[:, : self.r])
+        size = np.abs(entries)
+        if self.sizes is None:
+            significant = size > levels
+            if size.size:
+                significant[size.argmax(axis=0), np.arange(size.shape[1])] = True
+        else:
+            rank = np.argsort(np.argsort(-size, axis=0, kind="stable"), axis=0, kind="stable")
+            significant = rank < self.sizes[: size.shape[1]]
+        rest = restricted_least_squares(self.sketch.measurement, ids, S @ W[:, self.r :])
+        rows = np.hstack([np.where(significant, entries, 0.0), rest])
+        sizes = self.sizes
+        if sizes is None:
+            sizes = self._padded(significant.sum(axis=0))
+        return ids, orthonormal_range(rows), sizes
+
+    def _sizes_of(self, S, model):
+        if self.sizes is not None:
+            return self.sizes
+        W = model.directions()[:, : self.r]
+        entries, levels = self.detection.entries_and_levels(S, model.ids, W)
+        return self._padded((np.abs(entries) > levels).sum(axis=0))
+
+    def _padded(self, sizes):
+        """Return a size for each of the r vectors, 1 for those that A has no rank for."""
+        out = np.ones(self.r, dtype=np.int64)
+        out[: len(sizes)] = np.maximum(sizes, 1)
+        return out
+
+    def _solve_on(self, A, sizes, starts=3):
+        if np.max(sizes) > _LARGE_SIZE:
+            starts = 1
+        return sparse_principal_vectors(
+            A, self.r, sizes, which=self.which, starts=starts, rng=self.rng
+        ).vectors
+
+
+def _explains_all(S, model):
+    """Whether the model leaves nothing of S but rounding."""
+    size = np.vdot(S, S)
+    scaled = model.left * model.eigenvalues
+    # Cheap, and decides all cases but the exact one: |S - B|^2 = |S|^2 - 2 <S, B> + |B|^2.
+    gap = size - 2.0 * np.vdot(scaled, S @ model.right)
+    gap += np.vdot(scaled.T @ scaled, model.right.T @ model.right)
+    if gap > 1e-8 * size:
+        return False
+    return np.linalg.norm(S - scaled @ model.right.T) <= 1e-13 * np.sqrt(size)
+
+
+def _same_span(first, second, r):
+    """Whether the leading r vectors of two models span nearly the same space."""
+    _, i, j = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
+    cosines = np.linalg.svd(first.basis[i, :r].T @ second.basis[j, :r], compute_uv=False)
+    return bool(len(i)) and bool(cosines.min(initial=1.0) >= _SAME_SPAN)
+
+
+def _captured(model, vectors):
+    """Return the trace of the model on the span of the vectors."""
+    return model.quadratic(orthonormal_range(vectors)).sum()
