@@ -119,12 +119,15 @@ def test_units_do_not_matter(regime):
 
 
 def test_noise_alone_is_far_off():
-    X = np.random.default_rng(0).standard_normal((300, N))
-    sketch = EigenSketch(N, random_state=0, **SHAPES["two_sided"]).update(X)
-    with pytest.warns(RecoveryWarning, match="cannot be told from noise"):
-        pairs = sketch.recover(2, n_nonzero_coefs=10)
-    assert (pairs.eigenvector_errors > 0.7).all()
-    assert (pairs.eigenvector_errors <= np.sqrt(2)).all()
+    """Like everywhere within a factor of 2 in the mean square; the truth is sqrt(2)."""
+    estimated = []
+    for seed in range(5):
+        X = np.random.default_rng(seed).standard_normal((300, N))
+        sketch = EigenSketch(N, random_state=seed, **SHAPES["two_sided"]).update(X)
+        with pytest.warns(RecoveryWarning, match="cannot be told from noise"):
+            estimated.append(sketch.recover(2, n_nonzero_coefs=10).eigenvector_errors)
+    assert rms(np.array(estimated)) > 0.5 * np.sqrt(2)
+    assert np.max(estimated) <= np.sqrt(2)
 
 
 # ------------------------------------------------------------------------------------------ entries
