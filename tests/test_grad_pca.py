@@ -445,7 +445,7 @@ def test_without_estimator_and_without_labels(digits):
 
 def test_wide_factors_are_kept_diagonal(monkeypatch, blobs):
     model, X, y, Z = blobs
-    monkeypatch.setattr("sklearn_sparse_eig._grad_pca_detector._LARGEST_FACTOR", 3)
+    monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_FACTOR", 3)
     wide = GradPCADetector(model).fit(X, y)
     assert all(m.diagonal for pair in wide._state.moments[:2] for m in pair)
     diagonal = GradPCADetector(model, metric="diag").fit(X, y)

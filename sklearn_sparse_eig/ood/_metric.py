@@ -30,11 +30,16 @@ class Metric:
     shrinkage: tuple = ()
 
     @classmethod
-    def from_moments(cls, moments, n):
-        """Return the K-FAC metric from the (inputs, deltas) moments of n samples."""
+    def from_moments(cls, moments, n, eigenbasis=False):
+        """Return the K-FAC metric from the (inputs, deltas) moments of n samples.
+
+        With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened
+        factors then have coordinates along the eigenvectors of each factor of the metric.
+        """
         shrunk = [[m.shrunk(n) for m in pair] for pair in moments]
+        root = _eigen_root if eigenbasis else _inverse_root
         return cls(
-            tuple(tuple(_inverse_root(moment) for moment, _ in pair) for pair in shrunk),
+            tuple(tuple(root(moment) for moment, _ in pair) for pair in shrunk),
             tuple(tuple(share for _, share in pair) for pair in shrunk),
         )
 
@@ -60,6 +65,13 @@ def _inverse_root(moment):
         return 1.0 / np.sqrt(moment)
     lower = cholesky(moment, lower=True)
     return solve_triangular(lower, np.eye(len(moment)), lower=True).T
+
+
+def _eigen_root(moment):
+    if moment.ndim == 1:
+        return _inverse_root(moment)
+    values, vectors = np.linalg.eigh(moment)
+    return vectors / np.sqrt(values)
 
 
 def _times(rows, root):
