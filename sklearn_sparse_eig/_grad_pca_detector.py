@@ -77,6 +77,12 @@ class GradPCADetector(
     n_components : int, float or None, default=None
         Directions of the subspace. None for all, one less than there are classes: leaving any
         out was harmful. A float in (0, 1) for the fewest with this share of the trace.
+    mean_rank : int or None, default=16
+        Greatest rank of the mean gradient of a class in each dense layer, the nearest in the
+        metric; None for the means as they are. Scoring takes C r (p + q) products instead of
+        C p q, for C classes, rank r and a layer of p inputs and q outputs. Rank 16 scored as well
+        as whole means, see ``doc/gradpca.md``. Norms of gradients are exact in any case. For exact
+        means without ``sparsity`` only.
     labels : {"true", "predicted"}, default="true"
         Which classes the means are of. ``"true"`` uses y, and the predicted ones without y.
     subspace : {"auto", "exact", "sketched", "sparse_pca"}, default="auto"
@@ -146,7 +152,8 @@ class GradPCADetector(
     -----
     With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
     for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
-    the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring O(C P) a sample.
+    the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring
+    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``.
     The state is a sum over samples, so streams add up and shards merge. Sketched, the class sums
     take C m floats, and a sample O(p + q + m log m) in each layer, C m more when scored; X is read
     twice by ``fit``.
@@ -181,6 +188,7 @@ class GradPCADetector(
             Interval(Real, 0, 1, closed="neither"),
             None,
         ],
+        "mean_rank": [Interval(Integral, 1, None, closed="left"), None],
         "labels": [StrOptions({"true", "predicted"})],
         "subspace": [StrOptions(set(SUBSPACES))],
         "sparsity": [Interval(Real, 0, 1, closed="right"), None],
@@ -199,6 +207,7 @@ class GradPCADetector(
         metric="kfac",
         score="snr_ratio",
         n_components=None,
+        mean_rank=16,
         labels="true",
         subspace="auto",
         sparsity=None,
@@ -213,6 +222,7 @@ class GradPCADetector(
         self.metric = metric
         self.score = score
         self.n_components = n_components
+        self.mean_rank = mean_rank
         self.labels = labels
         self.subspace = subspace
         self.sparsity = sparsity
@@ -225,8 +235,8 @@ class GradPCADetector(
     def paper(cls, estimator=None, **params):
         """Return a detector with the settings of arXiv:2505.16017.
 
-        Euclidean inner product, cos(theta), the parameters of the last hidden layer, and the
-        directions that hold 0.99 of the trace.
+        Euclidean inner product, cos(theta), the parameters of the last hidden layer, class means
+        as they are, and the directions that hold 0.99 of the trace.
 
         Parameters
         ----------
@@ -244,6 +254,7 @@ class GradPCADetector(
             "metric": "euclidean",
             "score": "ratio",
             "n_components": 0.99,
+            "mean_rank": None,
         }
         return cls(estimator, **settings | params)
 
@@ -293,7 +304,7 @@ class GradPCADetector(
             self._add(X, self._encode(y))
             if y is not None and self.labels == "true":
                 check_counts(self._state.counts, self.classes_)
-            self._subspace = make_subspace(self._state, self.n_components, self.sparsity)
+            self._subspace = self._make_subspace()
             if held_out is None:
                 self._forget_threshold()
                 self.offset_ = float(np.percentile(self._scores(X), 100.0 * self.contamination))
@@ -509,6 +520,9 @@ class GradPCADetector(
                 gradients.layers, predicted if labels is None else labels[start:stop]
             )
 
+    def _make_subspace(self):
+        return make_subspace(self._state, self.n_components, self.sparsity, self.mean_rank)
+
     def _set_threshold(self, scores):
         self.offset_ = conformal_threshold(scores, self.contamination)
         self.calibration_scores_ = np.sort(scores)
@@ -655,7 +669,7 @@ class GradPCADetector(
 
     def _get_subspace(self):
         if self._subspace is None:
-            self._subspace = make_subspace(self._state, self.n_components, self.sparsity)
+            self._subspace = self._make_subspace()
         return self._subspace
 
     # ----------------------------------------------------------------------------------- results

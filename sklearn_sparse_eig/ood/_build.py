@@ -80,7 +80,7 @@ def make_state(
     return SketchedState(*arguments, n_measurements, seed)
 
 
-def make_subspace(state, n_components=None, sparsity=None):
+def make_subspace(state, n_components=None, sparsity=None, mean_rank=None):
     """Return the subspace of the samples in a state.
 
     Raises
@@ -96,6 +96,6 @@ def make_subspace(state, n_components=None, sparsity=None):
     else:
         metric = Metric(None)
     if sparsity is None:
-        return ClassMeanSubspace(state, metric, n_components)
+        return ClassMeanSubspace(state, metric, n_components, mean_rank)
     shapes = [sums.shape[1:] for sums in state.class_sums]
     return SparseMeanSubspace(metric, sparse_means(state, metric, sparsity), shapes, n_components)

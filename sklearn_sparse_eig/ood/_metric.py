@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.blas import dtrmm
 
 from ..gradients import LayerFactors
 
@@ -20,14 +21,17 @@ class Metric:
     Parameters
     ----------
     roots : tuple of (root, root) or None
-        For the inputs and deltas of each layer: an upper triangular matrix, or a vector for a
-        diagonal one. None for the Euclidean inner product.
+        For the inputs and deltas of each layer: a matrix, or a vector for a diagonal one. None for
+        the Euclidean inner product.
     shrinkage : tuple of (float, float)
         The share of the identity in each factor; empty for the Euclidean metric.
+    triangular : bool, default=True
+        Whether roots that are matrices are upper triangular, as they are but in the eigenbasis.
     """
 
     roots: tuple | None
     shrinkage: tuple = ()
+    triangular: bool = True
 
     @classmethod
     def from_moments(cls, moments, n, eigenbasis=False):
@@ -41,6 +45,7 @@ class Metric:
         return cls(
             tuple(tuple(root(moment) for moment, _ in pair) for pair in shrunk),
             tuple(tuple(share for _, share in pair) for pair in shrunk),
+            triangular=not eigenbasis,
         )
 
     def whiten(self, layers):
@@ -48,7 +53,11 @@ class Metric:
         if self.roots is None:
             return layers
         return tuple(
-            LayerFactors(_times(layer.inputs, left), _times(layer.deltas, right), layer.codes)
+            LayerFactors(
+                _times(layer.inputs, left, self.triangular),
+                _times(layer.deltas, right, self.triangular),
+                layer.codes,
+            )
             for layer, (left, right) in zip(layers, self.roots, strict=True)
         )
 
@@ -74,7 +83,11 @@ def _eigen_root(moment):
     return vectors / np.sqrt(values)
 
 
-def _times(rows, root):
-    if root.ndim == 2:
+def _times(rows, root, triangular=True):
+    """Return rows times a root, of which, if triangular, the lower triangle is zero."""
+    if root.ndim == 1:
+        return sp.csr_array(rows.multiply(root)) if sp.issparse(rows) else rows * root
+    if sp.issparse(rows) or rows.ndim > 2 or not triangular:
         return np.asarray(rows @ root)
-    return sp.csr_array(rows.multiply(root)) if sp.issparse(rows) else rows * root
+    # Half of the products of a square matrix. BLAS has columns first: (rows @ root)^T.
+    return dtrmm(1.0, root.T, rows.T, lower=True).T

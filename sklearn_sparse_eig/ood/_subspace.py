@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._means import LowRankMeans, WholeMeans
+
 # Relative size of an eigenvalue, or of a squared distance, that is only rounding; and of what
 # centring leaves of class means that are equal.
 _ROUNDING, _CANCELLED = 1e-12, 1e-14
@@ -107,6 +109,8 @@ class ClassMeanSubspace(Span):
     n_components : int, float or None
         None for all, one less than there are classes; a float in (0, 1) for the fewest whose
         eigenvalues have this share of the total.
+    mean_rank : int or None
+        Greatest rank of the mean of a class in a layer; None for the mean as it is.
 
     Attributes
     ----------
@@ -121,26 +125,22 @@ class ClassMeanSubspace(Span):
         If there are fewer than two classes, or their mean gradients coincide.
     """
 
-    def __init__(self, state, metric, n_components=None):
+    def __init__(self, state, metric, n_components=None, mean_rank=None):
         kept = classes_with_means(state.counts)
         counts = state.counts[kept, None, None]
         # Whitened once here, and the factors of each new sample likewise.
-        whitened = [
-            metric.whiten_matrices(i, sums[kept] / counts)
+        means = [
+            _means(metric.whiten_matrices(i, sums[kept] / counts), mean_rank)
             for i, sums in enumerate(state.class_sums)
         ]
-        self.gram = sum(np.einsum("cpq,dpq->cd", w, w, optimize=True) for w in whitened)
+        self.gram = sum(layer.gram() for layer in means)
         eigenvalues, combinations, shift = combine(self.gram, n_components)
         super().__init__(metric, eigenvalues, shift)
-        # Directions and centre, in the order in which LayerFactors.dot wants them.
-        self._directions = [
-            np.ascontiguousarray(np.einsum("kc,cpq->pkq", combinations, w, optimize=True))
-            for w in whitened
-        ]
+        self._directions = [layer.combined(combinations) for layer in means]
 
     def _products(self, layers):
         return sum(
-            layer.dot(directions)
+            directions.products(layer)
             for layer, directions in zip(layers, self._directions, strict=True)
         )
 
@@ -181,6 +181,12 @@ def combine(gram, n_components):
     )
     combinations = np.vstack([mixing.T, np.full(n_classes, 1.0 / n_classes)])
     return eigenvalues, combinations, combinations @ gram @ combinations[-1]
+
+
+def _means(matrices, rank):
+    if rank is None or rank >= min(matrices.shape[1:]):
+        return WholeMeans(matrices)
+    return LowRankMeans.nearest(matrices, rank)
 
 
 def _leading(gram, n_components, least):
