@@ -1,7 +1,5 @@
 """Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
 
-import warnings
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -17,26 +15,26 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._compat import Interval, StrOptions, fit_context, n_rows, take_rows
+from ._transaction import unchanged_on_error
 from .gradients import make_network
 from .gradients._model import fit_model, is_ready
 from .gradients._outputs import OUTPUTS
 from .gradients._rows import batches, check_rows
 from .ood import (
     SCORES,
-    ClassMeanSubspace,
-    GradientState,
-    Metric,
+    SUBSPACES,
+    FrozenMetricState,
+    check_counts,
+    choose_held_out,
+    choose_subspace,
     conformal_p_values,
     conformal_threshold,
+    encode,
+    make_state,
+    make_subspace,
     score,
 )
-from .ood._conformal import n_needed
-
-# Share of the rows held out for the threshold where the classifier is trained here, and the
-# largest share that a small rate of false alarms may take.
-_HELD_OUT, _MOST_HELD_OUT = 0.15, 0.3
-# Rows and columns of a factor of the metric (128 MB) beyond which it is kept diagonal.
-_LARGEST_FACTOR = 4096
+from .sketching._checks import check_seed
 
 
 class GradPCADetector(
@@ -81,12 +79,26 @@ class GradPCADetector(
         as whole means, see ``doc/gradpca.md``. Norms of gradients are exact in any case.
     labels : {"true", "predicted"}, default="true"
         Which classes the means are of. ``"true"`` uses y, and the predicted ones without y.
+    subspace : {"auto", "exact", "sketched", "sparse_pca"}, default="auto"
+        What is kept for the subspace. ``"exact"``: class sums of gradients. ``"sketched"``: of
+        each only ``n_measurements`` hashed sums, however many parameters there are.
+        ``"sparse_pca"``: no class means, but the sparse leading principal directions of the
+        gradients, ``n_components`` or one less than there are classes; up to 2**20 parameters.
+        ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched. The metric of
+        the last two is fixed by the first samples: all of X in :meth:`fit`, the first batch in
+        :meth:`partial_fit`.
+    sparsity : float in (0, 1] or None, default=None
+        Share of the entries of each exact class mean that is kept, the largest in the eigenbasis
+        of the metric, once the sums are known. Norms count all parameters nevertheless.
+    n_measurements : int or "auto", default="auto"
+        Numbers kept of each sketched class sum. The error of a score is about 0.75 divided by
+        its square root; ``"auto"`` is 16384, or more for more than 4096 classes.
     contamination : float in (0, 0.5], default=0.05
         Share of inliers that may be called outliers; see ``calibration_`` for what is guaranteed.
     batch_size : int or "auto", default="auto"
         Rows at a time. The sums, hence the last bits of a score, depend on it.
     random_state : int, RandomState instance or None, default=None
-        For training the estimator, and for what is held out.
+        For training the estimator, for what is held out, and for the hashes of sketches.
 
     Attributes
     ----------
@@ -100,6 +112,12 @@ class GradPCADetector(
         Dimension of the subspace.
     eigenvalues_ : ndarray of shape (n_components_,)
         Of the centred Gram matrix of the class means.
+    subspace_ : {"exact", "sketched", "sparse_pca"}
+        Which one it is.
+    n_metric_samples_ : int
+        Samples behind the metric: all seen, or the first ones where they have fixed it.
+    sparse_means_ : csr_array of shape (n_classes, n_parameters)
+        Only with ``sparsity``: whitened class means as they are used, layer after layer.
     shrinkage_ : dict of str to (float, float)
         For each layer, the share of the identity in the factors of the metric.
     offset_ : float
@@ -125,8 +143,9 @@ class GradPCADetector(
     With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
     for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
     the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring
-    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``.
-    The state is a sum over samples, so streams add up and shards merge.
+    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``. The state is a sum over
+    samples, so streams add up and shards merge. Sketched, the class sums take C m floats, and a
+    sample O(p + q + m log m) in each layer, C m more when scored; X is read twice by ``fit``.
 
     References
     ----------
@@ -160,6 +179,9 @@ class GradPCADetector(
         ],
         "mean_rank": [Interval(Integral, 1, None, closed="left"), None],
         "labels": [StrOptions({"true", "predicted"})],
+        "subspace": [StrOptions(set(SUBSPACES))],
+        "sparsity": [Interval(Real, 0, 1, closed="right"), None],
+        "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
@@ -176,6 +198,9 @@ class GradPCADetector(
         n_components=None,
         mean_rank=16,
         labels="true",
+        subspace="auto",
+        sparsity=None,
+        n_measurements="auto",
         contamination=0.05,
         batch_size="auto",
         random_state=None,
@@ -188,6 +213,9 @@ class GradPCADetector(
         self.n_components = n_components
         self.mean_rank = mean_rank
         self.labels = labels
+        self.subspace = subspace
+        self.sparsity = sparsity
+        self.n_measurements = n_measurements
         self.contamination = contamination
         self.batch_size = batch_size
         self.random_state = random_state
@@ -249,14 +277,14 @@ class GradPCADetector(
             If there are fewer than two classes, fewer than two samples in a class, or labels
             that the classifier does not know.
         """
-        with self._unchanged_on_error():
+        with unchanged_on_error(self):
             X, y = self._check_input(X, y, reset=True)
             rng = check_random_state(self.random_state)
             held_out = None
             if is_ready(self.estimator):
                 model = self.estimator
             else:
-                held_out = self._choose_held_out(y, rng)
+                held_out = choose_held_out(y, self.contamination, rng)
                 if held_out is not None:
                     kept = np.setdiff1d(np.arange(n_rows(X)), held_out)
                     held_out, X, y = take_rows(X, held_out), take_rows(X, kept), y[kept]
@@ -264,8 +292,10 @@ class GradPCADetector(
             self._start(model)
             self._add(X, self._encode(y))
             if y is not None and self.labels == "true":
-                _check_counts(self._state.counts, self.classes_)
-            self._subspace = self._make_subspace()
+                check_counts(self._state.counts, self.classes_)
+            self._subspace = make_subspace(
+                self._state, self.n_components, self.sparsity, self.mean_rank
+            )
             if held_out is None:
                 self._forget_threshold()
                 self.offset_ = float(np.percentile(self._scores(X), 100.0 * self.contamination))
@@ -299,7 +329,7 @@ class GradPCADetector(
             As :meth:`fit`; but classes may be without samples as yet.
         """
         first = not hasattr(self, "_state")
-        with self._unchanged_on_error():
+        with unchanged_on_error(self):
             X, y = self._check_input(X, y, reset=first)
             if first:
                 ready = is_ready(self.estimator)
@@ -332,14 +362,15 @@ class GradPCADetector(
         Raises
         ------
         ValueError
-            If the classifiers differ, or ``output``, ``params`` or ``metric`` do. This detector is
+            If the classifiers differ, or ``output``, ``params``, ``metric`` or the subspace do, or
+            metrics or hashes that were fixed before; see :meth:`empty_copy`. This detector is
             then left as it was.
         """
         check_is_fitted(self)
         if not isinstance(other, GradPCADetector):
             raise TypeError(f"Can only merge a GradPCADetector, got {type(other).__name__}.")
         check_is_fitted(other)
-        for name in ("output", "metric", "_layers"):
+        for name in ("output", "metric", "subspace_", "_layers"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 name = "params, as indices of layers," if name == "_layers" else name
@@ -353,6 +384,29 @@ class GradPCADetector(
         self._subspace = None
         self._forget_threshold()
         return self
+
+    def empty_copy(self):
+        """Return a copy that has seen no samples, with the same classifier and metric.
+
+        A shard of a stream: what is passed to the copy can be merged with this detector and
+        with other copies. Where class means are sketched, or principal directions, the metric is
+        fixed by the first samples, so that detectors of different first samples do not merge;
+        and a classifier trained on the first batch is trained only once.
+
+        Returns
+        -------
+        GradPCADetector
+            To be passed samples by :meth:`partial_fit`.
+        """
+        check_is_fitted(self)
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self))
+        copy._state = self._new_state()
+        if isinstance(self._state, FrozenMetricState):
+            copy._state.share_metric(self._state)
+        copy._subspace = None
+        copy._forget_threshold()
+        return copy
 
     def calibrate(self, X):
         r"""Set the threshold from samples known to be in distribution and not seen in training.
@@ -393,76 +447,59 @@ class GradPCADetector(
             check_classification_targets(y)
         return X, y
 
-    def _choose_held_out(self, y, rng):
-        """Return the rows to hold out for the threshold, or None if there should be none."""
-        if y is None:
-            return None
-        n = len(y)
-        size = max(int(np.ceil(_HELD_OUT * n)), n_needed(self.contamination))
-        # At random and not by class: only then are held-out and new samples exchangeable.
-        chosen = np.sort(rng.permutation(n)[:size])
-        classes, labels = np.unique(y, return_inverse=True)
-        kept = np.bincount(np.delete(labels, chosen), minlength=len(classes))
-        whole = np.bincount(labels)
-        if size > _MOST_HELD_OUT * n or (kept < np.minimum(whole, 2)).any():
-            warnings.warn(
-                f"Too few samples, {n} of {len(classes)} classes, to hold {size} out: the "
-                "threshold is a quantile of the training scores and rejects more than "
-                f"contamination={self.contamination} of new samples. Use calibrate.",
-                UserWarning,
-                stacklevel=3,
-            )
-            return None
-        return chosen
-
     def _start(self, model):
         network = make_network(model)
         if network.classes is None:
             raise TypeError(
                 f"A classifier is needed, got {type(model).__name__}, which has no classes_."
             )
-        layers = network.select(self.params)
-        shapes = [network.layer_shapes[i] for i in layers]
-        self._state = GradientState(len(network.classes), shapes, self.metric, _LARGEST_FACTOR)
-        self._network, self._layers = network, layers
+        self._network, self._layers = network, network.select(self.params)
         self.estimator_, self.classes_ = model, network.classes
+        self.subspace_ = choose_subspace(
+            self.subspace, self.sparsity, self.n_components, len(self.classes_), self._shapes
+        )
+        self._seed = 0 if self.subspace_ == "exact" else check_seed(self.random_state)[0]
+        self._state = self._new_state()
+
+    def _new_state(self):
+        return make_state(
+            self.subspace_,
+            len(self.classes_),
+            self._shapes,
+            self.metric,
+            n_measurements=self.n_measurements,
+            n_components=self.n_components,
+            seed=self._seed,
+        )
+
+    @property
+    def _shapes(self):
+        return [self._network.layer_shapes[i] for i in self._layers]
 
     def _encode(self, y):
         """Return y as indices of classes, or None where the predicted ones are to be taken."""
         if y is None or self.labels == "predicted":
             return None
-        known = np.isin(y, self.classes_)
-        if not known.all():
-            unknown = np.unique(y[~known]).tolist()
-            raise ValueError(
-                f"y has labels that the classifier does not know: {unknown[:5]}; it knows "
-                f"{self.classes_.tolist()[:20]}."
-            )
-        # Networks of one's own may list classes in any order.
-        order = np.argsort(self.classes_)
-        return order[np.searchsorted(self.classes_, y, sorter=order)]
+        return encode(y, self.classes_)
 
     def _gradients(self, X):
         """Yield (start, gradients) of batches of X."""
-        shapes = [self._network.layer_shapes[i] for i in self._layers]
-        floats = 2 * sum(p + q for p, q in shapes)
+        floats = 2 * sum(p + q for p, q in self._shapes)
         for start, rows in batches(X, self.batch_size, floats):
             yield start, self._network.gradients(rows, self.output, self._layers)
 
     def _add(self, X, labels):
+        if isinstance(self._state, FrozenMetricState) and self._state.metric is None:
+            # A look ahead, for what is kept of a gradient depends on the metric.
+            for _, gradients in self._gradients(X):
+                self._state.add_moments(gradients.layers)
+            self._state.freeze()
         for start, gradients in self._gradients(X):
             predicted = gradients.logits.argmax(axis=1)
             stop = start + len(predicted)
             self._state.update(
                 gradients.layers, predicted if labels is None else labels[start:stop]
             )
-
-    def _make_subspace(self):
-        if self.metric == "euclidean":
-            metric = Metric(None)
-        else:
-            metric = Metric.from_moments(self._state.moments, self._state.n_samples)
-        return ClassMeanSubspace(self._state, metric, self.n_components, self.mean_rank)
 
     def _set_threshold(self, scores):
         self.offset_ = conformal_threshold(scores, self.contamination)
@@ -610,7 +647,9 @@ class GradPCADetector(
 
     def _get_subspace(self):
         if self._subspace is None:
-            self._subspace = self._make_subspace()
+            self._subspace = make_subspace(
+                self._state, self.n_components, self.sparsity, self.mean_rank
+            )
         return self._subspace
 
     # ----------------------------------------------------------------------------------- results
@@ -643,6 +682,20 @@ class GradPCADetector(
         return dict(zip(names, shares, strict=False))
 
     @property
+    def n_metric_samples_(self):
+        """Samples behind the metric."""
+        state = self._fitted("_state")
+        frozen = isinstance(state, FrozenMetricState)
+        return state.n_metric_samples if frozen else state.n_samples
+
+    @property
+    def sparse_means_(self):
+        """Class means that keep a share ``sparsity`` of their entries, as a csr_array."""
+        if self.sparsity is None:
+            raise AttributeError("Class means are sparse only where sparsity is given.")
+        return self._known_subspace().means
+
+    @property
     def _n_features_out(self):
         return self.n_components_
 
@@ -659,17 +712,6 @@ class GradPCADetector(
             # Attributes that cannot be had yet are missing, for hasattr and for printing.
             raise AttributeError(str(error)) from error
 
-    @contextmanager
-    def _unchanged_on_error(self):
-        """Take back what a failing block has set, so that an earlier fit stays usable."""
-        saved = vars(self).copy()
-        try:
-            yield
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(saved)
-            raise
-
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_state")
 
@@ -677,14 +719,3 @@ class GradPCADetector(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _check_counts(counts, classes):
-    single, n_classes = np.flatnonzero(counts == 1), int((counts > 0).sum())
-    if len(single):
-        raise ValueError(
-            "A class mean needs at least two samples; there is only one sample of "
-            f"{', '.join(str(c) for c in classes[single[:5]])}."
-        )
-    if n_classes < 2:
-        raise ValueError(f"At least two classes are needed, got {n_classes} class.")

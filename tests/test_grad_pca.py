@@ -22,7 +22,7 @@ from sklearn_sparse_eig import GradPCADetector
 from sklearn_sparse_eig.gradients import DenseNetwork, LayerFactors, make_network
 from sklearn_sparse_eig.ood import conformal_p_values, conformal_threshold
 from sklearn_sparse_eig.ood._means import LowRankMeans, WholeMeans
-from sklearn_sparse_eig.ood._metric import _times
+from sklearn_sparse_eig.ood._roots import TriangularRoot
 
 SCORES = ["snr_ratio", "ratio", "snr", "laplace"]
 METRICS = ["kfac", "diag", "euclidean"]
@@ -447,7 +447,7 @@ def test_without_estimator_and_without_labels(digits):
 
 def test_wide_factors_are_kept_diagonal(monkeypatch, blobs):
     model, X, y, Z = blobs
-    monkeypatch.setattr("sklearn_sparse_eig._grad_pca_detector._LARGEST_FACTOR", 3)
+    monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_FACTOR", 3)
     wide = GradPCADetector(model).fit(X, y)
     assert all(m.diagonal for pair in wide._state.moments[:2] for m in pair)
     diagonal = GradPCADetector(model, metric="diag").fit(X, y)
@@ -661,5 +661,5 @@ def test_triangular_products():
     rng = np.random.default_rng(4)
     rows, root = rng.normal(size=(11, 6)), np.triu(rng.normal(size=(6, 6)))
     kept = rows.copy()
-    np.testing.assert_allclose(_times(rows, root), rows @ root, rtol=1e-13)
+    np.testing.assert_allclose(TriangularRoot(root).of(rows), rows @ root, rtol=1e-13)
     np.testing.assert_array_equal(rows, kept)

@@ -91,6 +91,11 @@ class LayerFactors:
         """Return the sum of the gradients of some rows, (p, q), without making any of them."""
         return np.asarray(self.inputs[rows].T @ self.deltas[rows])
 
+    def take(self, rows):
+        """Return the factors of some rows, an index array or a slice."""
+        codes = None if self.codes is None else self.codes[rows]
+        return LayerFactors(self.inputs[rows], self.deltas[rows], codes)
+
     def dense(self):
         """Return the gradients themselves, (n, p * q), row-major: the bias comes last."""
         inputs = self.inputs.toarray() if sp.issparse(self.inputs) else self.inputs

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.linalg import cholesky, solve_triangular
-from scipy.linalg.blas import dtrmm
 
 from ..gradients import LayerFactors
+from ._roots import eigenbasis_root, inverse_root
 
 
 @dataclass(frozen=True)
@@ -21,8 +19,8 @@ class Metric:
     Parameters
     ----------
     roots : tuple of (root, root) or None
-        For the inputs and deltas of each layer: an upper triangular matrix, or a vector for a
-        diagonal one. None for the Euclidean inner product.
+        For the inputs and deltas of each layer, see ``_roots.py``. None for the Euclidean inner
+        product.
     shrinkage : tuple of (float, float)
         The share of the identity in each factor; empty for the Euclidean metric.
     """
@@ -31,11 +29,16 @@ class Metric:
     shrinkage: tuple = ()
 
     @classmethod
-    def from_moments(cls, moments, n):
-        """Return the K-FAC metric from the (inputs, deltas) moments of n samples."""
+    def from_moments(cls, moments, n, eigenbasis=False):
+        """Return the K-FAC metric from the (inputs, deltas) moments of n samples.
+
+        With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened
+        factors then have coordinates along the eigenvectors of each factor of the metric.
+        """
         shrunk = [[m.shrunk(n) for m in pair] for pair in moments]
+        root = eigenbasis_root if eigenbasis else inverse_root
         return cls(
-            tuple(tuple(_inverse_root(moment) for moment, _ in pair) for pair in shrunk),
+            tuple(tuple(root(moment) for moment, _ in pair) for pair in shrunk),
             tuple(tuple(share for _, share in pair) for pair in shrunk),
         )
 
@@ -44,7 +47,7 @@ class Metric:
         if self.roots is None:
             return layers
         return tuple(
-            LayerFactors(_times(layer.inputs, left), _times(layer.deltas, right), layer.codes)
+            LayerFactors(left.of(layer.inputs), right.of(layer.deltas), layer.codes)
             for layer, (left, right) in zip(layers, self.roots, strict=True)
         )
 
@@ -53,21 +56,4 @@ class Metric:
         if self.roots is None:
             return matrices
         left, right = self.roots[layer]
-        return np.swapaxes(_times(np.swapaxes(_times(matrices, right), 1, 2), left), 1, 2)
-
-
-def _inverse_root(moment):
-    if moment.ndim == 1:
-        return 1.0 / np.sqrt(moment)
-    lower = cholesky(moment, lower=True)
-    return solve_triangular(lower, np.eye(len(moment)), lower=True).T
-
-
-def _times(rows, root):
-    """Return rows times a root, of which the lower triangle of a matrix is zero."""
-    if root.ndim == 1:
-        return sp.csr_array(rows.multiply(root)) if sp.issparse(rows) else rows * root
-    if sp.issparse(rows) or rows.ndim > 2:
-        return np.asarray(rows @ root)
-    # Half of the products of a square matrix. BLAS has columns first: (rows @ root)^T.
-    return dtrmm(1.0, root.T, rows.T, lower=True).T
+        return np.swapaxes(left.of(np.swapaxes(right.of(matrices), 1, 2)), 1, 2)

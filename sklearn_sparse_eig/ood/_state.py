@@ -27,14 +27,7 @@ class GradientState:
     def __init__(self, n_classes, layer_shapes, metric, max_size):
         self.counts = np.zeros(n_classes, dtype=np.int64)
         self.class_sums = [np.zeros((n_classes, p, q)) for p, q in layer_shapes]
-        self.moments = (
-            []
-            if metric == "euclidean"
-            else [
-                tuple(Moment(size, metric == "diag" or size > max_size) for size in shape)
-                for shape in layer_shapes
-            ]
-        )
+        self.moments = new_moments(layer_shapes, metric, max_size)
 
     @property
     def n_samples(self):
@@ -55,9 +48,7 @@ class GradientState:
             self.counts[label] += len(rows)
             for sums, layer in zip(self.class_sums, layers, strict=True):
                 sums[label] += layer.sum(rows)
-        for pair, layer in zip(self.moments, layers, strict=bool(self.moments)):
-            for moment, rows in zip(pair, (layer.inputs, layer.deltas), strict=True):
-                moment.add(rows)
+        add_moments(self.moments, layers)
 
     def merge(self, other):
         """Add the sums of another state of the same kind."""
@@ -67,3 +58,20 @@ class GradientState:
         for mine, theirs in zip(self.moments, other.moments, strict=True):
             for moment, added in zip(mine, theirs, strict=True):
                 moment.merge(added)
+
+
+def new_moments(layer_shapes, metric, max_size):
+    """Return (Moment, Moment) of the factors of each layer, an empty list where none is kept."""
+    if metric == "euclidean":
+        return []
+    return [
+        tuple(Moment(size, metric == "diag" or size > max_size) for size in shape)
+        for shape in layer_shapes
+    ]
+
+
+def add_moments(moments, layers):
+    """Add the factors of gradients to the moments of their layers."""
+    for pair, layer in zip(moments, layers, strict=bool(moments)):
+        for moment, rows in zip(pair, (layer.inputs, layer.deltas), strict=True):
+            moment.add(rows)
