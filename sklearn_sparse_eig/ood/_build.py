@@ -9,7 +9,7 @@ from ._kernel import KernelState, KernelSubspace
 from ._metric import Metric
 from ._principal import PrincipalState
 from ._sketched_means import SketchedState
-from ._sparse_means import SparseMeanSubspace
+from ._sparse_means import SparseMeanSubspace, sparse_means
 from ._state import GradientState
 from ._subspace import ClassMeanSubspace
 
@@ -23,7 +23,7 @@ _LARGEST_FACTOR = 4096
 _MEASUREMENTS, _LEAST_RATIO = 2**14, 4
 
 
-def choose_subspace(subspace, sparsity, n_components, n_classes, layer_shapes):
+def choose_subspace(subspace, n_components, n_classes, layer_shapes):
     """Return "exact", "sketched" or "sparse_pca" for the parameters of a detector.
 
     Raises
@@ -31,11 +31,6 @@ def choose_subspace(subspace, sparsity, n_components, n_classes, layer_shapes):
     ValueError
         If the parameters do not go together.
     """
-    if sparsity is not None and subspace not in ("auto", "exact"):
-        raise ValueError(
-            f"sparsity={sparsity} is of exact class means; subspace={subspace!r} has none. Use "
-            "subspace='exact', or sparsity=None."
-        )
     if subspace == "sparse_pca" and isinstance(n_components, float):
         raise ValueError(
             f"n_components={n_components}, a share of the trace, is not known for "
@@ -44,11 +39,19 @@ def choose_subspace(subspace, sparsity, n_components, n_classes, layer_shapes):
     if subspace != "auto":
         return subspace
     n_bytes = 8 * n_classes * sum(p * q for p, q in layer_shapes)
-    return "exact" if sparsity is not None or n_bytes <= _LARGEST_SUMS else "sketched"
+    return "exact" if n_bytes <= _LARGEST_SUMS else "sketched"
 
 
 def make_state(
-    subspace, n_classes, layer_shapes, metric, *, n_measurements="auto", n_components=None, seed=0
+    subspace,
+    n_classes,
+    layer_shapes,
+    metric,
+    *,
+    n_measurements="auto",
+    n_components=None,
+    sparsity=None,
+    seed=0,
 ):
     """Return the empty state for a subspace.
 
@@ -65,9 +68,10 @@ def make_state(
     if subspace == "sparse_pca":
         n_parameters = sum(p * q for p, q in layer_shapes)
         n_components = min(n_components or n_classes - 1, n_parameters)
-        return PrincipalState(*arguments, n_components, seed)
+        return PrincipalState(*arguments, n_components, sparsity, seed)
     least = _LEAST_RATIO * n_classes
     if n_measurements == "auto":
+        # A power of two: the fastest transforms.
         n_measurements = max(_MEASUREMENTS, 2 ** int(np.ceil(np.log2(least))))
     if n_measurements < least:
         warnings.warn(
@@ -90,7 +94,7 @@ def make_subspace(state, n_components=None, sparsity=None, mean_rank=None):
     if isinstance(state, KernelState):
         return KernelSubspace(state, n_components)
     if isinstance(state, FrozenMetricState):
-        return state.subspace(n_components)
+        return state.subspace(n_components, sparsity)
     if state.moments:
         eigenbasis = sparsity is not None
         metric = Metric.from_moments(state.moments, state.n_samples, eigenbasis)
@@ -98,4 +102,5 @@ def make_subspace(state, n_components=None, sparsity=None, mean_rank=None):
         metric = Metric(None)
     if sparsity is None:
         return ClassMeanSubspace(state, metric, n_components, mean_rank)
-    return SparseMeanSubspace(state, metric, sparsity, n_components)
+    shapes = [sums.shape[1:] for sums in state.class_sums]
+    return SparseMeanSubspace(metric, sparse_means(state, metric, sparsity), shapes, n_components)

@@ -22,8 +22,6 @@ class FrozenMetricState(ABC):
     metric : {"kfac", "diag", "euclidean"}
     max_size : int
         Factors of the metric beyond this many entries are kept diagonal.
-    eigenbasis : bool, default=False
-        See :meth:`Metric.from_moments`.
 
     Attributes
     ----------
@@ -34,12 +32,11 @@ class FrozenMetricState(ABC):
         Samples behind the metric.
     """
 
-    def __init__(self, n_classes, layer_shapes, metric, max_size, eigenbasis=False):
+    def __init__(self, n_classes, layer_shapes, metric, max_size):
         self.counts = np.zeros(n_classes, dtype=np.int64)
         self.n_metric_samples = 0
         self.metric = Metric(None) if metric == "euclidean" else None
         self._moments = new_moments(layer_shapes, metric, max_size)
-        self._eigenbasis = eigenbasis
 
     @property
     def n_samples(self):
@@ -52,13 +49,19 @@ class FrozenMetricState(ABC):
         self.n_metric_samples += len(layers[0].deltas)
 
     def freeze(self):
-        """Fix the metric, and forget the moments. A ValueError with fewer than two samples."""
+        """Fix the metric, in its eigenbasis, and forget the moments.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two samples.
+        """
         if self.n_metric_samples < 2:
             raise ValueError(
                 "The first samples fix the metric, and one alone has none: pass more in the first "
                 f"batch, some hundreds if you can (n_samples = {self.n_metric_samples})."
             )
-        self.metric = Metric.from_moments(self._moments, self.n_metric_samples, self._eigenbasis)
+        self.metric = Metric.from_moments(self._moments, self.n_metric_samples, eigenbasis=True)
         self._moments = []
 
     def share_metric(self, other):
@@ -98,6 +101,10 @@ class FrozenMetricState(ABC):
     @abstractmethod
     def spec(self):
         """Return all but the metric that must agree between states that are merged, as a dict."""
+
+    @abstractmethod
+    def subspace(self, n_components=None, sparsity=None):
+        """Return the Span of the samples so far."""
 
     @abstractmethod
     def _add(self, layers, labels):

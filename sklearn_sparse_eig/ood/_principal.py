@@ -6,13 +6,16 @@ import scipy.sparse as sp
 from ..sketching import EigenSketch
 from ..sketching._sizing import choose_size
 from ._frozen_metric import FrozenMetricState
+from ._sparse_means import n_largest
 from ._sparse_rows import SparseRows
 from ._subspace import Span
 
 # Parameters up to which whitened gradients are made as dense rows and their mean is kept.
 LARGEST_DENSE_GRADIENT = 2**20
-# Floats of a temporary array (16 MB); nonzeros that a component is expected to have.
-_BLOCK, _EXPECTED_NONZEROS = 2**21, 50
+# Floats of a temporary array (16 MB).
+_BLOCK = 2**21
+# Nonzeros of a direction unless asked otherwise: as many as stand out take minutes to find.
+_NONZEROS = 50
 
 
 class PrincipalState(FrozenMetricState):
@@ -24,7 +27,9 @@ class PrincipalState(FrozenMetricState):
         As in FrozenMetricState.
     n_components : int
         Directions that the sketch is sized for.
-    seed : int
+    sparsity : float or None, default=None
+        Share of the entries of a direction that are not zero; None for 50 entries.
+    seed : int, default=0
 
     Attributes
     ----------
@@ -36,8 +41,10 @@ class PrincipalState(FrozenMetricState):
         If there are more than 2**20 parameters.
     """
 
-    def __init__(self, n_classes, layer_shapes, metric, max_size, n_components, seed):
-        super().__init__(n_classes, layer_shapes, metric, max_size, eigenbasis=True)
+    def __init__(
+        self, n_classes, layer_shapes, metric, max_size, n_components, sparsity=None, seed=0
+    ):
+        super().__init__(n_classes, layer_shapes, metric, max_size)
         n_parameters = sum(p * q for p, q in layer_shapes)
         if n_parameters > LARGEST_DENSE_GRADIENT:
             raise ValueError(
@@ -45,8 +52,11 @@ class PrincipalState(FrozenMetricState):
                 f"{n_parameters} parameters are more than its limit of {LARGEST_DENSE_GRADIENT}. "
                 "Choose fewer layers by params, or use subspace='sketched'."
             )
-        self.layer_shapes, self.seed = tuple(layer_shapes), seed
-        size = choose_size(n_parameters, n_components, _EXPECTED_NONZEROS, feature_moments=True)
+        self.layer_shapes, self.n_components, self.seed = tuple(layer_shapes), n_components, seed
+        self.n_nonzero = min(_NONZEROS, n_parameters)
+        if sparsity is not None:
+            self.n_nonzero = n_largest(n_parameters, sparsity)
+        size = choose_size(n_parameters, n_components, self.n_nonzero, feature_moments=True)
         self.sketch = EigenSketch(n_parameters, random_state=seed, **size.arguments())
 
     def spec(self):
@@ -61,9 +71,9 @@ class PrincipalState(FrozenMetricState):
     def _add_state(self, other):
         self.sketch.merge(other.sketch)
 
-    def subspace(self, n_components):
+    def subspace(self, n_components=None, sparsity=None):
         """Return the PrincipalSubspace of the samples so far."""
-        return PrincipalSubspace(self, n_components)
+        return PrincipalSubspace(self, n_components or self.n_components)
 
 
 class PrincipalSubspace(Span):
@@ -92,7 +102,9 @@ class PrincipalSubspace(Span):
             raise ValueError(
                 f"A covariance needs at least two samples, got n_samples = {state.n_samples}."
             )
-        pairs = state.sketch.recover(n_components, random_state=state.seed)
+        pairs = state.sketch.recover(
+            n_components, n_nonzero_coefs=state.n_nonzero, random_state=state.seed
+        )
         self.components = sp.csr_array(pairs.eigenvectors.T)
         gram = (self.components @ self.components.T).toarray()
         values, mixing = np.linalg.eigh(gram)

@@ -1,8 +1,10 @@
 """Class means of gradients as short sketches, for networks with very many parameters."""
 
 import numpy as np
+import scipy.sparse as sp
 
 from ._frozen_metric import FrozenMetricState
+from ._sparse_means import SparseMeanSubspace, n_largest
 from ._subspace import Span, classes_with_means, combine
 from ._tensor_sketch import TensorSketch
 
@@ -40,17 +42,32 @@ class SketchedState(FrozenMetricState):
     def _add_state(self, other):
         self.class_sums += other.class_sums
 
-    def subspace(self, n_components):
-        """Return the SketchedMeanSubspace of the samples so far."""
-        return SketchedMeanSubspace(self, n_components)
+    def subspace(self, n_components=None, sparsity=None):
+        """Return the SketchedMeanSubspace of the samples so far, or with sparsity a sparse one."""
+        if sparsity is None:
+            return SketchedMeanSubspace(self, n_components)
+        return SparseMeanSubspace(
+            self.metric, self._recovered_means(sparsity), self.sketch.layer_shapes, n_components
+        )
+
+    def _recovered_means(self, sparsity):
+        """Return the largest entries of each class mean, as estimated from its sketch."""
+        n_parameters = sum(p * q for p, q in self.sketch.layer_shapes)
+        n_kept = n_largest(n_parameters, sparsity)
+        rows = []
+        for label in classes_with_means(self.counts):
+            mean = self.class_sums[label] / self.counts[label]
+            ids, values = self.sketch.largest(mean, n_kept)
+            rows.append(sp.csr_array((values, ids, [0, len(ids)]), shape=(1, n_parameters)))
+        return sp.vstack(rows, format="csr")
 
 
 class SketchedMeanSubspace(Span):
     r"""Span of the class means, by inner products of sketches.
 
     Norms of gradients are exact. Sketches add noise to the coordinates: with k directions and m
-    measurements, what lies outside, of squared norm q^2, adds about :math:`k q^2 / m` to the squared
-    length inside. That share is taken off again.
+    measurements, what lies outside, of squared norm q^2, adds about :math:`k q^2 / m` to the
+    squared length inside. That share is taken off again.
 
     Parameters
     ----------
@@ -81,7 +98,7 @@ class SketchedMeanSubspace(Span):
         for start in range(0, n, step):
             rows = slice(start, start + step)
             spectra = self.sketch.spectra([layer.take(rows) for layer in layers])
-            out[rows] = spectra.view(np.float64) @ self._directions
+            out[rows] = spectra @ self._directions
         return out
 
     def _outside(self, squared_distance, squared_length):

@@ -15,39 +15,62 @@ class SparseMeanSubspace(Span):
 
     Parameters
     ----------
-    state : GradientState
-        Classes of fewer than two samples are left out.
     metric : Metric
-        The coordinates are those of whitened gradients: use one in its eigenbasis, where class
-        means are compressible (``Metric.from_moments(..., eigenbasis=True)``).
-    sparsity : float
-        Share of the entries of each class mean that is kept, at least one.
+    means : csr_array of shape (n_classes, n_parameters)
+        Sparse class means, whitened, layer after layer.
+    layer_shapes : sequence of (int, int)
     n_components : int, float or None
         As in ClassMeanSubspace.
 
     Attributes
     ----------
     means : csr_array of shape (n_classes, n_parameters)
-        Sparse class means, whitened, layer after layer.
     eigenvalues : ndarray of shape (n_components,)
     gram : ndarray of shape (n_classes, n_classes)
         Of the sparse means.
     """
 
-    def __init__(self, state, metric, sparsity, n_components=None):
-        kept = classes_with_means(state.counts)
-        shapes = [sums.shape[1:] for sums in state.class_sums]
-        # One class at a time: only its own whitened mean is ever dense.
-        self.means = sp.vstack(
-            [_largest(_whitened_mean(state, metric, c), sparsity) for c in kept], format="csr"
-        )
-        self.gram = (self.means @ self.means.T).toarray()
+    def __init__(self, metric, means, layer_shapes, n_components=None):
+        self.means = means
+        self.gram = (means @ means.T).toarray()
         eigenvalues, self._combinations, shift = combine(self.gram, n_components)
         super().__init__(metric, eigenvalues, shift)
-        self._rows = SparseRows(self.means, shapes)
+        self._rows = SparseRows(means, layer_shapes)
 
     def _products(self, layers):
         return self._rows.dot(layers) @ self._combinations.T
+
+
+def sparse_means(state, metric, sparsity):
+    """Return the largest entries of each whitened class mean.
+
+    Parameters
+    ----------
+    state : GradientState
+        Classes of fewer than two samples are left out.
+    metric : Metric
+        In its eigenbasis class means are compressible (``Metric.from_moments(...,
+        eigenbasis=True)``).
+    sparsity : float
+        Share of the entries of each class mean that is kept, at least one.
+
+    Returns
+    -------
+    csr_array of shape (n_classes, n_parameters)
+    """
+    # One class at a time: only its own whitened mean is ever dense.
+    return sp.vstack(
+        [
+            _largest(_whitened_mean(state, metric, label), sparsity)
+            for label in classes_with_means(state.counts)
+        ],
+        format="csr",
+    )
+
+
+def n_largest(n_parameters, sparsity):
+    """Return how many entries are a share of all, rounded up."""
+    return max(1, int(np.ceil(sparsity * n_parameters - 1e-9)))
 
 
 def _whitened_mean(state, metric, label):
@@ -60,7 +83,7 @@ def _whitened_mean(state, metric, label):
 
 
 def _largest(vector, share):
-    n_kept = max(1, int(np.ceil(share * len(vector) - 1e-9)))
+    n_kept = n_largest(len(vector), share)
     kept = np.sort(np.argpartition(-np.abs(vector), n_kept - 1)[:n_kept])
     kept = kept[vector[kept] != 0.0]
     return sp.csr_array((vector[kept], (np.zeros(len(kept), int), kept)), shape=(1, len(vector)))
