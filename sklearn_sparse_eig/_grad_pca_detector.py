@@ -18,9 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compat import Interval, StrOptions, fit_context, n_rows, take_rows
 from .gradients import make_network
+from .gradients._memory import in_batches
 from .gradients._model import fit_model, is_ready
 from .gradients._outputs import OUTPUTS
-from .gradients._rows import batches, check_rows
+from .gradients._rows import check_rows
 from .ood import (
     SCORES,
     ClassMeanSubspace,
@@ -434,10 +435,13 @@ class GradPCADetector(
 
     def _gradients(self, X):
         """Yield (start, gradients) of batches of X."""
-        shapes = [self._network.layer_shapes[i] for i in self._layers]
-        floats = 2 * sum(p + q for p, q in shapes)
-        for start, rows in batches(X, self.batch_size, floats):
-            yield start, self._network.gradients(rows, self.output, self._layers)
+        floats = self._network.floats_per_row(self._layers, take_rows(X, slice(0, 2)))
+        yield from in_batches(
+            lambda rows: self._network.gradients(rows, self.output, self._layers),
+            X,
+            self.batch_size,
+            floats,
+        )
 
     def _add(self, X, labels):
         for start, gradients in self._gradients(X):

@@ -73,6 +73,15 @@ class LayerFactors:
         inputs = self.inputs.toarray() if sp.issparse(self.inputs) else self.inputs
         return np.einsum("np,nq->npq", inputs, self.deltas).reshape(len(inputs), -1)
 
+    def whiten(self, left, right):
+        """Return the gradients ``left.T @ G @ right``; a vector is a diagonal matrix."""
+        return LayerFactors(_times(self.inputs, left), _times(self.deltas, right), self.codes)
+
+    def add_to(self, moments):
+        """Add inputs and deltas to a pair of second moments."""
+        for moment, rows in zip(moments, (self.inputs, self.deltas), strict=True):
+            moment.add(rows)
+
 
 @dataclass(frozen=True)
 class Gradients:
@@ -84,8 +93,8 @@ class Gradients:
         The scalar output itself.
     logits : ndarray of shape (n_samples, n_classes)
         What it was computed from.
-    layers : tuple of LayerFactors
-        Of the chosen layers, from input to output.
+    layers : sequence of LayerFactors or LayerMatrices
+        Of the chosen layers, from input to output. Matrices may be made anew on each access.
     """
 
     values: np.ndarray
@@ -109,3 +118,9 @@ def _row_squares(rows):
     if sp.issparse(rows):
         return np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
     return np.einsum("ij,ij->i", rows, rows)
+
+
+def _times(rows, root):
+    if root.ndim == 2:
+        return np.asarray(rows @ root)
+    return sp.csr_array(rows.multiply(root)) if sp.issparse(rows) else rows * root

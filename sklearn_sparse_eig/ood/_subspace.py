@@ -101,13 +101,12 @@ class ClassMeanSubspace:
         return np.sqrt(np.maximum(squared_norm, _ROUNDING * self._shift[-1]))
 
     def coordinates(self, layers):
-        """Return the Coordinates of gradients given as a tuple of LayerFactors."""
-        layers = self.metric.whiten(layers)
-        squared_norm = sum(layer.squared_norms() for layer in layers)
-        products = sum(
-            layer.dot(directions)
-            for layer, directions in zip(layers, self._directions, strict=True)
-        )
+        """Return the Coordinates of gradients, given layer by layer."""
+        squared_norm = products = 0.0
+        # Each layer once: it may be made anew every time.
+        for layer, directions in zip(self.metric.whiten(layers), self._directions, strict=True):
+            squared_norm = squared_norm + layer.squared_norms()
+            products = products + layer.dot(directions)
         projected = products[:, :-1] - self._shift[:-1]
         squared_distance = squared_norm - 2.0 * products[:, -1] + self._shift[-1]
         least = _ROUNDING * (squared_norm + self._shift[-1])
