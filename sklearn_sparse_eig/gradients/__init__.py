@@ -1,4 +1,4 @@
-"""Per-sample gradients of a model with respect to its parameters, layer by layer, as factors where they have rank one."""
+"""Per-sample gradients of a model with respect to its parameters, as factors or matrices."""
 
 from ._factors import Gradients, LayerFactors
 from ._make import make_network
@@ -15,3 +15,12 @@ __all__ = [
     "make_network",
     "scalar_output",
 ]
+
+
+def __getattr__(name):
+    # torch is imported by those who ask for it.
+    if name == "TorchNetwork":
+        from ._torch import TorchNetwork
+
+        return TorchNetwork
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

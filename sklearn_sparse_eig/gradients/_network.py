@@ -34,10 +34,13 @@ class Network(ABC):
         Of the gradient of each layer, with the bias as the last row of the inputs.
     n_features : int or None
         Features of X, where that is known.
+    takes_any_shape : bool
+        Whether X may have more than two axes.
     """
 
     classes = None
     n_features = None
+    takes_any_shape = False
 
     @abstractmethod
     def gradients(self, X, output="max", layers=None):

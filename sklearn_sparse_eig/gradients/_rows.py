@@ -3,7 +3,7 @@
 from sklearn.utils.validation import check_array, validate_data
 
 from .._compat import n_rows
-from ._make import is_torch
+from ._make import is_torch, unwrap
 from ._model import takes_any_input
 
 
@@ -14,7 +14,7 @@ def check_rows(shell, X, reset):
         if n_rows(X) == 0:
             raise ValueError("Found 0 sample(s), but at least one is needed.")
         return validate_data(shell, X, reset=reset, skip_check_array=True)
-    if is_torch(shell.estimator):
+    if is_torch(unwrap(shell.estimator)) or getattr(shell.estimator, "takes_any_shape", False):
         # Images and the like: as many axes as the module takes.
         X = check_array(X, allow_nd=True, dtype=["float64", "float32"])
         return validate_data(shell, X, reset=reset, skip_check_array=True)

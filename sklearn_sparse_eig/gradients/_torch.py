@@ -18,6 +18,7 @@ from ._outputs import scalar_output
 from ._torch_layers import find_layers
 
 _NORMALISATION = torch.nn.modules.batchnorm._BatchNorm
+_ENGINES = ("auto", "hooks", "vmap", "loop")
 _DROPOUT = torch.nn.modules.dropout._DropoutNd
 # Largest difference between hooks and automatic differentiation that is rounding; single
 # precision includes the shortened products of some accelerators.
@@ -54,8 +55,10 @@ class TorchNetwork(Network):
     TypeError
         If the module has no parameters.
     ValueError
-        If the number of logits cannot be told.
+        If the number of logits cannot be told, or there is no such engine.
     """
+
+    takes_any_shape = True
 
     def __init__(self, module, classes=None, engine="auto"):
         self._layers = find_layers(module)
@@ -63,6 +66,8 @@ class TorchNetwork(Network):
             raise TypeError(
                 f"No gradients are known for {type(module).__name__}, for it has no parameters."
             )
+        if engine not in _ENGINES:
+            raise ValueError(f"engine must be one of {', '.join(_ENGINES)}, got {engine!r}.")
         self.module, self.engine = module, engine
         self.layer_names = tuple(layer.name for layer in self._layers)
         self.layer_shapes = tuple(layer.shape for layer in self._layers)
@@ -101,15 +106,14 @@ class TorchNetwork(Network):
             every = range(len(self._layers))
             weighted = [i for i in every if not self._layers[i].is_normalisation] or list(every)
             return (weighted[-1 if params == "head" else max(len(weighted) - 2, 0)],)
-        if not isinstance(params, str) or params != "all":
-            params = [params] if isinstance(params, str) else params
-            inside = [
-                [name for name in self.layer_names if name == p or name.startswith(f"{p}.")]
-                for p in params
-            ]
+        if isinstance(params, str) and params == "all":
+            return super().select(params)
+        names = []
+        for asked in [params] if isinstance(params, str) else params:
+            inside = [n for n in self.layer_names if n == asked or n.startswith(f"{asked}.")]
             # What is not found stays, for the message.
-            params = [name for p, found in zip(params, inside, strict=True) for name in found or [p]]
-        return super().select(params)
+            names += inside or [asked]
+        return super().select(names)
 
     def gradients(self, X, output="max", layers=None):
         """Return the gradients of a scalar output at each row of X. Parameters as in Network.
@@ -124,6 +128,7 @@ class TorchNetwork(Network):
         """
         self._check_mode()
         indices = tuple(range(len(self._layers)) if layers is None else layers)
+        self._check_engine(indices)
         rows = self._rows(X)
         with _differentiable():
             seen = [i for i in indices if self._is_seen(i)]
@@ -167,7 +172,10 @@ class TorchNetwork(Network):
                     for layer, array in zip(layers, directions, strict=True)
                     for tangent in layer.tangents(torch.as_tensor(array[:, k]).to(values[0]))
                 ]
-                raw, change = torch.func.jvp(forward, tuple(values), tuple(tangents))
+                with warnings.catch_warnings():
+                    # What torch itself has deprecated and uses the first time.
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    raw, change = torch.func.jvp(forward, tuple(values), tuple(tangents))
                 _, _, weights = self._scalar(raw, rows, output)
                 out.append(_numpy((change * weights).sum(dim=1)))
         return np.column_stack(out)
@@ -196,6 +204,15 @@ class TorchNetwork(Network):
 
     def _is_seen(self, i):
         return self.engine in ("auto", "hooks") and i not in self._unseen
+
+    def _check_engine(self, indices):
+        wrong = [self.layer_names[i] for i in indices if i in self._unseen]
+        if wrong and self.engine == "hooks":
+            raise ValueError(
+                f"engine='hooks' does not work for {', '.join(map(repr, wrong))}: no closed form "
+                "is known, parameters are used elsewhere too, or the first axis of what enters is "
+                "not that of the samples. Use engine='auto'."
+            )
 
     @contextmanager
     def _catching(self, indices):
@@ -230,15 +247,9 @@ class TorchNetwork(Network):
             if all(len(a) == len(rows) for a, _ in uses):
                 makers[i] = self._maker(i, uses, len(rows), weights, logits.argmax(axis=1), output)
         self._check(raw, weights, check, leaves, makers)
-        for i in set(seen) - set(makers):
-            # For good: the form of its gradients must not change from batch to batch.
-            self._unseen.add(i)
-            if self.engine == "hooks":
-                raise ValueError(
-                    f"Layer {self.layer_names[i]!r} works on something else than one entry of the "
-                    "first axis for each sample, or its parameters are used by others, so that "
-                    "hooks do not see its gradient. Use engine='auto'."
-                )
+        # For good: the form of its gradients must not change from batch to batch.
+        self._unseen.update(set(seen) - set(makers))
+        self._check_engine(seen)
         return values, logits, weights, makers
 
     def _check(self, raw, weights, check, leaves, makers):
@@ -300,9 +311,7 @@ class TorchNetwork(Network):
             for start in range(0, n, step):
                 rows = slice(start, start + step)
                 for inputs, delta in uses:
-                    out[rows] += _numpy(
-                        layer.closed_form(layer.module, inputs[rows], delta[rows])
-                    )
+                    out[rows] += _numpy(layer.closed_form(layer.module, inputs[rows], delta[rows]))
             return LayerMatrices(out)
 
         return factors if self._has_rank_one(i, uses) else matrices

@@ -67,8 +67,12 @@ class Layer:
         q, out, start = self.shape[1], [], 0
         for value in self.parameters.values():
             rows = matrix[start : start + value.numel() // q]
-            out.append((rows.T if self.layout == "stack" else rows).reshape(value.shape))
             start += len(rows)
+            if getattr(self.module, "padding_idx", None) is not None:
+                # Backward passes leave it out, forward ones do not.
+                rows = rows.clone()
+                rows[self.module.padding_idx] = 0.0
+            out.append((rows.T if self.layout == "stack" else rows).reshape(value.shape))
         return out
 
 
@@ -97,7 +101,7 @@ def _layers(module, parameters, shared):
         name = name or type(module).__name__
         return [Layer(name, module, parameters, layout, closed_form)]
     return [
-        Layer(full, module, {full: value}, _layout(None, [value.squeeze()]) or "column", None)
+        Layer(full, module, {full: value}, _layout(None, [value]), None)
         for full, value in parameters.items()
     ]
 
@@ -106,10 +110,10 @@ def _layout(module, values):
     """Return how the parameters fit into one matrix, or None if they do not."""
     if isinstance(module, nn.Embedding):
         return "rows"
-    if isinstance(module, _NORMALISATIONS) or (len(values) == 1 and values[0].ndim < 2):
+    if isinstance(module, _NORMALISATIONS) or all(value.ndim < 2 for value in values):
         return "column"
     q = {value.shape[0] if value.ndim else 1 for value in values}
-    return "stack" if len(q) == 1 and any(value.ndim > 1 for value in values) else None
+    return "stack" if len(q) == 1 else None
 
 
 def _shared(module):

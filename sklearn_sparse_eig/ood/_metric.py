@@ -46,9 +46,7 @@ class Metric:
             return LazyLayers(
                 lambda i=i, pair=pair: layers[i].whiten(*pair) for i, pair in enumerate(self.roots)
             )
-        return tuple(
-            layer.whiten(*pair) for layer, pair in zip(layers, self.roots, strict=True)
-        )
+        return tuple(layer.whiten(*pair) for layer, pair in zip(layers, self.roots, strict=True))
 
     def whiten_matrices(self, layer, matrices):
         """Return R_A^T G R_B for matrices G of a layer, by its index, an array (k, p, q)."""
