@@ -20,9 +20,10 @@ from ._transaction import unchanged_on_error
 from .gradients import make_network
 from .gradients._given import GIVEN, make_given
 from .gradients._make import is_torch
+from .gradients._memory import in_batches
 from .gradients._model import fit_model, is_ready
 from .gradients._outputs import OUTPUTS
-from .gradients._rows import batches, check_rows
+from .gradients._rows import check_rows
 from .ood import (
     SCORES,
     SUBSPACES,
@@ -550,9 +551,13 @@ class GradPCADetector(
 
     def _gradients(self, X):
         """Yield (start, gradients) of batches of X."""
-        floats = 2 * sum(p + q for p, q in self._shapes)
-        for start, rows in batches(X, self.batch_size, floats):
-            yield start, self._network.gradients(rows, self.output, self._layers)
+        floats = self._network.floats_per_row(self._layers, take_rows(X, slice(0, 2)))
+        yield from in_batches(
+            lambda rows: self._network.gradients(rows, self.output, self._layers),
+            X,
+            self.batch_size,
+            floats,
+        )
 
     def _add(self, X, labels):
         if isinstance(self._state, FrozenMetricState) and self._state.metric is None:

@@ -19,7 +19,7 @@ from sklearn_sparse_eig import (
     SketchedSparsePCA,
     WeightedFourierRegressor,
 )
-from sklearn_sparse_eig.gradients import Gradients, LayerFactors, Network
+from sklearn_sparse_eig.gradients import Gradients, LayerFactors, LayerMatrices, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[1]
@@ -127,6 +127,7 @@ CLASSES = [
     GradientFeatures,
     Gradients,
     LayerFactors,
+    LayerMatrices,
     Network,
 ]
 

@@ -110,6 +110,9 @@ class KernelRows:
     products: np.ndarray
     squares: np.ndarray
 
+    def __len__(self):
+        return len(self.squares)
+
     def squared_norms(self):
         """Return the squared norm of each gradient, (n,)."""
         return self.squares

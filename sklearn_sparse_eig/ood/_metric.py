@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from ..gradients import LayerFactors
+from ..gradients import LayerMatrices
+from ..gradients._matrices import LazyLayers
 from ._roots import eigenbasis_root, inverse_root
 
 
@@ -13,7 +12,7 @@ class Metric:
     r"""Inner products :math:`\sum_l \langle g_l, A_l^{-1} g'_l B_l^{-1} \rangle`.
 
     On factors they are products of two: :math:`(a^T A^{-1} a')(\delta^T B^{-1} \delta')`. Kept as
-    roots R with R R^T = A^{-1}, so that whitened factors have this inner product as their usual
+    roots R with R R^T = A^{-1}, so that whitened layers have this inner product as their usual
     one.
 
     Parameters
@@ -30,7 +29,7 @@ class Metric:
 
     @classmethod
     def from_moments(cls, moments, n, eigenbasis=False):
-        """Return the K-FAC metric from the (inputs, deltas) moments of n samples.
+        """Return the K-FAC metric from the (inputs, outputs) moments of n samples.
 
         With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened
         factors then have coordinates along the eigenvectors of each factor of the metric.
@@ -43,17 +42,17 @@ class Metric:
         )
 
     def whiten(self, layers):
-        """Return the factors whose usual inner product is the one of this metric."""
+        """Return the layers whose usual inner product is the one of this metric."""
         if self.roots is None:
             return layers
-        return tuple(
-            LayerFactors(left.of(layer.inputs), right.of(layer.deltas), layer.codes)
-            for layer, (left, right) in zip(layers, self.roots, strict=True)
-        )
+        if isinstance(layers, LazyLayers):
+            return LazyLayers(
+                lambda i=i, pair=pair: layers[i].whiten(*pair) for i, pair in enumerate(self.roots)
+            )
+        return tuple(layer.whiten(*pair) for layer, pair in zip(layers, self.roots, strict=True))
 
     def whiten_matrices(self, layer, matrices):
         """Return R_A^T G R_B for matrices G of a layer, by its index, an array (k, p, q)."""
         if self.roots is None:
             return matrices
-        left, right = self.roots[layer]
-        return np.swapaxes(left.of(np.swapaxes(right.of(matrices), 1, 2)), 1, 2)
+        return LayerMatrices(matrices).whiten(*self.roots[layer]).matrices
