@@ -6,6 +6,7 @@ from importlib.util import find_spec
 _NEEDS = {
     "sklearn_sparse_eig/gradients/_torch.py": "torch",
     "sklearn_sparse_eig/gradients/_torch_layers.py": "torch",
+    "sklearn_sparse_eig/gradients/_torch_samples.py": "torch",
     "sklearn_sparse_eig/kernels/_numba.py": "numba",
 }
 collect_ignore = [path for path, package in _NEEDS.items() if not find_spec(package)]

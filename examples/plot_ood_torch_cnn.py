@@ -20,7 +20,9 @@ try:
     import torch
     from torch import nn
 except ImportError:
-    raise SystemExit('No example: torch is not installed. pip install "sklearn_sparse_eig[torch]"')
+    raise SystemExit(
+        'No example: torch is not installed. pip install "sklearn_sparse_eig[torch]"'
+    ) from None
 
 from sklearn_sparse_eig import GradPCADetector
 

@@ -616,3 +616,24 @@ def test_other_errors_do_not_look_like_memory():
 def test_engines_have_names():
     with pytest.raises(ValueError, match="auto, hooks, vmap, loop"):
         TorchNetwork(MODULES["mlp"], engine="jvp")
+
+
+class Frozen(nn.Module):
+    """A part without gradients by its own decision."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(8, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        with torch.no_grad():
+            x = torch.tanh(self.body(x))
+        return self.head(x)
+
+
+def test_parts_that_refuse_gradients():
+    module = Frozen().double().eval()
+    with pytest.raises(ValueError, match=r"do not depend on layer 'body'.*params=\['head'\]"):
+        make_network(module).gradients(X)
+    found = make_network(module).gradients(X, layers=[1])
+    np.testing.assert_allclose(found.layers[0].inputs[:, -1], 1.0)

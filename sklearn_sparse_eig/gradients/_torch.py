@@ -4,7 +4,7 @@ Imported only when a torch module is given.
 """
 
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -12,17 +12,18 @@ from torch.func import functional_call
 
 from ._factors import Gradients, LayerFactors
 from ._matrices import LayerMatrices, LazyLayers
-from ._memory import BATCH_BYTES, is_out_of_memory
+from ._memory import BATCH_BYTES
 from ._network import Network
 from ._outputs import scalar_output
 from ._torch_layers import find_layers
+from ._torch_samples import by_samples, derivatives, differentiable
 
 _NORMALISATION = torch.nn.modules.batchnorm._BatchNorm
 _ENGINES = ("auto", "hooks", "vmap", "loop")
 _DROPOUT = torch.nn.modules.dropout._DropoutNd
 # Largest difference between hooks and automatic differentiation that is rounding; single
 # precision includes the shortened products of some accelerators.
-_TOLERANCE = {torch.float32: 2e-2, torch.float64: 1e-6}
+_TOLERANCES = {torch.float32: 2e-2, torch.float64: 1e-6}
 # Floats of one product of patches and deltas (64 MB).
 _BLOCK = 2**24
 # A batch has at least so many rows, however large their gradients.
@@ -73,7 +74,9 @@ class TorchNetwork(Network):
         self.layer_shapes = tuple(layer.shape for layer in self._layers)
         # Layers that hooks do not see, and those for which they have been checked.
         self._unseen = {i for i, layer in enumerate(self._layers) if layer.closed_form is None}
-        self._checked, self._sizes, self._warned, self._vmap_works = set(), {}, False, True
+        self._checked, self._sizes, self._warned = set(), {}, False
+        # Of layers that hooks do not see; for good, once vmap has failed.
+        self._fallback = "auto" if engine == "hooks" else engine
         n_logits = self._n_logits(classes)
         self._readout = np.array([[-0.5, 0.5]]) if n_logits == 1 else np.eye(n_logits)
         self.classes = np.arange(len(self._readout.T)) if classes is None else np.asarray(classes)
@@ -130,7 +133,7 @@ class TorchNetwork(Network):
         indices = tuple(range(len(self._layers)) if layers is None else layers)
         self._check_engine(indices)
         rows = self._rows(X)
-        with _differentiable():
+        with differentiable(self.module):
             seen = [i for i in indices if self._is_seen(i)]
             values, logits, weights, makers = self._hooked(rows, output, seen)
             rest = [i for i in indices if i not in makers]
@@ -165,7 +168,7 @@ class TorchNetwork(Network):
         def forward(*values):
             return functional_call(self.module, dict(zip(names, values, strict=True)), (rows,))
 
-        with _differentiable(), torch.no_grad():
+        with differentiable(self.module), torch.no_grad():
             for k in range(directions[0].shape[1]):
                 tangents = [
                     tangent
@@ -187,7 +190,7 @@ class TorchNetwork(Network):
         if layers not in self._sizes:
             tensor = self._rows(rows)
             seen = [i for i in layers if self._is_seen(i)]
-            with _differentiable(), torch.no_grad(), self._catching(seen) as calls:
+            with differentiable(self.module), torch.no_grad(), self._catching(seen) as calls:
                 self.module(tensor)
             sizes = [int(np.prod(shape)) for shape in self.layer_shapes]
             floats = 2 * sum(sizes[i] for i in layers if i not in seen)
@@ -239,13 +242,16 @@ class TorchNetwork(Network):
         with torch.enable_grad(), self._catching(seen) as calls:
             raw = functional_call(self.module, leaves, (rows,))
         values, logits, weights = self._scalar(raw, rows, output)
-        deltas = iter(_grad(raw, [z for i in seen for _, z in calls[i]], weights, bool(check)))
+        predicted = logits.argmax(axis=1) if output == "max" else None
+        deltas = iter(
+            derivatives(raw, [z for i in seen for _, z in calls[i]], weights, bool(check))
+        )
         makers = {}
         for i in seen:
             uses = [(a, next(deltas)) for a, _ in calls[i]]
             uses = [(a, delta) for a, delta in uses if delta is not None]
             if all(len(a) == len(rows) for a, _ in uses):
-                makers[i] = self._maker(i, uses, len(rows), weights, logits.argmax(axis=1), output)
+                makers[i] = self._maker(i, uses, weights, predicted)
         self._check(raw, weights, check, leaves, makers)
         # For good: the form of its gradients must not change from batch to batch.
         self._unseen.update(set(seen) - set(makers))
@@ -261,7 +267,7 @@ class TorchNetwork(Network):
             return
         n = len(raw)
         weighing = torch.linspace(0.5, 1.5, n).to(raw)
-        expected = _grad(raw, list(leaves.values()), weights * weighing[:, None])
+        expected = derivatives(raw, list(leaves.values()), weights * weighing[:, None])
         expected = dict(zip(leaves, expected, strict=True))
         idle = []
         for i in check:
@@ -279,7 +285,7 @@ class TorchNetwork(Network):
             made = makers[i]()
             found = _weighted_sum(made, _numpy(weighing))
             scale = max(np.linalg.norm(right), np.sqrt(made.squared_norms().sum()))
-            if np.linalg.norm(found - right) > _TOLERANCE[raw.dtype] * scale:
+            if np.linalg.norm(found - right) > _TOLERANCES[raw.dtype] * scale:
                 del makers[i]
             elif n > 1:
                 self._checked.add(i)
@@ -294,16 +300,17 @@ class TorchNetwork(Network):
         dense = isinstance(self._layers[i].module, torch.nn.Linear)
         return dense and len(uses) == 1 and uses[0][0].ndim == 2
 
-    def _maker(self, i, uses, n, weights, predicted, output):
-        layer = self._layers[i]
+    def _maker(self, i, uses, weights, predicted):
+        """Return what makes the gradients of a layer from [(inputs, deltas), ...]."""
+        layer, n = self._layers[i], len(weights)
 
         def factors():
             inputs, delta = map(_numpy, uses[0])
             if layer.module.bias is not None:
                 inputs = np.hstack([inputs, np.ones((n, 1))])
             # At the head the largest logit has one derivative for each class.
-            codes = output == "max" and np.array_equal(delta, _numpy(weights))
-            return LayerFactors(inputs, delta, predicted if codes else None)
+            is_head = np.array_equal(delta, _numpy(weights))
+            return LayerFactors(inputs, delta, predicted if is_head else None)
 
         def matrices():
             out = np.zeros((n, *layer.shape))
@@ -323,47 +330,20 @@ class TorchNetwork(Network):
         if not indices:
             return []
         layers = [self._layers[i] for i in indices]
-        parameters = {n: v.detach() for layer in layers for n, v in layer.parameters.items()}
-
-        def scalar(parameters, row, weight):
-            return (functional_call(self.module, parameters, (row[None],))[0] * weight).sum()
-
         self._tell(layers)
-        gradients = None
-        if self._vmap_works and self.engine != "loop":
-            try:
-                gradients = torch.func.vmap(torch.func.grad(scalar), in_dims=(None, 0, 0))(
-                    parameters, rows, weights
-                )
-            except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
-                if is_out_of_memory(error) or self.engine == "vmap":
-                    raise
-                self._vmap_works = False
-                warnings.warn(
-                    "torch.func.vmap does not work for this module, so gradients are computed one "
-                    f"sample at a time, which is slow. It says: {str(error)[:300]}",
-                    UserWarning,
-                    stacklevel=2,
-                )
-        if gradients is None:
-            gradients = self._loop(scalar, parameters, rows, weights)
+        gradients, self._fallback = by_samples(
+            self.module,
+            {name: value for layer in layers for name, value in layer.parameters.items()},
+            rows,
+            weights,
+            self._fallback,
+        )
         return [
             lambda layer=layer: LayerMatrices(
                 _numpy(layer.matrix([gradients[name] for name in layer.parameters]))
             )
             for layer in layers
         ]
-
-    def _loop(self, scalar, parameters, rows, weights):
-        leaves = {name: value.requires_grad_() for name, value in parameters.items()}
-        out = {name: value.new_zeros(len(rows), *value.shape) for name, value in leaves.items()}
-        for row, (sample, weight) in enumerate(zip(rows, weights, strict=True)):
-            with torch.enable_grad():
-                value = scalar(leaves, sample, weight)
-            for name, gradient in zip(leaves, _grad(value, list(leaves.values())), strict=True):
-                if gradient is not None:
-                    out[name][row] = gradient
-        return out
 
     def _tell(self, layers):
         if self._warned or self.engine != "auto":
@@ -427,7 +407,7 @@ class TorchNetwork(Network):
 
 def _catch(calls):
     def hook(layer, args, kwargs, output):
-        if not output.requires_grad and torch.is_grad_enabled():
+        if not output.requires_grad:
             output = output.detach().requires_grad_()
         inputs = args[0] if args else kwargs["input"]
         # Copies: what follows may work in place, on what came in or on what goes out.
@@ -437,31 +417,10 @@ def _catch(calls):
     return hook
 
 
-def _grad(value, inputs, weights=None, retain_graph=False):
-    """Return derivatives, None where there is no dependence."""
-    inputs = list(inputs)
-    if not value.requires_grad or not inputs:
-        return [None] * len(inputs)
-    return torch.autograd.grad(value, inputs, weights, retain_graph, allow_unused=True)
-
-
 def _weighted_sum(layer, weights):
     if isinstance(layer, LayerFactors):
         return LayerFactors(layer.inputs * weights[:, None], layer.deltas).sum(slice(None))
     return np.tensordot(weights, layer.matrices, 1)
-
-
-@contextmanager
-def _differentiable():
-    """Keep out fused kernels without derivatives, in forward mode or for hooks to see."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    attention = getattr(torch.nn, "attention", None)
-    try:
-        with attention.sdpa_kernel(attention.SDPBackend.MATH) if attention else nullcontext():
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _numpy(tensor):
