@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._compat import Interval, fit_context
+from ._compat import Interval, StrOptions, fit_context
 from .gradients._model import is_ready
 from .seeds._bins import confidence_bins
 from .seeds._confidence import class_labels, predicted_labels, probabilities
@@ -21,7 +21,7 @@ from .seeds._sampling import accept_until, choose_seeds
 from .seeds._separability import LEAST_PER_CLASS, compare_bins
 
 # A covariance within classes needs two rows of each.
-_LEAST_CONFIDENT = 2
+_LEAST_IN_CLASS = 2
 
 
 def _probe_has(name):
@@ -60,7 +60,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     n_bins : int, default=5
         Bins of confidence, with equally many seeds, in which separability is measured.
     evaluator : classifier or callable, default=None
-        A different classifier of samples, that judges in ``score`` and ``sample`` and in
+        A different classifier of samples, fitted, that judges in ``score`` and ``sample`` and in
         ``agreement_``: what one classifier is sure of need not be so for another. A function
         returns labels, or probabilities of the same classes.
     batch_size : int, default=1024
@@ -69,6 +69,9 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         From seeds to what the probe sees in their place: the first steps of the sampler, for
         example, whose intermediate states tell more than seeds and cost less than samples. None is
         the seeds.
+    train_on : {"confident", "all"}, default="confident"
+        Seeds that the probe is fitted to. Confident seeds teach somewhat more each, but are few: in
+        the benchmark a probe of all seeds is better everywhere.
     random_state : int, RandomState instance or None, default=None
         Decides halves of bins and permuted labels of the diagnostics, not the probe.
 
@@ -85,7 +88,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     acceptance_rate_ : float
         Their share.
     probe_ : classifier
-        Fitted on them. It may lack classes that no confident seed has.
+        It may lack classes of which there were fewer than two seeds to train on.
     classifier_ : classifier or callable
     bin_edges_ : ndarray of shape (n_bins + 1,)
         Of confidence; fewer where confidences are tied.
@@ -116,7 +119,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     -----
     Separability that rises with confidence says first that confident seeds are easier to *test*
     on: ``transfer_scores_`` has probes of the least confident bin, and they are nearly as good on
-    the most confident one. Compare rows before training on confident seeds only.
+    the most confident one.
 
     Do not use it where the generator draws noise of its own, where the classifier is sure of
     everything, or where one can generate and reject at will. It cannot be a step of a ``Pipeline``,
@@ -155,6 +158,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         "evaluator": [object],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "state": [callable, None],
+        "train_on": [StrOptions({"confident", "all"})],
         "random_state": ["random_state"],
     }
 
@@ -170,6 +174,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         evaluator=None,
         batch_size=1024,
         state=None,
+        train_on="confident",
         random_state=None,
     ):
         self.generator = generator
@@ -181,6 +186,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.evaluator = evaluator
         self.batch_size = batch_size
         self.state = state
+        self.train_on = train_on
         self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=False)
@@ -269,27 +275,30 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return F
 
     def _fit_probe(self, F):
-        labels, counts = np.unique(self.labels_[self.support_mask_], return_counts=True)
-        enough = counts >= _LEAST_CONFIDENT
+        rows = self.support_mask_ | (self.train_on == "all")
+        labels, counts = np.unique(self.labels_[rows], return_counts=True)
+        enough = counts >= _LEAST_IN_CLASS
+        which = f" with a confidence of at least {self.threshold_:.4g}"
+        if self.train_on == "all":
+            which = ""
         if enough.sum() < 2:
             found = dict(zip(labels.tolist(), counts.tolist(), strict=True))
             raise ValueError(
-                f"Seeds with a confidence of at least {self.threshold_:.4g} are needed of two "
-                f"classes, {_LEAST_CONFIDENT} of each, to learn to tell them apart; of "
-                f"{len(self.labels_)} seeds there are {found} (class: seeds), and "
+                f"Seeds{which} are needed of two classes, {_LEAST_IN_CLASS} of each, to learn to "
+                f"tell them apart; of {len(rows)} seeds there are {found} (class: seeds), and "
                 f"confidences go up to {self.confidence_.max():.4g}. Give more seeds, or lower "
                 "threshold or quantile."
             )
         missing = np.setdiff1d(self.classes_, labels[enough])
         if len(missing):
             warnings.warn(
-                f"Too few confident seeds: classes {missing.tolist()} have fewer than "
-                f"{_LEAST_CONFIDENT} with a confidence of at least {self.threshold_:.4g}, and will "
-                "not be predicted. Give more seeds, or lower threshold or quantile.",
+                f"Too few seeds{which}: classes {missing.tolist()} have fewer than "
+                f"{_LEAST_IN_CLASS}, and will not be predicted. Give more seeds, or lower "
+                "threshold or quantile.",
                 UserWarning,
                 stacklevel=4,
             )
-        rows = self.support_mask_ & np.isin(self.labels_, labels[enough])
+        rows &= np.isin(self.labels_, labels[enough])
         self.probe_ = fit_probe(self.probe, F[rows], self.labels_[rows])
 
     def _compare_bins(self, F):
@@ -348,8 +357,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_classes)
-            0 for classes without confident seeds. As sure as for confident seeds, since the probe
-            has seen no others: too sure for the rest.
+            0 for classes that the probe lacks. A probe of confident seeds is too sure of others.
         """
         return self._proba(self._check(Z))
 
@@ -364,7 +372,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_classes) or (n,)
-            One column for two classes. The least float for classes without confident seeds.
+            One column for two classes. The least float for classes that the probe lacks.
         """
         F = self._check(Z)
         values = self.probe_.decision_function(F)
@@ -520,13 +528,13 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         target_class : label, default=None
             None for any class.
         n_candidates : int, default=20
-            More waste fewer generator calls, and are less diverse: the most promising seeds lie
-            far out in the direction of their class. 1 is to generate and reject.
+            With more, fewer generator calls are wasted, but the most promising seeds lie far out in
+            the direction of their class. 1 is to generate and reject.
         max_calls : int, default=None
             Where to give up; None for ``100 * n_samples``.
         draw : callable, default=None
-            From a ``RandomState`` and a number to as many seeds. None for standard normal ones, of the
-            type of those of ``fit``.
+            From a ``RandomState`` and a number to as many seeds. None for standard normal ones, of
+            the type of those of ``fit``.
         random_state : int, RandomState instance or None, default=None
 
         Returns
@@ -607,10 +615,10 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if target_class not in self.probe_.classes_:
             count = np.sum(self.labels_ == target_class)
             raise ValueError(
-                f"target_class={target_class!r} has too few confident seeds to learn from: {count} "
-                f"of {len(self.labels_)} seeds lead to it, fewer than {_LEAST_CONFIDENT} with a "
-                f"confidence of at least {self.threshold_:.4g}. Fit with more seeds, or a lower "
-                "threshold or quantile."
+                f"target_class={target_class!r} had too few seeds to learn from: {count} of "
+                f"{len(self.labels_)} seeds lead to it, fewer than {_LEAST_IN_CLASS} of those that "
+                f"the probe was fitted to (confidence at least {self.threshold_:.4g}). Fit with "
+                "more seeds, or a lower threshold or quantile."
             )
 
     def __sklearn_tags__(self):

@@ -280,7 +280,7 @@ def test_classes_without_confident_seeds():
 
     Z = np.random.default_rng(0).normal(size=(500, 3))
     model = SeedConfidenceFilter(lambda Z: Z, classifier, threshold=0.9, n_bins=1)
-    with pytest.warns(UserWarning, match=r"classes \[1, 3\] have fewer than 2 with a confidence"):
+    with pytest.warns(UserWarning, match=r"at least 0.9: classes \[1, 3\] have fewer than 2,"):
         model.fit(Z)
     assert model.classes_.tolist() == [0, 1, 2, 3] and model.probe_.classes_.tolist() == [0, 2]
     found = model.predict_proba(Z)
@@ -289,8 +289,19 @@ def test_classes_without_confident_seeds():
     values = model.decision_function(Z)
     np.testing.assert_array_equal(model.classes_[values.argmax(axis=1)], model.predict(Z))
     np.testing.assert_array_equal(model.classes_[found.argmax(axis=1)], model.predict(Z))
-    with pytest.raises(ValueError, match=r"target_class=3 has too few confident seeds.*: 0 of 500"):
+    with pytest.raises(ValueError, match=r"target_class=3 had too few seeds .*: 0 of 500"):
         model.sample(1, 3)
+
+
+def test_a_probe_of_all_seeds(toy):
+    some, every, open_ = (
+        make(toy, **options).fit(toy.seeds)
+        for options in ({}, {"train_on": "all"}, {"quantile": 0.0})
+    )
+    assert every.threshold_ == some.threshold_ > open_.threshold_
+    np.testing.assert_array_equal(every.predict(toy.seeds), open_.predict(toy.seeds))
+    new = np.random.default_rng(1).normal(size=(2000, 16))
+    assert every.score(new) > some.score(new)
 
 
 def test_probes_without_probabilities(toy):
