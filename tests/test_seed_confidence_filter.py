@@ -75,7 +75,7 @@ def test_held_out_fisher_is_free_of_bias(gap):
     means = gap * np.eye(k, d)
     true = np.sum((means - means.mean(axis=0)) ** 2) / k
     plain, held_out = [], []
-    for _ in range(1500):
+    for _ in range(600):
         X, other = (means[y] + rng.normal(size=(n, d)) for _ in range(2))
         plain.append(fisher_separability(X, y))
         held_out.append(fisher_separability(X, y, other, y))
