@@ -29,6 +29,7 @@ SCRIPTS = {
     "huge": "bench_huge.py",
     "low_rank": "bench_low_rank.py",
     "diagonal_network": "bench_diagonal_network.py",
+    "seeds": "bench_seeds.py",
     "grad_cost": "bench_grad_cost.py",
     "mam_paper": "mam_paper.py",
     "kernels": "bench_sketch_throughput.py",

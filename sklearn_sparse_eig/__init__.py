@@ -5,6 +5,7 @@ from ._diagonal_network import DiagonalNetworkRegressor
 from ._diagonal_network_paths import diagonal_network_path, learning_rate_path
 from ._grad_pca_detector import GradPCADetector
 from ._gradient_features import GradientFeatures
+from ._seed_confidence_filter import SeedConfidenceFilter
 from ._sketched_sparse_pca import SketchedSparsePCA
 from ._sparse_eigsh import sparse_eigsh
 from ._weighted_fourier import WeightedFourierRegressor
@@ -23,6 +24,7 @@ __all__ = [
     "GradPCADetector",
     "GradientFeatures",
     "RecoveryWarning",
+    "SeedConfidenceFilter",
     "SketchedSparsePCA",
     "SparseEigenpairs",
     "WeightedFourierRegressor",

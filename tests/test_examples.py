@@ -72,6 +72,15 @@ PROMISES = {
         r"weighted: 0\.033\d at \d\d frequencies, up to 0\.03[78]\d at \d\d, down to 0\.0300",
         r"\nreproduced: .*\nnot reproduced: ",
     ],
+    "plot_seed_confidence": [
+        r"confidence 0\.20 to 0\.59: separability 1\.[6-9]\d \(labels permuted [+-]0\.[01]\d\)",
+        r"confidence 0\.98 to 1\.00: separability [78]\.\d\d \(labels permuted [+-]0\.[01]\d\), "
+        r"accuracy of a probe (0\.9[89]|1\.00) .*, trained on the first bin 0\.(8[5-9]|9\d),",
+        r"accuracy after a share of the steps: (0\.9\d\d(, )?){6}\n",
+        r"\n1 candidates: [45]\d\.\d generator calls",
+        r"\n40 candidates: 1\.\d generator calls",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
     "plot_l1_implicit": [
         r"solved by the limit of gradient flow: (6[5-9]|7[0-5]) of 100, by OMP: [1-4]\d of 100",
         r"(depth [234]: gap at most the bound at all \d scales\n){3}",
