@@ -107,7 +107,7 @@ def flow_limit(A, y, potential, *, tol=1e-8, max_iter=200, start=None):
             return found
     if is_operator:
         residual = lsmr(design.A, y, atol=0.1 * tol, btol=0.1 * tol, maxiter=1000)[3]
-        raise _failure(potential, residual / np.linalg.norm(y), tol)
+        raise failure(potential, residual / np.linalg.norm(y), tol)
     return _reduced(design, y, potential, tol, max_iter)
 
 
@@ -188,12 +188,13 @@ def _reduced(design, y, potential, tol, max_iter):
         # Whitened: all equations at one scale, with the same solutions.
         found = _search(Design(Vt), projected / values, potential, tol, max_iter, None)
     if found is None:
-        raise _failure(potential, lost, tol)
+        raise failure(potential, lost, tol)
     residual = float(np.linalg.norm(A @ found.x - y) / norm)
     return Limit(found.x, found.z, U @ (found.nu / values), found.n_iter, residual)
 
 
-def _failure(potential, least, tol):
+def failure(potential, least, tol):
+    """Return the error that says why there is no limit."""
     if least > tol:
         return InconsistentError(
             f"The equations have no solution: the least ||X w - y|| / ||y|| is {least:.2g}, above "

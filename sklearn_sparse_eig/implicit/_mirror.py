@@ -84,12 +84,16 @@ def _implicit_step(design, y, potential, state, last, t, tol, system):
     raise LinAlgError(f"No implicit step from time {last:.3g} converges.")
 
 
+def flow_times(design, y, potential, max_iter):
+    """Return times that grow from before the first coefficient does, at most max_iter of them."""
+    largest = np.abs(design.rmatvec(y)).max() or 1.0
+    n_times = min(max_iter, int(np.log(_LONGEST) / np.log(_GROWTH)))
+    return 0.1 * potential.dual_level / largest * _GROWTH ** np.arange(n_times)
+
+
 def solve_implicit(design, y, potential, stopping, max_iter, tol):
     """Follow the flow for one target until told to stop; return its last state."""
-    first = 0.1 * potential.dual_level / np.abs(design.rmatvec(y)).max()
-    n_times = min(max_iter, int(np.log(_LONGEST) / np.log(_GROWTH)))
-    times = (first * _GROWTH**k for k in range(n_times))
-    state = None
+    times, state = flow_times(design, y, potential, max_iter), None
     for n_iter, (_, state) in enumerate(implicit_flow(design, y, potential, times, tol=0.1 * tol)):
         x = (potential.signs * state.z).sum(axis=0)
         residual = y - design.matvec(x)
