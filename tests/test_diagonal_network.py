@@ -419,14 +419,43 @@ def test_step_sizes_beyond_the_bound_raise_with_it():
     bound = 2 / DiagonalNetworkRegressor(2, 0.1).fit(A, y).sharpness(A)
     for solver in ("gd", "mirror"):
         model = DiagonalNetworkRegressor(2, 0.1, solver=solver, learning_rate=20 * bound)
-        with pytest.raises(ValueError, match="too large.*stable below [0-9.]+"):
+        with pytest.raises(ValueError, match=f"too large.*2 / sharpness = {bound:.3g}"):
             model.fit(A, y)
-    model = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=20 * bound)
-    with pytest.raises(ValueError, match=f"2 / sharpness = {bound:.3g}"):
-        model.fit(A, y)
+    noisy = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=1e3)
+    with pytest.raises(ValueError, match="too large.*diverged. Use a smaller one"):
+        noisy.fit(np.vstack([A, A]), np.r_[y, -y])
     path = learning_rate_path(A, y, [0.1 * bound, 20 * bound], max_iter=5000)
     assert path.converged.tolist() == [True, False]
     assert np.isnan(path.sharpness[1]) and np.isnan(path.coefs[:, 1]).all()
+
+
+@pytest.mark.parametrize(("depth", "alpha"), [(2, 0.1), (3, 0.3), (4, 0.3)])
+@pytest.mark.parametrize(("share", "stable"), [(0.97, True), (1.03, False)])
+def test_bound_of_the_step_size_is_sharp(depth, alpha, share, stable):
+    A, y, _ = problem()
+    limit = DiagonalNetworkRegressor(depth, alpha, tol=1e-11).fit(A, y)
+    eta = share * 2 / limit.sharpness(A)
+    # Gradient descent from next to the limit.
+    descent = DiagonalNetworkRegressor(depth, alpha, solver="gd", learning_rate=eta)
+    descent.partial_fit(A, y)
+    noise = np.random.default_rng(0).standard_normal((2, 40))
+    descent.weights_ = limit.weights_ * (1 + 1e-7 * noise)
+    residuals = []
+    for _ in range(400):
+        residuals.append(descent.partial_fit(A, y).interpolation_residual_)
+    assert (residuals[-1] < 0.05 * residuals[0]) == stable
+    assert (residuals[-1] > 1e3 * residuals[0]) != stable
+    # The multiplicative update from its start: it has one fixed point, the limit.
+    mirror = DiagonalNetworkRegressor(depth, alpha, solver="mirror", learning_rate=eta)
+    if stable:
+        mirror.fit(A, y)
+        np.testing.assert_allclose(mirror.coef_, limit.coef_, atol=1e-6)
+    else:
+        try:
+            with pytest.warns(ConvergenceWarning):
+                assert mirror.fit(A, y).interpolation_residual_ > 1e-3
+        except ValueError as error:
+            assert "too large" in str(error)
 
 
 # ---------------------------------------------------------------------------------------- decoder

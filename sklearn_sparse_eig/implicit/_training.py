@@ -9,9 +9,10 @@ from sklearn.exceptions import ConvergenceWarning
 from ._descent import Descent, solve_descent
 from ._group_limit import group_flow, group_flow_limit
 from ._limit import flow_limit
-from ._mirror import flow_times, solve_explicit, solve_implicit
+from ._mirror import DivergedError, flow_times, solve_explicit, solve_implicit
 from ._normalised import normalised_flow_limit
 from ._potential import Potential
+from ._step_sizes import too_large
 from ._stopping import Stopping
 
 # Newton steps from one start beyond which there is no solution to be found.
@@ -68,7 +69,13 @@ def train(model, equations):
     """Train by the rule that the parameters of the model say; the model is not changed."""
     if equations.labels is not None:
         return {"limit": _group_limit, "mirror": _group_mirror}[model.solver](model, equations)
-    return {"limit": _limit, "mirror": _mirror, "gd": _descend}[model.solver](model, equations)
+    rule = {"limit": _limit, "mirror": _mirror, "gd": _descend}[model.solver]
+    try:
+        return rule(model, equations)
+    except DivergedError:
+        raise too_large(
+            equations.design, equations.Y, _potential(model), model.learning_rate
+        ) from None
 
 
 def _potential(model):
