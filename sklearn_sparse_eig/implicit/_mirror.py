@@ -33,7 +33,7 @@ class DivergedError(ArithmeticError):
     """Steps of one size that left the domain, or ended in a loss far larger than at the start."""
 
 
-def implicit_flow(design, y, potential, times, *, tol=1e-12):
+def implicit_flow(design, y, potential, times, *, tol=1e-12, link=1e-13):
     """Follow gradient flow by implicit steps from one time to the next.
 
     Parameters
@@ -45,6 +45,8 @@ def implicit_flow(design, y, potential, times, *, tol=1e-12):
         Positive, increasing; of the equation above.
     tol : float
         Largest error of a step's equation, relative to ||y||.
+    link : float
+        Accuracy of x as a function of the dual variable.
 
     Yields
     ------
@@ -58,11 +60,11 @@ def implicit_flow(design, y, potential, times, *, tol=1e-12):
     system, last = NewtonSystem(design), 0.0
     for t in times:
         while last < t:
-            last, state = _implicit_step(design, y, potential, state, last, t, tol, system)
+            last, state = _implicit_step(design, y, potential, state, last, t, tol, link, system)
             yield last, state
 
 
-def _implicit_step(design, y, potential, state, last, t, tol, system):
+def _implicit_step(design, y, potential, state, last, t, tol, link, system):
     center = state.nu
     for _ in range(_HALVINGS):
         trial = State(center, state.s.copy(), state.z.copy(), potential.signs)
@@ -77,6 +79,7 @@ def _implicit_step(design, y, potential, state, last, t, tol, system):
             rho=1.0 / (t - last),
             center=center,
             system=system,
+            link=link,
         )
         if n_iter is not None:
             return t, trial
