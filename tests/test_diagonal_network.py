@@ -167,6 +167,16 @@ def test_weight_normalisation_helps_where_weights_grow():
     assert normalised.l1_gap_ < 0.5 * plain.l1_gap_
 
 
+def test_weight_normalisation_as_good_as_a_vanishing_initialisation():
+    # Limits of the tentative scales in between have no digits to be found from.
+    A, y, _ = problem(12, 30, 3)
+    y = 3 * y
+    for ratio in (0.1, 0.03):
+        model = DiagonalNetworkRegressor(2, 0.03, weight_normalization=True, lr_ratio=ratio)
+        assert model.fit(A, y).magnification_ > 1e15
+        np.testing.assert_allclose(model.coef_, basis_pursuit(A, y), atol=1e-6)
+
+
 # ----------------------------------------------------------------------------- kinds of equations
 
 
