@@ -221,7 +221,8 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        grouped = self.joint or self.groups is not None
+        tags.input_tags.sparse = not (grouped and self.fit_intercept)
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
