@@ -92,6 +92,8 @@ CONFIGURATIONS += [
     DiagonalNetworkRegressor(
         solver="mirror", stopping="validation", fit_intercept=True, random_state=0
     ),
+    DiagonalNetworkRegressor(joint=True),
+    DiagonalNetworkRegressor(joint=True, solver="mirror", fit_intercept=True, tol=1e-6),
     DiagonalNetworkRegressor(solver="mirror", positive=True, refit_support=True, tol=1e-4),
     DiagonalNetworkRegressor(solver="gd", init_scale=0.1, max_iter=100),
     DiagonalNetworkRegressor(solver="gd", depth=2, fit_intercept=True, max_iter=100),

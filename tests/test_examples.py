@@ -86,6 +86,26 @@ PROMISES = {
         r"(depth [234]: gap at most the bound at all \d scales\n){3}",
         r"\nreproduced: .*\nnot reproduced: ",
     ],
+    "plot_sparse_phase_transition": [
+        r"gradient flow, L = 4: 15\d solved; most nonzeros, by equations: 2, 4, 9, 12, 20, 25",
+        r"basis pursuit: 15\d solved; most nonzeros, by equations: 2, 4, 9, 12, 20, 25",
+        r"OMP, sparsity known: 1[01]\d solved",
+        r"largest difference from basis pursuit where that is right: 0\.00\d",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_weight_normalisation": [
+        r"plain    : initialisation 0\.17 acts as 2e-01, error 1\.[78]\d+; at 1\.00: 2\.9",
+        r"ratio 0\.1: initialisation 0\.17 acts as 2e-12, error 0\.000; at 1\.00: 2\.9",
+        r"trained, ratio 1: at most \de-(09|1\d) from the limit",
+        r"from 1\.00, where the norm does not grow, normalisation changes the error by [01]%",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_sharpness": [
+        r"below: sharpness varies by [1-4]\.\d%; above: 2 / step to [01]\.\d%",
+        r"\nstep 2\.50 critical: .* diverged\n",
+        r"least error on new data at 0\.1 times the critical step",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
     "plot_grid_search": [
         r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",
         r"best: \d+ components of \d+ pixels, \d+ of 64 pixels used",
