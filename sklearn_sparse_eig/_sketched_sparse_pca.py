@@ -151,9 +151,9 @@ default="sparse_sign"
     When dense PCA, or a method with O(N r) memory, fits and accuracy under noise matters most, use
     it: compression to m measurements costs a factor of sqrt(N / m) in the noise it can bear.
 
-    ``n_components="auto"`` takes noise for white, or with ``noise="diagonal"`` for independent: data
-    whose spectrum decays without a gap have as many components above it as one likes, and are
-    warned of. A component near the edge is missed rather than invented, and where there is
+    ``n_components="auto"`` takes noise for white, or with ``noise="diagonal"`` for independent:
+    data whose spectrum decays without a gap have many components above it, and are warned of. A
+    component near the edge is missed rather than invented, and where there is
     nothing but noise one component is returned, with a warning. ``doc/low_rank_and_smooth.md``
     compares both rules.
 

@@ -1,4 +1,4 @@
-"""The number of components: edges of noise against simulation, rates over seeds, stream and merge."""
+"""The number of components: edges of noise against simulation, rates over seeds, merging."""
 
 import warnings
 
