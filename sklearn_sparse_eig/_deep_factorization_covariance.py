@@ -191,8 +191,8 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         Parameters
         ----------
         sketch : EigenSketch
-        n_components : int, default=None
-            Sparse vectors to recover from a compressed sketch.
+        n_components : int, "auto", "plateau" or None, default=None
+            Sparse vectors to recover from a compressed sketch; an exact one needs none.
         **options
             For :meth:`EigenSketch.recover`, such as ``n_nonzero_coefs``.
 

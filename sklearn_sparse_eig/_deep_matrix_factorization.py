@@ -249,6 +249,9 @@ class DeepMatrixFactorization(
     def score(self, X, y=None):
         """Return the negative mean squared error of denoised rows, over entries that are known.
 
+        The rows' own entries are fitted, so a higher rank never does worse: to choose parameters
+        hide some entries of the rows, as in ``doc/low_rank_and_smooth.md``.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
