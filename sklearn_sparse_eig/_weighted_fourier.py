@@ -41,7 +41,7 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Ridge: weight of the norm beside the sum of squared errors. 0 interpolates.
     solver : {"auto", "fft", "least_squares", "kernel", "nufft"}, default="auto"
         ``"auto"`` is ``"fft"`` where the points are a grid, in any order, each once; of fewer than
-        1000 others ``"least_squares"`` where frequencies are not more than points, else
+        200 others ``"least_squares"`` where frequencies are not more than points, else
         ``"kernel"``; beyond ``"nufft"``, conjugate gradients on fast transforms at scattered
         points, unless they fail to converge for up to 4096 points.
 

@@ -78,12 +78,13 @@ def test_iterations_agree_with_dense_solutions(kind, p, q, alpha, basis):
     # A gap in the period makes interpolation as good as undetermined, for every solver.
     period = 1.25 if alpha > 0 else 1.0
     options = {"weight_exponent": q, "alpha": alpha, "period": period, "basis": basis}
-    dense = WeightedFourierRegressor(p, **options).fit(x, Y)
+    direct = "kernel" if p > 250 else "least_squares"
+    dense = WeightedFourierRegressor(p, solver=direct, **options).fit(x, Y)
     fast = WeightedFourierRegressor(p, solver="nufft", **options).fit(x, Y)
-    assert dense.solver_ in ("kernel", "least_squares") and fast.solver_ == "nufft"
     scale = np.abs(dense.predict(new)).max()
     np.testing.assert_allclose(fast.predict(new), dense.predict(new), atol=1e-8 * scale)
     assert fast.n_iter_ > dense.n_iter_ == 0
+    assert WeightedFourierRegressor(p, **options).fit(x, Y).solver_ == "nufft"
 
 
 def test_random_points_are_interpolated():
@@ -119,17 +120,17 @@ def test_prediction_by_fast_transform_is_the_direct_one():
 
 def test_what_does_not_converge_says_so():
     rng = np.random.default_rng(0)
-    x, y = rng.random((1200, 1)), rng.standard_normal(1200)
+    x, y = rng.random((300, 1)), rng.standard_normal(300)
     with pytest.warns(ConvergenceWarning, match="nearly coincide"):
-        WeightedFourierRegressor(1101, solver="nufft", period=1.0).fit(x, y)
+        WeightedFourierRegressor(271, solver="nufft", period=1.0).fit(x, y)
     with pytest.raises(ValueError, match='Use "kernel"'):
         WeightedFourierRegressor(solver="nufft").fit(np.hstack([x, x]), y)
 
 
 def test_auto_solves_densely_where_iterations_fail():
     rng = np.random.default_rng(0)
-    x, y = rng.random((1000, 1)), rng.standard_normal(1000)
-    model = WeightedFourierRegressor(951, period=1.0).fit(x, y)
+    x, y = rng.random((300, 1)), rng.standard_normal(300)
+    model = WeightedFourierRegressor(271, period=1.0).fit(x, y)
     assert model.solver_ == "least_squares" and model.n_iter_ == 0
 
 

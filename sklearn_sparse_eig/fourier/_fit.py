@@ -13,7 +13,7 @@ from ._scattered import evaluate, fit_least_squares, kernel, solve_kernel
 # Where the number of frequencies is left open: this many for each point, for their weights decay.
 FREQUENCIES_PER_POINT = 8
 # Scattered points from which on "auto" iterates, and up to which it can do without.
-_ITERATE, _DENSE = 1000, 4096
+_ITERATE, _DENSE = 200, 4096
 # Relative residual beyond which the iterations have not converged.
 CONVERGED = 1e-10
 # Products of points and frequencies from which on sums are computed by fast transforms.
