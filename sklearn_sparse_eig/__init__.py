@@ -1,6 +1,7 @@
 """Sparse and low-rank structure seen through a small linear sketch, as scikit-learn estimators."""
 
-from ._deep_matrix_factorization import DeepFactorizationCovariance, DeepMatrixFactorization
+from ._deep_factorization_covariance import DeepFactorizationCovariance
+from ._deep_matrix_factorization import DeepMatrixFactorization
 from ._diagonal_network import DiagonalNetworkRegressor
 from ._diagonal_network_paths import diagonal_network_path, learning_rate_path
 from ._grad_pca_detector import GradPCADetector
