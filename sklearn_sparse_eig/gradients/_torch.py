@@ -125,9 +125,50 @@ class TorchNetwork(Network):
                 f"Leave it out: params={others!r}."
             )
 
+    def head(self):
+        """Return weights and biases of the last Linear layer. Shapes as in Network."""
+        weight, bias = self._linear[-1].weight, self._linear[-1].bias
+        return _numpy(weight).T, None if bias is None else _numpy(bias)
+
+    def feature_network(self):
+        """Return the module up to its last Linear layer."""
+        network = TorchNetwork(_Features(self.module, self._linear[-1]))
+        # One feature is one, not two logits.
+        network._readout = np.eye(self._linear[-1].in_features)
+        return network
+
     def parameters(self):
         """Return all parameters and buffers."""
         return [value.detach().cpu().numpy() for value in self.module.state_dict().values()]
+
+
+class _Features(torch.nn.Module):
+    """What enters the head of a module, as the logits of another; both have the same layers."""
+
+    def __init__(self, module, head):
+        super().__init__()
+        self.module = module
+        # Stands in for the head as the last layer; its parameters, not even random, are never used.
+        self.identity = torch.nn.utils.skip_init(
+            torch.nn.Linear,
+            head.in_features,
+            head.in_features,
+            bias=False,
+            device=head.weight.device,
+            dtype=head.weight.dtype,
+        )
+        self._head = [head]  # in a list, so as not to be registered twice
+
+    def forward(self, x):
+        caught = []
+        hook = self._head[0].register_forward_pre_hook(
+            lambda layer, inputs: caught.append(inputs[0])
+        )
+        try:
+            self.module(x)
+        finally:
+            hook.remove()
+        return caught[0]
 
 
 def _catch(calls):
