@@ -19,6 +19,7 @@ from sklearn_sparse_eig import (
     SketchedSparsePCA,
     WeightedFourierRegressor,
 )
+from sklearn_sparse_eig.diagnostics import CollapseMonitor
 from sklearn_sparse_eig.gradients import Gradients, LayerFactors, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
@@ -27,6 +28,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "doc").glob(
 MODULES = [
     "sklearn_sparse_eig",
     "sklearn_sparse_eig.datasets",
+    "sklearn_sparse_eig.diagnostics",
     "sklearn_sparse_eig.distributed",
     "sklearn_sparse_eig.estimator_checks",
     "sklearn_sparse_eig.gradients",
@@ -38,6 +40,7 @@ MODULES = [
 ]
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
+    "CollapseMonitor",
     "ComponentsDisplay",
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
@@ -48,13 +51,17 @@ WITH_EXAMPLE = {
     "SketchedSparsePCA",
     "WeightedFourierRegressor",
     "effective_rank",
+    "class_mean_share",
     "diagonal_network_path",
     "fit_partitions",
+    "kernel_blocks",
     "l1_gap_bound",
     "learning_rate_path",
     "load_pitprops",
     "low_rank_intervals",
     "make_sparse_spiked_covariance",
+    "neural_collapse",
+    "ntk_alignment",
     "recommend_sketch",
     "sparse_eigsh",
     "tree_merge",
@@ -122,6 +129,7 @@ CLASSES = [
     SketchedSparsePCA,
     WeightedFourierRegressor,
     EigenSketch,
+    CollapseMonitor,
     ComponentsDisplay,
     GradPCADetector,
     GradientFeatures,
