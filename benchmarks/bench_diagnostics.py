@@ -141,6 +141,7 @@ def run_task(task, widths, epochs, seed):
                 control = {
                     ACCURACY: model.score(X_test, y_test),
                     "(control) epochs": epoch,
+                    "(control) parameters": sum(weight.size for weight in model.coefs_),
                 }
                 rows.append((diagnose(model, X, y) | control, detect(model, X, y, X_test, new)))
     return rows

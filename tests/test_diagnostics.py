@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ from sklearn_sparse_eig.diagnostics._alignment import feature_tangent_kernel, ta
 from sklearn_sparse_eig.diagnostics._invariant import compare, feature_side
 from sklearn_sparse_eig.gradients import DenseNetwork, make_network
 
-warnings.filterwarnings("ignore", message="Stochastic Optimizer")
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +262,7 @@ def test_collapse_does_not_depend_on_order_rotation_scale_or_shift():
     shift = rng.normal(size=6)
     weights = Q.T @ network.weights[0]
     moved = DenseNetwork([weights / 3.0], [-(shift @ weights) / 3.0], classes=network.classes)
-    second = neural_collapse(moved, (3.0 * X @ Q + 3.0 * shift / 3.0)[order], y[order])
+    second = neural_collapse(moved, (3.0 * X @ Q + shift)[order], y[order])
     for name in ("nc1", "nc2", "nc2_norms", "nc2_angles", "nc2_max_angle", "nc3", "nc4"):
         assert_allclose(getattr(first, name), getattr(second, name), atol=1e-12, err_msg=name)
 
