@@ -33,6 +33,7 @@ SCRIPTS = {
     "diagonal_network": "bench_diagonal_network.py",
     "seeds": "bench_seeds.py",
     "grad_cost": "bench_grad_cost.py",
+    "diagnostics": "bench_diagnostics.py",
     "mam_paper": "mam_paper.py",
     "kernels": "bench_sketch_throughput.py",
 }

@@ -21,6 +21,7 @@ from sklearn_sparse_eig import (
     WeightedFourierRegressor,
 )
 from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
+from sklearn_sparse_eig.diagnostics import CollapseMonitor
 from sklearn_sparse_eig.gradients import Gradients, LayerFactors, LayerMatrices, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
@@ -29,6 +30,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "doc").glob(
 MODULES = [
     "sklearn_sparse_eig",
     "sklearn_sparse_eig.datasets",
+    "sklearn_sparse_eig.diagnostics",
     "sklearn_sparse_eig.distributed",
     "sklearn_sparse_eig.estimator_checks",
     "sklearn_sparse_eig.gradients",
@@ -41,6 +43,7 @@ MODULES = [
 ]
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
+    "CollapseMonitor",
     "ComponentsDisplay",
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
@@ -52,15 +55,19 @@ WITH_EXAMPLE = {
     "SketchedSparsePCA",
     "WeightedFourierRegressor",
     "effective_rank",
+    "class_mean_share",
     "diagonal_network_path",
     "fisher_separability",
     "fit_partitions",
+    "kernel_blocks",
     "l1_gap_bound",
     "learning_rate_path",
     "load_pitprops",
     "low_rank_intervals",
     "make_gaussian_mixture_diffusion",
     "make_sparse_spiked_covariance",
+    "neural_collapse",
+    "ntk_alignment",
     "recommend_sketch",
     "sparse_eigsh",
     "tree_merge",
@@ -131,6 +138,7 @@ CLASSES = [
     GaussianMixturePosterior,
     GaussianMixtureSampler,
     EigenSketch,
+    CollapseMonitor,
     ComponentsDisplay,
     GradPCADetector,
     GradientFeatures,

@@ -57,6 +57,12 @@ PROMISES = {
         r"probability of the predicted class: +AUROC 0\.\d{3}\n",
         r"known digits rejected: \d\.\d% \(at most 5% asked\)\nnew digits rejected: [6-9]\d\.\d%",
     ],
+    "plot_neural_collapse": [
+        r"epoch  accuracy +NC1 +NC2 +NC3 +NC4  kernel  invariant +K-FAC  paper  probability\n",
+        # Six rows of nine numbers; at the end the class means are nearly always nearest.
+        r"(\n? +\d+ +0\.\d{3}( +\d\.\d{3}){9}\n?){6}",
+        r" +300 +0\.9\d\d +0\.\d{3} +0\.\d{3} +\d\.\d{3} +0\.0\d\d",
+    ],
     "plot_low_rank_intervals": [
         r"noise 0\.48: raw error 0\.1\d+, rank 3 chosen, stopped (0\.0\d+), rank known \1,",
         r"noise 0\.95: raw error 0\.3\d+, rank 3 chosen, stopped 0\.0\d+, .*-> 2\.2\d ",

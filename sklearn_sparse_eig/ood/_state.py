@@ -21,12 +21,15 @@ class GradientState:
     ----------
     counts : ndarray of int64, shape (n_classes,)
     class_sums : list of ndarray of shape (n_classes, p, q), one for each layer
+    energy : float
+        Sum of the squared norms of all gradients.
     moments : list of (Moment, Moment), for the inputs and outputs of each layer
     """
 
     def __init__(self, n_classes, layer_shapes, metric, max_size):
         self.counts = np.zeros(n_classes, dtype=np.int64)
         self.class_sums = [np.zeros((n_classes, p, q)) for p, q in layer_shapes]
+        self.energy = 0.0
         self.moments = new_moments(layer_shapes, metric, max_size)
 
     @property
@@ -48,6 +51,7 @@ class GradientState:
             self.counts[label] += len(rows)
         # Layer by layer, for a layer may be large and made only now.
         for i, layer in enumerate(layers):
+            self.energy += float(layer.squared_norms().sum())
             for label, rows in groups:
                 self.class_sums[i][label] += layer.sum(rows)
             if self.moments:
@@ -56,6 +60,7 @@ class GradientState:
     def merge(self, other):
         """Add the sums of another state of the same kind."""
         self.counts += other.counts
+        self.energy += other.energy
         for mine, theirs in zip(self.class_sums, other.class_sums, strict=True):
             mine += theirs
         for mine, theirs in zip(self.moments, other.moments, strict=True):
