@@ -375,19 +375,20 @@ def report(done):
     print_machine(*["torch"] * HAS_TORCH)
     n_models = sum(map(len, results.done.values()))
     n_cells = sum(len(results.cells(name)) for name in results.done)
-    everything = (
+    print(
         f"{len(results.done)} problems, seeds {', '.join(seeds)}: {n_models} models, {n_cells} "
-        "pairs of a model and a kind of new rows. "
+        "pairs of a model and a kind of new rows. Means over kinds of new rows and seeds, then "
+        "over problems; p of Wilcoxon's test over problems\n"
     )
     for far in [None, True, False]:
         if far is None or results.names(far):
-            _print_methods(results, far, everything if far is None else "")
+            _print_methods(results, far)
     _print_problems(results)
     _print_layers(results)
     _print_alarms(results)
 
 
-def _print_methods(results, far, caption):
+def _print_methods(results, far):
     kind = {None: "All", True: "Far", False: "Near"}[far]
     ranks = results.ranks(far)
     ours = results.by_problem(OURS, "auroc", far)
@@ -406,8 +407,7 @@ def _print_methods(results, far, caption):
     print_table(
         ["method", "mean rank", *MEASURES.values(), "default won : lost", "p"],
         rows,
-        f"{kind}: {caption}means over kinds of new rows and seeds, then over "
-        f"{len(ours)} problems; p of Wilcoxon's test over problems",
+        f"{kind}: {', '.join(PROBLEMS[name].title for name in results.names(far))}",
     )
 
 
@@ -419,6 +419,7 @@ MEASURES = {
 }
 SHOWN = [
     "KNN-10 features",
+    "KNN-10 inputs",
     "ViM",
     "relative Mahalanobis",
     "NECO x MaxLogit",

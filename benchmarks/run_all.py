@@ -29,6 +29,7 @@ SCRIPTS = {
     "huge": "bench_huge.py",
     "low_rank": "bench_low_rank.py",
     "diagonal_network": "bench_diagonal_network.py",
+    "ood": "bench_ood.py",
     "mam_paper": "mam_paper.py",
     "kernels": "bench_sketch_throughput.py",
 }
