@@ -74,6 +74,11 @@ class GradPCADetector(
     n_components : int, float or None, default=None
         Directions of the subspace. None for all, one less than there are classes: leaving any
         out was harmful. A float in (0, 1) for the fewest with this share of the trace.
+    mean_rank : int or None, default=16
+        Greatest rank of the mean gradient of a class in each dense layer, the nearest in the
+        metric; None for the means as they are. Scoring takes C r (p + q) products instead of
+        C p q, for C classes, rank r and a layer of p inputs and q outputs. Rank 16 scored as well
+        as whole means, see ``doc/gradpca.md``. Norms of gradients are exact in any case.
     labels : {"true", "predicted"}, default="true"
         Which classes the means are of. ``"true"`` uses y, and the predicted ones without y.
     contamination : float in (0, 0.5], default=0.05
@@ -119,7 +124,8 @@ class GradPCADetector(
     -----
     With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
     for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
-    the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring O(C P) a sample.
+    the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring
+    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``.
     The state is a sum over samples, so streams add up and shards merge.
 
     References
@@ -152,6 +158,7 @@ class GradPCADetector(
             Interval(Real, 0, 1, closed="neither"),
             None,
         ],
+        "mean_rank": [Interval(Integral, 1, None, closed="left"), None],
         "labels": [StrOptions({"true", "predicted"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -167,6 +174,7 @@ class GradPCADetector(
         metric="kfac",
         score="snr_ratio",
         n_components=None,
+        mean_rank=16,
         labels="true",
         contamination=0.05,
         batch_size="auto",
@@ -178,6 +186,7 @@ class GradPCADetector(
         self.metric = metric
         self.score = score
         self.n_components = n_components
+        self.mean_rank = mean_rank
         self.labels = labels
         self.contamination = contamination
         self.batch_size = batch_size
@@ -187,8 +196,8 @@ class GradPCADetector(
     def paper(cls, estimator=None, **params):
         """Return a detector with the settings of arXiv:2505.16017.
 
-        Euclidean inner product, cos(theta), the parameters of the last hidden layer, and the
-        directions that hold 0.99 of the trace.
+        Euclidean inner product, cos(theta), the parameters of the last hidden layer, class means
+        as they are, and the directions that hold 0.99 of the trace.
 
         Parameters
         ----------
@@ -206,6 +215,7 @@ class GradPCADetector(
             "metric": "euclidean",
             "score": "ratio",
             "n_components": 0.99,
+            "mean_rank": None,
         }
         return cls(estimator, **settings | params)
 
@@ -452,7 +462,7 @@ class GradPCADetector(
             metric = Metric(None)
         else:
             metric = Metric.from_moments(self._state.moments, self._state.n_samples)
-        return ClassMeanSubspace(self._state, metric, self.n_components)
+        return ClassMeanSubspace(self._state, metric, self.n_components, self.mean_rank)
 
     def _set_threshold(self, scores):
         self.offset_ = conformal_threshold(scores, self.contamination)

@@ -19,8 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_sparse_eig import GradPCADetector
-from sklearn_sparse_eig.gradients import DenseNetwork, make_network
+from sklearn_sparse_eig.gradients import DenseNetwork, LayerFactors, make_network
 from sklearn_sparse_eig.ood import conformal_p_values, conformal_threshold
+from sklearn_sparse_eig.ood._means import LowRankMeans, WholeMeans
+from sklearn_sparse_eig.ood._metric import _times
 
 SCORES = ["snr_ratio", "ratio", "snr", "laplace"]
 METRICS = ["kfac", "diag", "euclidean"]
@@ -578,3 +580,86 @@ def test_failed_fit_changes_nothing(blobs):
         detector.partial_fit(np.full_like(X, np.nan), y)
     np.testing.assert_array_equal(detector.decision_function(Z), scores)
     assert set(vars(detector)) == before
+
+
+# -------------------------------------------------------------------------- means of low rank
+
+
+@pytest.mark.parametrize("shape", [(5, 12, 7), (5, 7, 12), (3, 40, 1)])
+def test_low_rank_means_are_the_nearest(shape):
+    rng = np.random.default_rng(0)
+    matrices = rng.normal(size=shape)
+    matrices[1] = 0.0  # a class that reaches no unit
+    for rank in (1, 3, 7):
+        means = LowRankMeans.nearest(matrices, rank)
+        u, s, vt = np.linalg.svd(matrices, full_matrices=False)
+        nearest = (u[:, :, :rank] * s[:, None, :rank]) @ vt[:, :rank]
+        found = np.einsum("pcr,qcr->cpq", means.lefts, means.rights)
+        np.testing.assert_allclose(found, nearest, atol=1e-12)
+
+
+def test_low_rank_means_behave_like_the_matrices_they_stand_for():
+    rng = np.random.default_rng(1)
+    low = LowRankMeans.nearest(rng.normal(size=(4, 9, 6)), 2)
+    whole = WholeMeans(np.einsum("pcr,qcr->cpq", low.lefts, low.rights))
+    np.testing.assert_allclose(low.gram(), whole.gram(), rtol=1e-12, atol=1e-12)
+    combinations = rng.normal(size=(3, 4))
+    dense = LayerFactors(rng.normal(size=(20, 9)), rng.normal(size=(20, 6)))
+    sparse = LayerFactors(sp.csr_array(dense.inputs), dense.deltas)
+    for layer in (dense, sparse):
+        np.testing.assert_allclose(
+            low.combined(combinations).products(layer),
+            whole.combined(combinations).products(layer),
+            rtol=1e-12,
+            atol=1e-12,
+        )
+
+
+def test_means_of_low_rank_lose_no_rank_that_matters():
+    rng = np.random.default_rng(2)
+    left, right = rng.normal(size=(3, 30, 2)), rng.normal(size=(3, 2, 20))
+    # Of rank 2, but for 0.1 % of the squared norm: the rest of the ranks is left out.
+    means = LowRankMeans.nearest(left @ right + 0.04 * rng.normal(size=(3, 30, 20)), 16)
+    assert means.lefts.shape[-1] == 2
+
+
+def test_wide_means_go_through_the_randomised_factorisation(monkeypatch):
+    rng = np.random.default_rng(3)
+    matrices = rng.normal(size=(2, 40, 3)) @ rng.normal(size=(2, 3, 30))
+    exact = LowRankMeans.nearest(matrices, 3)
+    monkeypatch.setattr("sklearn_sparse_eig.ood._means._LARGEST_EXACT", 8)
+    wide = LowRankMeans.nearest(matrices, 3)
+    np.testing.assert_allclose(
+        np.einsum("pcr,qcr->cpq", wide.lefts, wide.rights),
+        np.einsum("pcr,qcr->cpq", exact.lefts, exact.rights),
+        atol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_full_rank_means_are_the_means(blobs, score):
+    model, X, y, other = blobs
+    whole = GradPCADetector(model, score=score, mean_rank=None).fit(X, y)
+    # The layers have at most five outputs.
+    full = GradPCADetector(model, score=score, mean_rank=5).fit(X, y)
+    np.testing.assert_allclose(full.score_samples(other), whole.score_samples(other), rtol=1e-9)
+    low = GradPCADetector(model, score=score, mean_rank=1).fit(X, y)
+    same = np.allclose(low.score_samples(other), whole.score_samples(other), rtol=1e-3)
+    assert same == (score == "laplace")
+
+
+def test_low_rank_means_tell_digits_apart_as_well(digits):
+    for model, X, X_test, y, _, new in digits:
+        low, whole = (GradPCADetector(model, mean_rank=rank).fit(X, y) for rank in (8, None))
+        difference = _auroc(low.score_samples(X_test), low.score_samples(new)) - _auroc(
+            whole.score_samples(X_test), whole.score_samples(new)
+        )
+        assert abs(difference) < 0.005
+
+
+def test_triangular_products():
+    rng = np.random.default_rng(4)
+    rows, root = rng.normal(size=(11, 6)), np.triu(rng.normal(size=(6, 6)))
+    kept = rows.copy()
+    np.testing.assert_allclose(_times(rows, root), rows @ root, rtol=1e-13)
+    np.testing.assert_array_equal(rows, kept)

@@ -64,6 +64,29 @@ class LayerFactors:
             out[rows] = np.einsum("nkq,nq->nk", left, self.deltas[rows], optimize=True)
         return out
 
+    def dot_pairs(self, lefts, rights):
+        """Return the inner products with k sums of r outer products.
+
+        Parameters
+        ----------
+        lefts : ndarray of shape (p, k, r)
+        rights : ndarray of shape (q, k, r)
+
+        Returns
+        -------
+        ndarray of shape (n, k)
+        """
+        (p, k, r), q, n = lefts.shape, len(rights), len(self.deltas)
+        lefts, rights = lefts.reshape(p, k * r), rights.reshape(q, k * r)
+        out = np.empty((n, k))
+        step = max(1, _BLOCK // (2 * k * r))
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            left = np.asarray(self.inputs[rows] @ lefts).reshape(-1, k, r)
+            right = (self.deltas[rows] @ rights).reshape(-1, k, r)
+            out[rows] = np.einsum("nkr,nkr->nk", left, right)
+        return out
+
     def sum(self, rows):
         """Return the sum of the gradients of some rows, (p, q), without making any of them."""
         return np.asarray(self.inputs[rows].T @ self.deltas[rows])

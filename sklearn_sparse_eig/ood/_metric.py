@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg.blas import dtrmm
 
 from ..gradients import LayerFactors
 
@@ -63,6 +64,10 @@ def _inverse_root(moment):
 
 
 def _times(rows, root):
-    if root.ndim == 2:
+    """Return rows times a root, of which the lower triangle of a matrix is zero."""
+    if root.ndim == 1:
+        return sp.csr_array(rows.multiply(root)) if sp.issparse(rows) else rows * root
+    if sp.issparse(rows) or rows.ndim > 2:
         return np.asarray(rows @ root)
-    return sp.csr_array(rows.multiply(root)) if sp.issparse(rows) else rows * root
+    # Half of the products of a square matrix. BLAS has columns first: (rows @ root)^T.
+    return dtrmm(1.0, root.T, rows.T, lower=True).T

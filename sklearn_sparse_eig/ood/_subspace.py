@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._means import LowRankMeans, WholeMeans
+
 # Relative size of an eigenvalue, or of a squared distance, that is only rounding; and of what
 # centring leaves of class means that are equal.
 _ROUNDING, _CANCELLED = 1e-12, 1e-14
@@ -47,6 +49,8 @@ class ClassMeanSubspace:
     n_components : int, float or None
         None for all, one less than there are classes; a float in (0, 1) for the fewest whose
         eigenvalues have this share of the total.
+    mean_rank : int or None
+        Greatest rank of the mean of a class in a layer; None for the mean as it is.
 
     Attributes
     ----------
@@ -61,7 +65,7 @@ class ClassMeanSubspace:
         If there are fewer than two classes, or their mean gradients coincide.
     """
 
-    def __init__(self, state, metric, n_components=None):
+    def __init__(self, state, metric, n_components=None, mean_rank=None):
         kept = np.flatnonzero(state.counts >= 2)
         if len(kept) < 2:
             raise ValueError(
@@ -72,23 +76,19 @@ class ClassMeanSubspace:
         self.metric = metric
         counts = state.counts[kept, None, None]
         # Whitened once here, and the factors of each new sample likewise.
-        whitened = [
-            metric.whiten_matrices(i, sums[kept] / counts)
+        means = [
+            _means(metric.whiten_matrices(i, sums[kept] / counts), mean_rank)
             for i, sums in enumerate(state.class_sums)
         ]
-        self.gram = sum(np.einsum("cpq,dpq->cd", w, w, optimize=True) for w in whitened)
+        self.gram = sum(layer.gram() for layer in means)
         centring = np.eye(len(kept)) - 1.0 / len(kept)
         centred = centring @ self.gram @ centring
         self.eigenvalues, mixing = _leading(
             centred, n_components, least=_CANCELLED * np.trace(self.gram)
         )
-        self._combinations = np.vstack([mixing.T, np.full(len(kept), 1.0 / len(kept))])
-        # Directions and centre, in the order in which LayerFactors.dot wants them.
-        self._directions = [
-            np.ascontiguousarray(np.einsum("kc,cpq->pkq", self._combinations, w, optimize=True))
-            for w in whitened
-        ]
-        self._shift = self._combinations @ self.gram @ self._combinations[-1]
+        combinations = np.vstack([mixing.T, np.full(len(kept), 1.0 / len(kept))])
+        self._directions = [layer.combined(combinations) for layer in means]
+        self._shift = combinations @ self.gram @ combinations[-1]
 
     @property
     def n_components(self):
@@ -105,7 +105,7 @@ class ClassMeanSubspace:
         layers = self.metric.whiten(layers)
         squared_norm = sum(layer.squared_norms() for layer in layers)
         products = sum(
-            layer.dot(directions)
+            directions.products(layer)
             for layer, directions in zip(layers, self._directions, strict=True)
         )
         projected = products[:, :-1] - self._shift[:-1]
@@ -122,6 +122,12 @@ class ClassMeanSubspace:
             np.sqrt(squared_distance),
             np.sqrt(squared_residual),
         )
+
+
+def _means(matrices, rank):
+    if rank is None or rank >= min(matrices.shape[1:]):
+        return WholeMeans(matrices)
+    return LowRankMeans.nearest(matrices, rank)
 
 
 def _leading(gram, n_components, least):
