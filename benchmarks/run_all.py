@@ -32,6 +32,7 @@ SCRIPTS = {
     "smooth": "bench_smooth.py",
     "diagonal_network": "bench_diagonal_network.py",
     "seeds": "bench_seeds.py",
+    "ood": "bench_ood.py",
     "grad_cost": "bench_grad_cost.py",
     "diagnostics": "bench_diagnostics.py",
     "mam_paper": "mam_paper.py",

@@ -63,6 +63,24 @@ PROMISES = {
         r"(\n? +\d+ +0\.\d{3}( +\d\.\d{3}){9}\n?){6}",
         r" +300 +0\.9\d\d +0\.\d{3} +0\.\d{3} +\d\.\d{3} +0\.0\d\d",
     ],
+    "plot_ood_threshold": [
+        r"from training rows: +1\d\.\d% of known digits rejected \(.*\), (8|9)\d% of new ones",
+        r"from held out rows: +[45]\.\d% of known digits rejected \(.*\), [678]\d% of new ones",
+        r"standard deviation for one draw: 1\.6% expected, [12]\.\d% found",
+        r"(p-value at most 0\.\d+: +\d+\.\d% of known digits, +\d+\.\d% of new ones\n){3}",
+    ],
+    "plot_ood_pipeline_grid_search": [
+        # The AUROC of the chosen setting on new digits, with its rank correlation.
+        r"network trained again:\n +chosen: .*, 0\.9\d\d on new .*\n.* settings: \+0\.\d\d\n",
+        r"network frozen:\n +chosen: .*, 0\.9\d\d on new .*\n.* settings: \+0\.\d\d\n",
+        r"left out, network frozen:\n +chosen: .*\n.* settings: (-0\.\d\d|\+0\.[0-3]\d)\n",
+    ],
+    "plot_ood_stream_monitor": [
+        r"450 digits seen in 9 batches, calibrated by 300 others; classes of \d+ to \d+\n",
+        r"before: \d\.\d% of the digits below 0\.05, 5% promised\n",
+        r"false alarms: 0 of 12 batches",
+        r"drift begins at batch 12, alarm at batch 1[2-9], when \d+% are new",
+    ],
     "plot_low_rank_intervals": [
         r"noise 0\.48: raw error 0\.1\d+, rank 3 chosen, stopped (0\.0\d+), rank known \1,",
         r"noise 0\.95: raw error 0\.3\d+, rank 3 chosen, stopped 0\.0\d+, .*-> 2\.2\d ",
