@@ -18,9 +18,12 @@ from sklearn.utils.validation import check_is_fitted
 from ._compat import Interval, StrOptions, fit_context, n_rows, take_rows
 from ._transaction import unchanged_on_error
 from .gradients import make_network
+from .gradients._given import GIVEN, make_given
+from .gradients._make import is_torch
+from .gradients._memory import in_batches
 from .gradients._model import fit_model, is_ready
 from .gradients._outputs import OUTPUTS
-from .gradients._rows import batches, check_rows
+from .gradients._rows import check_rows
 from .ood import (
     SCORES,
     SUBSPACES,
@@ -81,8 +84,7 @@ class GradPCADetector(
         Greatest rank of the mean gradient of a class in each dense layer, the nearest in the
         metric; None for the means as they are. Scoring takes C r (p + q) products instead of
         C p q, for C classes, rank r and a layer of p inputs and q outputs. Rank 16 scored as well
-        as whole means, see ``doc/gradpca.md``. Norms of gradients are exact in any case. For exact
-        means without ``sparsity`` only.
+        as whole means, see ``doc/gradpca.md``. Norms of gradients are exact in any case.
     labels : {"true", "predicted"}, default="true"
         Which classes the means are of. ``"true"`` uses y, and the predicted ones without y.
     subspace : {"auto", "exact", "sketched", "sparse_pca"}, default="auto"
@@ -105,6 +107,12 @@ class GradPCADetector(
         one over its square root; ``"auto"`` is 16384, or more for more than 4096 classes.
     contamination : float in (0, 0.5], default=0.05
         Share of inliers that may be called outliers; see ``calibration_`` for what is guaranteed.
+    backend : {"auto", "sklearn", "torch", "precomputed", "kernel"}, default="auto"
+        ``"auto"`` goes by the type of the estimator. ``"precomputed"``: X holds gradients, (n,
+        n_parameters), dense or CSR, and their metric is their second moment. ``"kernel"``: X holds
+        inner products of gradients with those of the n_train samples of :meth:`fit`, in their
+        order, and in a last column with themselves, (n, n_train + 1); ``metric`` has no effect.
+        These two go with ``estimator=None``, with y, and with ``score="ratio"``.
     batch_size : int or "auto", default="auto"
         Rows at a time. The sums, hence the last bits of a score, depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -122,7 +130,7 @@ class GradPCADetector(
         Dimension of the subspace.
     eigenvalues_ : ndarray of shape (n_components_,)
         Of the centred Gram matrix of the class means.
-    subspace_ : {"exact", "sketched", "sparse_pca"}
+    subspace_ : {"exact", "sketched", "sparse_pca", "kernel"}
         Which one it is.
     n_metric_samples_ : int
         Samples behind the metric: all seen, or the first ones where they have fixed it.
@@ -153,10 +161,9 @@ class GradPCADetector(
     With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
     for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
     the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring
-    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``.
-    The state is a sum over samples, so streams add up and shards merge. Sketched, the class sums
-    take C m floats, and a sample O(p + q + m log m) in each layer, C m more when scored; X is read
-    twice by ``fit``.
+    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``. The state is a sum over
+    samples, so streams add up and shards merge. Sketched, the class sums take C m floats, and a
+    sample O(p + q + m log m) in each layer, C m more when scored; X is read twice by ``fit``.
 
     References
     ----------
@@ -194,6 +201,7 @@ class GradPCADetector(
         "sparsity": [Interval(Real, 0, 1, closed="right"), None],
         "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "backend": [StrOptions({"auto", "sklearn", "torch", *GIVEN})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
     }
@@ -213,6 +221,7 @@ class GradPCADetector(
         sparsity=None,
         n_measurements="auto",
         contamination=0.05,
+        backend="auto",
         batch_size="auto",
         random_state=None,
     ):
@@ -228,6 +237,7 @@ class GradPCADetector(
         self.sparsity = sparsity
         self.n_measurements = n_measurements
         self.contamination = contamination
+        self.backend = backend
         self.batch_size = batch_size
         self.random_state = random_state
 
@@ -291,10 +301,8 @@ class GradPCADetector(
         with unchanged_on_error(self):
             X, y = self._check_input(X, y, reset=True)
             rng = check_random_state(self.random_state)
-            held_out = None
-            if is_ready(self.estimator):
-                model = self.estimator
-            else:
+            held_out, model = None, self._ready_model(X, y)
+            if model is None:
                 held_out = choose_held_out(y, self.contamination, rng)
                 if held_out is not None:
                     kept = np.setdiff1d(np.arange(n_rows(X)), held_out)
@@ -304,7 +312,9 @@ class GradPCADetector(
             self._add(X, self._encode(y))
             if y is not None and self.labels == "true":
                 check_counts(self._state.counts, self.classes_)
-            self._subspace = self._make_subspace()
+            self._subspace = make_subspace(
+                self._state, self.n_components, self.sparsity, self.mean_rank
+            )
             if held_out is None:
                 self._forget_threshold()
                 self.offset_ = float(np.percentile(self._scores(X), 100.0 * self.contamination))
@@ -348,9 +358,9 @@ class GradPCADetector(
         with unchanged_on_error(self):
             X, y = self._check_input(X, y, reset=first)
             if first:
-                ready = is_ready(self.estimator)
+                model = self._ready_model(X, y if classes is None else classes)
                 rng = check_random_state(self.random_state)
-                self._start(self.estimator if ready else fit_model(self.estimator, X, y, rng))
+                self._start(fit_model(self.estimator, X, y, rng) if model is None else model)
             if classes is not None and set(classes) != set(self.classes_):
                 raise ValueError(
                     f"classes={np.asarray(classes).tolist()} are not those of the classifier, "
@@ -458,12 +468,46 @@ class GradPCADetector(
                 f"score={self.score!r} divides by what would make output='loss' high, which is no "
                 "sign of a known input. Use score='ratio', or output='max'."
             )
+        if self.backend in GIVEN:
+            self._check_given(y)
         X = check_rows(self, X, reset=reset)
         if y is not None:
             y = column_or_1d(y, warn=True)
             check_consistent_length(X, y)
             check_classification_targets(y)
         return X, y
+
+    def _check_given(self, y):
+        what = f"backend={self.backend!r} takes gradients as they are"
+        if self.estimator is not None:
+            raise ValueError(f"{what}: it goes with estimator=None, got {self.estimator!r}.")
+        if y is None or self.labels == "predicted":
+            raise ValueError(f"{what} and knows no predictions: pass y, with labels='true'.")
+        if self.score != "ratio":
+            raise ValueError(
+                f"{what} and does not know the output, which score={self.score!r} needs. Use "
+                "score='ratio', or describe the model by a gradients.Network."
+            )
+        if self.backend == "kernel" and not (
+            self.subspace in ("auto", "exact") and self.sparsity is None
+        ):
+            raise ValueError(
+                "backend='kernel' keeps inner products only: subspace must be 'auto' or 'exact' "
+                f"and sparsity None, got {self.subspace!r} and {self.sparsity!r}."
+            )
+
+    def _ready_model(self, X, y):
+        """Return the model whose gradients are taken, or None if one has to be trained."""
+        if self.backend in GIVEN:
+            return make_given(self.backend, X.shape[1], np.unique(y))
+        if not is_ready(self.estimator):
+            return None
+        if self.backend != "auto" and (self.backend == "torch") != is_torch(self.estimator):
+            raise TypeError(
+                f"backend={self.backend!r} is not that of {type(self.estimator).__name__}. Use "
+                "backend='auto'."
+            )
+        return self.estimator
 
     def _start(self, model):
         network = make_network(model)
@@ -473,10 +517,14 @@ class GradPCADetector(
             )
         self._network, self._layers = network, network.select(self.params)
         self.estimator_, self.classes_ = model, network.classes
-        self.subspace_ = choose_subspace(
-            self.subspace, self.n_components, len(self.classes_), self._shapes
-        )
-        self._seed = 0 if self.subspace_ == "exact" else check_seed(self.random_state)[0]
+        if self.backend == "kernel":
+            self.subspace_ = "kernel"
+        else:
+            self.subspace_ = choose_subspace(
+                self.subspace, self.n_components, len(self.classes_), self._shapes
+            )
+        hashed = self.subspace_ in ("sketched", "sparse_pca")
+        self._seed = check_seed(self.random_state)[0] if hashed else 0
         self._state = self._new_state()
 
     def _new_state(self):
@@ -503,9 +551,13 @@ class GradPCADetector(
 
     def _gradients(self, X):
         """Yield (start, gradients) of batches of X."""
-        floats = 2 * sum(p + q for p, q in self._shapes)
-        for start, rows in batches(X, self.batch_size, floats):
-            yield start, self._network.gradients(rows, self.output, self._layers)
+        floats = self._network.floats_per_row(self._layers, take_rows(X, slice(0, 2)))
+        yield from in_batches(
+            lambda rows: self._network.gradients(rows, self.output, self._layers),
+            X,
+            self.batch_size,
+            floats,
+        )
 
     def _add(self, X, labels):
         if isinstance(self._state, FrozenMetricState) and self._state.metric is None:
@@ -519,9 +571,6 @@ class GradPCADetector(
             self._state.update(
                 gradients.layers, predicted if labels is None else labels[start:stop]
             )
-
-    def _make_subspace(self):
-        return make_subspace(self._state, self.n_components, self.sparsity, self.mean_rank)
 
     def _set_threshold(self, scores):
         self.offset_ = conformal_threshold(scores, self.contamination)
@@ -669,7 +718,9 @@ class GradPCADetector(
 
     def _get_subspace(self):
         if self._subspace is None:
-            self._subspace = self._make_subspace()
+            self._subspace = make_subspace(
+                self._state, self.n_components, self.sparsity, self.mean_rank
+            )
         return self._subspace
 
     # ----------------------------------------------------------------------------------- results

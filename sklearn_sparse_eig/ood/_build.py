@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from ._frozen_metric import FrozenMetricState
+from ._kernel import KernelState, KernelSubspace
 from ._metric import Metric
 from ._principal import PrincipalState
 from ._sketched_means import SketchedState
@@ -59,6 +60,8 @@ def make_state(
     UserWarning
         If there are fewer measurements than four for each class.
     """
+    if subspace == "kernel":
+        return KernelState(n_classes, layer_shapes[0][0])
     arguments = n_classes, layer_shapes, metric, _LARGEST_FACTOR
     if subspace == "exact":
         return GradientState(*arguments)
@@ -88,6 +91,8 @@ def make_subspace(state, n_components=None, sparsity=None, mean_rank=None):
     ValueError
         If there are too few samples, or they do not span one.
     """
+    if isinstance(state, KernelState):
+        return KernelSubspace(state, n_components)
     if isinstance(state, FrozenMetricState):
         return state.subspace(n_components, sparsity)
     if state.moments:

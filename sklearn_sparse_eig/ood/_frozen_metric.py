@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from ._metric import Metric
-from ._state import add_moments, new_moments
+from ._state import new_moments
 
 
 class FrozenMetricState(ABC):
@@ -45,8 +45,9 @@ class FrozenMetricState(ABC):
 
     def add_moments(self, layers):
         """Add gradients to what the metric is learned from."""
-        add_moments(self._moments, layers)
-        self.n_metric_samples += len(layers[0].deltas)
+        for moments, layer in zip(self._moments, layers, strict=True):
+            layer.add_to(moments)
+        self.n_metric_samples += len(layer)
 
     def freeze(self):
         """Fix the metric, in its eigenbasis, and forget the moments.
@@ -70,8 +71,8 @@ class FrozenMetricState(ABC):
         self._moments = []
 
     def update(self, layers, labels):
-        """Add gradients, a tuple of LayerFactors, with the indices of their classes."""
-        self._add(self.metric.whiten(layers), labels)
+        """Add gradients, layer by layer, with the indices of their classes."""
+        self._add(tuple(self.metric.whiten(layers)), labels)
         self.counts += np.bincount(labels, minlength=len(self.counts))
 
     def merge(self, other):
@@ -119,7 +120,7 @@ def _same(first, second):
     if first is None or second is None or (first.roots is None) != (second.roots is None):
         return first is second
     return first.roots is None or all(
-        np.array_equal(mine, theirs)
+        type(mine) is type(theirs) and np.array_equal(mine.values, theirs.values)
         for pair, other in zip(first.roots, second.roots, strict=True)
         for mine, theirs in zip(pair, other, strict=True)
     )

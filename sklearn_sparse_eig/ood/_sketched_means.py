@@ -93,7 +93,7 @@ class SketchedMeanSubspace(Span):
         self._directions = self.sketch.dual(combinations @ means)
 
     def _products(self, layers):
-        n, step = len(layers[0].deltas), max(1, _BLOCK // self.sketch.n_measurements)
+        n, step = len(layers[0]), max(1, _BLOCK // self.sketch.n_measurements)
         out = np.empty((n, self._directions.shape[1]))
         for start in range(0, n, step):
             rows = slice(start, start + step)

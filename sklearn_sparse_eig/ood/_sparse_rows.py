@@ -3,12 +3,14 @@
 import numpy as np
 import scipy.sparse as sp
 
+from ..gradients import LayerMatrices
+
 # Floats of a temporary array (16 MB).
 _BLOCK = 2**21
 
 
 class SparseRows:
-    """Sparse vectors over the parameters of all layers, for inner products with factors.
+    """Sparse vectors over the parameters of all layers, for inner products with gradients.
 
     Parameters
     ----------
@@ -20,16 +22,23 @@ class SparseRows:
     def __init__(self, rows, layer_shapes):
         self.n_rows = rows.shape[0]
         starts = np.cumsum([0, *(p * q for p, q in layer_shapes)])
-        self._layers = [
-            _by_column(rows[:, start:stop].tocoo(), shape)
-            for start, stop, shape in zip(starts[:-1], starts[1:], layer_shapes, strict=True)
+        self._parts = [
+            rows[:, start:stop] for start, stop in zip(starts[:-1], starts[1:], strict=True)
+        ]
+        self._gathered = [
+            _by_column(part.tocoo(), shape)
+            for part, shape in zip(self._parts, layer_shapes, strict=True)
         ]
 
     def dot(self, layers):
         """Return the inner products, (n_samples, k): O(nonzeros + k q) in each layer a sample."""
-        n = len(layers[0].deltas)
+        n = len(layers[0])
         out = np.zeros((n, self.n_rows))
-        for layer, (table, columns, owner) in zip(layers, self._layers, strict=True):
+        for i, layer in enumerate(layers):
+            if isinstance(layer, LayerMatrices):
+                out += layer.dense() @ self._parts[i].T
+                continue
+            table, columns, owner = self._gathered[i]
             step = max(1, _BLOCK // max(1, len(columns)))
             for start in range(0, n, step):
                 rows = slice(start, start + step)

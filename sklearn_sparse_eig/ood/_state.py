@@ -21,12 +21,15 @@ class GradientState:
     ----------
     counts : ndarray of int64, shape (n_classes,)
     class_sums : list of ndarray of shape (n_classes, p, q), one for each layer
-    moments : list of (Moment, Moment), for the inputs and deltas of each layer
+    energy : float
+        Sum of the squared norms of all gradients.
+    moments : list of (Moment, Moment), for the inputs and outputs of each layer
     """
 
     def __init__(self, n_classes, layer_shapes, metric, max_size):
         self.counts = np.zeros(n_classes, dtype=np.int64)
         self.class_sums = [np.zeros((n_classes, p, q)) for p, q in layer_shapes]
+        self.energy = 0.0
         self.moments = new_moments(layer_shapes, metric, max_size)
 
     @property
@@ -39,20 +42,25 @@ class GradientState:
 
         Parameters
         ----------
-        layers : tuple of LayerFactors
+        layers : sequence of LayerFactors or LayerMatrices
         labels : ndarray of int, shape (n_samples,)
             Indices of classes.
         """
-        for label in np.unique(labels):
-            rows = np.flatnonzero(labels == label)
+        groups = [(label, np.flatnonzero(labels == label)) for label in np.unique(labels)]
+        for label, rows in groups:
             self.counts[label] += len(rows)
-            for sums, layer in zip(self.class_sums, layers, strict=True):
-                sums[label] += layer.sum(rows)
-        add_moments(self.moments, layers)
+        # Layer by layer, for a layer may be large and made only now.
+        for i, layer in enumerate(layers):
+            self.energy += float(layer.squared_norms().sum())
+            for label, rows in groups:
+                self.class_sums[i][label] += layer.sum(rows)
+            if self.moments:
+                layer.add_to(self.moments[i])
 
     def merge(self, other):
         """Add the sums of another state of the same kind."""
         self.counts += other.counts
+        self.energy += other.energy
         for mine, theirs in zip(self.class_sums, other.class_sums, strict=True):
             mine += theirs
         for mine, theirs in zip(self.moments, other.moments, strict=True):
@@ -68,10 +76,3 @@ def new_moments(layer_shapes, metric, max_size):
         tuple(Moment(size, metric == "diag" or size > max_size) for size in shape)
         for shape in layer_shapes
     ]
-
-
-def add_moments(moments, layers):
-    """Add the factors of gradients to the moments of their layers."""
-    for pair, layer in zip(moments, layers, strict=bool(moments)):
-        for moment, rows in zip(pair, (layer.inputs, layer.deltas), strict=True):
-            moment.add(rows)

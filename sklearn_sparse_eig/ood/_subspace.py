@@ -38,7 +38,7 @@ class Coordinates:
 class Span:
     """A subspace through a centre, by inner products of gradients with its directions.
 
-    A subclass gives :meth:`_products`.
+    A subclass gives :meth:`_products`, or :meth:`_measure` to see one layer at a time.
 
     Parameters
     ----------
@@ -63,16 +63,8 @@ class Span:
         return np.sqrt(np.maximum(squared_norm, _ROUNDING * self._shift[-1]))
 
     def coordinates(self, layers):
-        """Return the Coordinates of gradients given as a tuple of LayerFactors."""
-        layers = self.metric.whiten(layers)
-        squared_norm = sum(layer.squared_norms() for layer in layers)
-        return self._place(self._products(layers), squared_norm)
-
-    def _products(self, layers):
-        """Return inner products of whitened gradients with directions and centre, in this order."""
-        raise NotImplementedError
-
-    def _place(self, products, squared_norm):
+        """Return the Coordinates of gradients, given layer by layer."""
+        squared_norm, products = self._measure(self.metric.whiten(layers))
         projected = products[:, :-1] - self._shift[:-1]
         squared_distance = squared_norm - 2.0 * products[:, -1] + self._shift[-1]
         least = _ROUNDING * (squared_norm + self._shift[-1])
@@ -89,6 +81,15 @@ class Span:
             np.sqrt(squared_distance),
             np.sqrt(squared_residual),
         )
+
+    def _measure(self, layers):
+        """Return squared norms of whitened gradients, and their products."""
+        layers = tuple(layers)
+        return sum(layer.squared_norms() for layer in layers), self._products(layers)
+
+    def _products(self, layers):
+        """Return inner products of whitened gradients with directions and centre, in this order."""
+        raise NotImplementedError
 
     def _outside(self, squared_distance, squared_length):
         """Return the squared distances to the subspace."""
@@ -138,11 +139,13 @@ class ClassMeanSubspace(Span):
         super().__init__(metric, eigenvalues, shift)
         self._directions = [layer.combined(combinations) for layer in means]
 
-    def _products(self, layers):
-        return sum(
-            directions.products(layer)
-            for layer, directions in zip(layers, self._directions, strict=True)
-        )
+    def _measure(self, layers):
+        squared_norm = products = 0.0
+        # Each layer once, for it may be large and made only now.
+        for layer, directions in zip(layers, self._directions, strict=True):
+            squared_norm = squared_norm + layer.squared_norms()
+            products = products + directions.products(layer)
+        return squared_norm, products
 
 
 def classes_with_means(counts):

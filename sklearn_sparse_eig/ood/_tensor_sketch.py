@@ -5,6 +5,7 @@ import scipy.sparse as sp
 from scipy.fft import irfft, rfft
 
 from .. import kernels
+from ..gradients import LayerMatrices
 
 # Independent blocks of buckets: entries are estimated by the median of so many.
 N_BLOCKS = 4
@@ -76,14 +77,15 @@ class TensorSketch:
         Parameters
         ----------
         out : ndarray of float64, shape (n_labels, n_measurements)
-        layers : tuple of LayerFactors
+        layers : tuple of LayerFactors or LayerMatrices
         labels : ndarray of int, shape (n_samples,)
         """
         present, counts = np.unique(labels, return_counts=True)
         by_label = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
         convolved = {}
         for i, layer in enumerate(layers):
-            if self._scatters(i, len(labels) / len(present)):
+            explicit = isinstance(layer, LayerMatrices)
+            if explicit or self._scatters(i, len(labels) / len(present)):
                 for label, rows in zip(present, by_label, strict=True):
                     out[label] += self.scatter(i, layer.sum(rows)[None])[0]
             else:
@@ -105,9 +107,9 @@ class TensorSketch:
         An array of float64 of shape (n_samples, 2 * K * (b // 2 + 1)), real and imaginary parts in
         turn. Products with a :meth:`dual` are inner products of sketches.
         """
-        n, spectra, scattered = len(layers[0].deltas), 0.0, []
+        n, spectra, scattered = len(layers[0]), 0.0, []
         for i, layer in enumerate(layers):
-            if self._scatters(i, 1):
+            if isinstance(layer, LayerMatrices) or self._scatters(i, 1):
                 scattered.append(self.scatter(i, layer.dense().reshape(-1, *self.layer_shapes[i])))
             else:
                 spectra = spectra + self._convolve(i, layer)
