@@ -52,9 +52,13 @@ class NonuniformTransform:
         wrapped = phases - np.floor(phases)
         self._turn = np.exp(2j * np.pi * ((wrapped * self._centre) % 1.0))[:, None]
         self._interpolation = self._make_interpolation(wrapped)
-        # The transform of the bump, by Gauss quadrature.
-        angles = np.outer(offsets, _NODES) * (np.pi * _WIDTH / self._size)
-        self._attenuation = (np.cos(angles) @ (_WEIGHTS * _bump(_NODES)))[:, None] * (_WIDTH / 2)
+        self._attenuation = self._transformed_bump(p // 2 + 1)[np.abs(offsets), None]
+
+    def _transformed_bump(self, count):
+        """Return what the bump does to the offsets 0, 1, ..., by Gauss quadrature."""
+        half = _NODES > 0
+        angles = np.outer(np.arange(count), _NODES[half]) * (np.pi * _WIDTH / self._size)
+        return np.cos(angles) @ (_WEIGHTS * _bump(_NODES))[half] * _WIDTH
 
     def _make_interpolation(self, wrapped):
         """Return the matrix from values on the grid to points, w nonzeros in a row."""
