@@ -16,10 +16,12 @@ from sklearn_sparse_eig import (
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
+    SeedConfidenceFilter,
     SketchedSparsePCA,
     WeightedFourierRegressor,
 )
-from sklearn_sparse_eig.gradients import Gradients, LayerFactors, Network
+from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
+from sklearn_sparse_eig.gradients import Gradients, LayerFactors, LayerMatrices, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +36,7 @@ MODULES = [
     "sklearn_sparse_eig.plotting",
     "sklearn_sparse_eig.recovery",
     "sklearn_sparse_eig.recovery.decoders",
+    "sklearn_sparse_eig.seeds",
     "sklearn_sparse_eig.sketching",
 ]
 # What users call first shows how, in a tested example.
@@ -45,15 +48,18 @@ WITH_EXAMPLE = {
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
+    "SeedConfidenceFilter",
     "SketchedSparsePCA",
     "WeightedFourierRegressor",
     "effective_rank",
     "diagonal_network_path",
+    "fisher_separability",
     "fit_partitions",
     "l1_gap_bound",
     "learning_rate_path",
     "load_pitprops",
     "low_rank_intervals",
+    "make_gaussian_mixture_diffusion",
     "make_sparse_spiked_covariance",
     "recommend_sketch",
     "sparse_eigsh",
@@ -119,14 +125,18 @@ CLASSES = [
     DiagonalNetworkRegressor,
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
+    SeedConfidenceFilter,
     SketchedSparsePCA,
     WeightedFourierRegressor,
+    GaussianMixturePosterior,
+    GaussianMixtureSampler,
     EigenSketch,
     ComponentsDisplay,
     GradPCADetector,
     GradientFeatures,
     Gradients,
     LayerFactors,
+    LayerMatrices,
     Network,
 ]
 

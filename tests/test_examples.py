@@ -11,6 +11,8 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
+# Examples that need an extra; without it they say so.
+NEEDS = {"plot_ood_torch_cnn": "torch"}
 PROMISES = {
     "plot_docstring_topics": [
         r"\d+ docstrings collected",
@@ -66,6 +68,13 @@ PROMISES = {
         r"false alarms: 0 of 12 batches",
         r"drift begins at batch 12, alarm at batch 1[2-9], when \d+% are new",
     ],
+    "plot_ood_torch_cnn": [
+        r"accuracy on known digits: 0\.9\d\d",
+        r"GradPCA, all layers: +AUROC 0\.9[4-9]\d\n",
+        r"GradPCA, dense layers: +AUROC 0\.9[4-9]\d\n",
+        r"probability of the predicted class: +AUROC 0\.\d{3}\n",
+        r"known digits rejected: \d\.\d% \(at most 5% asked\)\nnew digits rejected: [6-9]\d\.\d%",
+    ],
     "plot_low_rank_intervals": [
         r"noise 0\.48: raw error 0\.1\d+, rank 3 chosen, stopped (0\.0\d+), rank known \1,",
         r"noise 0\.95: raw error 0\.3\d+, rank 3 chosen, stopped 0\.0\d+, .*-> 2\.2\d ",
@@ -81,9 +90,38 @@ PROMISES = {
         r"weighted: 0\.033\d at \d\d frequencies, up to 0\.03[78]\d at \d\d, down to 0\.0300",
         r"\nreproduced: .*\nnot reproduced: ",
     ],
+    "plot_seed_confidence": [
+        r"confidence 0\.20 to 0\.59: separability 1\.[6-9]\d \(labels permuted [+-]0\.[01]\d\)",
+        r"confidence 0\.98 to 1\.00: separability [78]\.\d\d \(labels permuted [+-]0\.[01]\d\), "
+        r"accuracy of a probe (0\.9[89]|1\.00) .*, trained on the first bin 0\.(8[5-9]|9\d),",
+        r"accuracy after a share of the steps: (0\.9\d\d(, )?){6}\n",
+        r"\n1 candidates: [45]\d\.\d generator calls",
+        r"\n40 candidates: 1\.\d generator calls",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
     "plot_l1_implicit": [
         r"solved by the limit of gradient flow: (6[5-9]|7[0-5]) of 100, by OMP: [1-4]\d of 100",
         r"(depth [234]: gap at most the bound at all \d scales\n){3}",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_sparse_phase_transition": [
+        r"gradient flow, L = 4: 15\d solved; most nonzeros, by equations: 2, 4, 9, 12, 20, 25",
+        r"basis pursuit: 15\d solved; most nonzeros, by equations: 2, 4, 9, 12, 20, 25",
+        r"OMP, sparsity known: 1[01]\d solved",
+        r"largest difference from basis pursuit where that is right: 0\.00\d",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_weight_normalisation": [
+        r"plain    : initialisation 0\.17 acts as 2e-01, error 1\.[78]\d+; at 1\.00: 2\.9",
+        r"ratio 0\.1: initialisation 0\.17 acts as 2e-12, error 0\.000; at 1\.00: 2\.9",
+        r"trained, ratio 1: at most \de-(09|1\d) from the limit",
+        r"from 1\.00, where the norm does not grow, normalisation changes the error by [01]%",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_sharpness": [
+        r"below: sharpness varies by [1-4]\.\d%; above: 2 / step to [01]\.\d%",
+        r"\nstep 2\.50 critical: .* diverged\n",
+        r"least error on new data at 0\.1 times the critical step",
         r"\nreproduced: .*\nnot reproduced: ",
     ],
     "plot_grid_search": [
@@ -99,6 +137,8 @@ def test_every_example_is_tested():
 
 @pytest.mark.parametrize("name", PROMISES)
 def test_example(name, tmp_path):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     source = EXAMPLES / f"{name}.py"
     # The package may not be installed but lie beside the tests.
     path = os.pathsep.join(filter(None, [str(EXAMPLES.parent), os.environ.get("PYTHONPATH")]))

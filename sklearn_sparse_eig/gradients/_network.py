@@ -20,7 +20,7 @@ ACTIVATIONS = {
 
 
 class Network(ABC):
-    """A fitted model that gives per-sample gradients as factors of its layers.
+    """A fitted model that gives per-sample gradients, layer by layer.
 
     A subclass sets the attributes and implements :meth:`gradients` and :meth:`parameters`.
 
@@ -34,10 +34,13 @@ class Network(ABC):
         Of the gradient of each layer, with the bias as the last row of the inputs.
     n_features : int or None
         Features of X, where that is known.
+    takes_any_shape : bool
+        Whether X may have more than two axes.
     """
 
     classes = None
     n_features = None
+    takes_any_shape = False
 
     @abstractmethod
     def gradients(self, X, output="max", layers=None):
@@ -58,6 +61,10 @@ class Network(ABC):
     @abstractmethod
     def parameters(self):
         """Return a list of arrays; networks are the same where all of them are equal."""
+
+    def floats_per_row(self, layers, rows):
+        """Return how many numbers the gradients of one row take, where rows are some of them."""
+        return 2 * sum(p + q for p, q in (self.layer_shapes[i] for i in layers))
 
     def is_same(self, other):
         """Whether the other network has the same layers with the same parameters."""

@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
+from ..gradients import LayerMatrices
+
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
 _LARGEST_EXACT, _ENOUGH = 512, 0.99
@@ -95,6 +97,9 @@ class _LowRankDirections:
     combinations: np.ndarray
 
     def products(self, layer):
+        if isinstance(layer, LayerMatrices):
+            # Already made as matrices: low rank would only take more products.
+            return self._whole.products(layer)
         return layer.dot_pairs(self.means.lefts, self.means.rights) @ self.combinations.T
 
     @cached_property
