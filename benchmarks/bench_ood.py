@@ -15,7 +15,6 @@ import copy
 import importlib.util
 import json
 import os
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -350,22 +349,25 @@ class Results:
         return [name for name in self.done if far is None or PROBLEMS[name].far == far]
 
     def ranks(self, far=None):
-        """Return the mean rank of each method over cells, best 1, by AUROC.
+        """Return the mean rank of each method by AUROC, best 1: over cells, then over problems.
 
         Of ours the default and the paper's settings take part with the baselines; each other one
         takes the place of the default.
         """
         pool = [m for m in self.methods if m == OURS or "**" not in m]
-        ranks = defaultdict(list)
-        for name in self.names(far):
-            for cell in self.cells(name):
-                for entrant in [m for m in self.methods if "**" in m]:
-                    field = [entrant if m == OURS else m for m in pool]
-                    found = rankdata([-cell[m]["auroc"] for m in field])
-                    for method, rank in zip(field, found, strict=True):
-                        if method == entrant or entrant == OURS:
-                            ranks[method].append(rank)
-        return {method: np.mean(found) for method, found in ranks.items()}
+        return {
+            method: np.mean(
+                [np.mean([*self._ranks(name, method, pool)]) for name in self.names(far)]
+            )
+            for method in self.methods
+        }
+
+    def _ranks(self, name, method, pool):
+        """Return the rank of a method in each cell of a problem."""
+        field = pool if method in pool else [method if m == OURS else m for m in pool]
+        for cell in self.cells(name):
+            scores = [-cell[m]["auroc"] for m in field]
+            yield rankdata(scores)[field.index(method)]
 
 
 def report(done):
@@ -407,7 +409,7 @@ def _print_methods(results, far):
     print_table(
         ["method", "mean rank", *MEASURES.values(), "default won : lost", "p"],
         rows,
-        f"{kind}: {', '.join(PROBLEMS[name].title for name in results.names(far))}",
+        f"{kind}: {'; '.join(PROBLEMS[name].title for name in results.names(far))}",
     )
 
 
