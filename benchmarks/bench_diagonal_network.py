@@ -23,9 +23,9 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_sparse_eig import DiagonalNetworkRegressor
 
-# Beyond these many entries a linear programme, or a factor for each step, takes minutes.
+# Beyond these many entries a linear programme, a factor for each step or many epochs take minutes.
 _LARGEST_FOR_SLOW = 3_000_000
-_SLOW = ("basis pursuit (HiGHS)", "**diagonal network**, depth 2, 1e-6")
+_SLOW = ("basis pursuit (HiGHS)", "**diagonal network**, depth 2, 1e-6", "skglm, 1e-07")
 
 
 def gaussian(M, N, k, seed):

@@ -236,7 +236,11 @@ def _solve(problem, point, right):
     design, groups, rho = problem.design, problem.groups, problem.rho
     excess = point.slope - point.ratio
     soft = np.flatnonzero(excess > _SOFT * point.ratio)
-    across = point.ratio + 0.5 * excess
+    if len(soft) > len(right):
+        largest = np.argpartition(-excess[soft], len(right) - 1)[: len(right)]
+        soft = np.sort(soft[largest])
+    single = right.shape[1] == 1 and groups.count == len(groups.ids)  # nothing is across a line
+    across = point.ratio + (1.0 if single else 0.5) * excess
     across[soft] = point.ratio[soft]
     K = _factor(design, groups.spread(across)[:, 0], rho)
     C = _soft_columns(design, groups, point.theta, soft)

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._descent import Descent, solve_descent
 from ._group_limit import group_flow, group_flow_limit
-from ._limit import flow_limit
+from ._limit import InconsistentError, Limit, flow_limit
 from ._mirror import DivergedError, flow_times, solve_explicit, solve_implicit
 from ._normalised import normalised_flow_limit
 from ._potential import Potential
@@ -97,7 +97,7 @@ def _limit(model, equations):
             )
             scales[j] = np.exp(effective.log_scale / model.depth)
         else:
-            limit = flow_limit(equations.design, y, potential, **options)
+            limit = _one_limit(equations.design, y, potential, options)
         limits.append(limit)
     return Trained(
         np.column_stack([limit.x for limit in limits]),
@@ -105,6 +105,25 @@ def _limit(model, equations):
         np.array([limit.n_iter for limit in limits]),
         np.column_stack([limit.nu for limit in limits]),
         scales,
+    )
+
+
+def _one_limit(design, y, potential, options):
+    """Return the limit for one target; at depth 2 the solver of groups takes fewer steps."""
+    if potential.is_barrier or potential.positive or not design.forms_normal_matrix:
+        return flow_limit(design, y, potential, **options)
+    try:
+        limit = group_flow_limit(
+            design, y[:, None], np.arange(design.shape[1]), potential, **options
+        )
+    except InconsistentError:
+        return flow_limit(design, y, potential, **options)
+    return Limit(
+        limit.x[:, 0],
+        np.where(limit.x[:, 0] >= 0, limit.z, limit.z[::-1]),
+        limit.nu[:, 0],
+        limit.n_iter,
+        limit.residual,
     )
 
 
