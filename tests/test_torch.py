@@ -448,6 +448,14 @@ def test_gradients_are_finite_differences(name):
     np.testing.assert_allclose(found @ found.T, differences @ differences.T, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:No closed form")
+def test_as_many_places_as_samples():
+    # The shapes fit, and so does the sum over samples; but not their order.
+    module = KINDS["sequence-first"]
+    expected = np.array([_autograd(module, row, "max") for row in X[:4]])
+    np.testing.assert_allclose(make_network(module).gradients(X[:4]).dense(), expected, atol=1e-12)
+
+
 def test_matrices_only_where_there_is_no_rank_one():
     network = make_network(MODULES["convolution"])
     kinds = [type(layer) for layer in network.gradients(X).layers]
