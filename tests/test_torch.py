@@ -11,12 +11,12 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from sklearn_sparse_eig import GradientFeatures, GradPCADetector
+from sklearn_sparse_eig import GradientFeatures, GradPCADetector, gradients
 from sklearn_sparse_eig.gradients import LayerFactors, LayerMatrices, make_network, scalar_output
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-TorchNetwork = pytest.importorskip("sklearn_sparse_eig.gradients._torch").TorchNetwork
+TorchNetwork = gradients.TorchNetwork
 
 
 class Residual(nn.Module):
