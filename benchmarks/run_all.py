@@ -28,7 +28,13 @@ SCRIPTS = {
     "errors": "bench_errors.py",
     "huge": "bench_huge.py",
     "low_rank": "bench_low_rank.py",
+    "rank": "bench_rank.py",
+    "smooth": "bench_smooth.py",
     "diagonal_network": "bench_diagonal_network.py",
+    "seeds": "bench_seeds.py",
+    "ood": "bench_ood.py",
+    "grad_cost": "bench_grad_cost.py",
+    "diagnostics": "bench_diagnostics.py",
     "mam_paper": "mam_paper.py",
     "kernels": "bench_sketch_throughput.py",
 }

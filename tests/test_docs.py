@@ -16,9 +16,12 @@ from sklearn_sparse_eig import (
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
+    SeedConfidenceFilter,
     SketchedSparsePCA,
     WeightedFourierRegressor,
 )
+from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
+from sklearn_sparse_eig.diagnostics import CollapseMonitor
 from sklearn_sparse_eig.gradients import Gradients, LayerFactors, LayerMatrices, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
@@ -27,6 +30,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "doc").glob(
 MODULES = [
     "sklearn_sparse_eig",
     "sklearn_sparse_eig.datasets",
+    "sklearn_sparse_eig.diagnostics",
     "sklearn_sparse_eig.distributed",
     "sklearn_sparse_eig.estimator_checks",
     "sklearn_sparse_eig.gradients",
@@ -34,10 +38,12 @@ MODULES = [
     "sklearn_sparse_eig.plotting",
     "sklearn_sparse_eig.recovery",
     "sklearn_sparse_eig.recovery.decoders",
+    "sklearn_sparse_eig.seeds",
     "sklearn_sparse_eig.sketching",
 ]
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
+    "CollapseMonitor",
     "ComponentsDisplay",
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
@@ -45,16 +51,23 @@ WITH_EXAMPLE = {
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
+    "SeedConfidenceFilter",
     "SketchedSparsePCA",
     "WeightedFourierRegressor",
     "effective_rank",
+    "class_mean_share",
     "diagonal_network_path",
+    "fisher_separability",
     "fit_partitions",
+    "kernel_blocks",
     "l1_gap_bound",
     "learning_rate_path",
     "load_pitprops",
     "low_rank_intervals",
+    "make_gaussian_mixture_diffusion",
     "make_sparse_spiked_covariance",
+    "neural_collapse",
+    "ntk_alignment",
     "recommend_sketch",
     "sparse_eigsh",
     "tree_merge",
@@ -119,9 +132,13 @@ CLASSES = [
     DiagonalNetworkRegressor,
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
+    SeedConfidenceFilter,
     SketchedSparsePCA,
     WeightedFourierRegressor,
+    GaussianMixturePosterior,
+    GaussianMixtureSampler,
     EigenSketch,
+    CollapseMonitor,
     ComponentsDisplay,
     GradPCADetector,
     GradientFeatures,

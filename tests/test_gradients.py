@@ -33,6 +33,7 @@ from sklearn_sparse_eig.gradients import (
     scalar_output,
 )
 from sklearn_sparse_eig.ood._moments import Moment
+from sklearn_sparse_eig.ood._roots import DiagonalRoot, TriangularRoot
 
 
 def _data(n_classes):
@@ -333,9 +334,12 @@ def test_matrices_have_the_operations_of_factors(diagonal):
     other_factors, other_matrices = _pair_of_kinds(n=5)
     rng = np.random.default_rng(0)
     directions = rng.normal(size=(4, 6, 3))
-    roots = [np.triu(rng.normal(size=(m, m))) for m in (4, 3)]
-    roots = [np.diagonal(r) if d else r for r, d in zip(roots, diagonal, strict=True)]
-    full = [np.diag(r) if r.ndim == 1 else r for r in roots]
+    full = [np.triu(rng.normal(size=(m, m))) for m in (4, 3)]
+    full = [np.diag(np.diagonal(r)) if d else r for r, d in zip(full, diagonal, strict=True)]
+    roots = [
+        DiagonalRoot(np.diagonal(r)) if d else TriangularRoot(r)
+        for r, d in zip(full, diagonal, strict=True)
+    ]
     whitened = np.einsum("pr,npq,qs->nrs", full[0], matrices.matrices, full[1])
     for a, b in [(factors, matrices), (factors.whiten(*roots), matrices.whiten(*roots))]:
         np.testing.assert_allclose(a.dense(), b.dense(), atol=1e-13)

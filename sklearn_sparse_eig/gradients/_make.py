@@ -45,7 +45,8 @@ def make_network(estimator):
 
         return TorchNetwork(estimator)
     if isinstance(estimator, Pipeline):
-        return _PipelineNetwork(estimator)
+        check_is_fitted(estimator)
+        return _PipelineNetwork(estimator[:-1], make_network(estimator[-1]))
     if isinstance(estimator, type) or not hasattr(estimator, "fit"):
         raise TypeError(_unsupported(estimator))
     check_is_fitted(estimator)
@@ -77,10 +78,8 @@ def is_torch(estimator):
 class _PipelineNetwork(Network):
     """The last step of a pipeline, after its other steps."""
 
-    def __init__(self, pipeline):
-        check_is_fitted(pipeline)
-        self._steps = pipeline[:-1]
-        self._last = make_network(pipeline[-1])
+    def __init__(self, steps, last):
+        self._steps, self._last = steps, last
         self.classes = self._last.classes
         self.layer_names = self._last.layer_names
         self.layer_shapes = self._last.layer_shapes
@@ -88,6 +87,12 @@ class _PipelineNetwork(Network):
     def gradients(self, X, output="max", layers=None):
         X = self._steps.transform(X) if len(self._steps) else X
         return self._last.gradients(X, output, layers)
+
+    def head(self):
+        return self._last.head()
+
+    def feature_network(self):
+        return _PipelineNetwork(self._steps, self._last.feature_network())
 
     def parameters(self):
         return self._last.parameters()

@@ -22,6 +22,9 @@ class LayerMatrices:
 
     matrices: np.ndarray
 
+    def __len__(self):
+        return len(self.matrices)
+
     def inner(self, other):
         """Return all inner products with the gradients of other samples, (n, n_other)."""
         return self.dense() @ other.dense().T
@@ -39,14 +42,17 @@ class LayerMatrices:
         """Return the sum of the gradients of some rows, (p, q)."""
         return self.matrices[rows].sum(axis=0)
 
+    def take(self, rows):
+        """Return the gradients of some rows, an index array or a slice."""
+        return LayerMatrices(self.matrices[rows])
+
     def dense(self):
         """Return the gradients as rows, (n, p * q), row-major: the bias comes last."""
         return self.matrices.reshape(len(self.matrices), -1)
 
     def whiten(self, left, right):
-        """Return the gradients ``left.T @ G @ right``; a vector is a diagonal matrix."""
-        out = self.matrices * right if right.ndim == 1 else self.matrices @ right
-        return LayerMatrices(left[:, None] * out if left.ndim == 1 else left.T @ out)
+        """Return the gradients L^T G R for two roots, whose ``of(rows)`` is rows @ root."""
+        return LayerMatrices(left.of(right.of(self.matrices).swapaxes(1, 2)).swapaxes(1, 2))
 
     def add_to(self, moments):
         """Add G G^T and G^T G to a pair of second moments, the latter as a weighted mean.

@@ -49,7 +49,8 @@ class Network(ABC):
         Parameters
         ----------
         X : {ndarray, csr_array} of shape (n_samples, n_features)
-        output : {"max", "logsumexp", "sum", "loss"}, default="max"
+        output : {"max", "logsumexp", "sum", "loss"} or int, default="max"
+            A scalar of the logits, or the logit of this index.
         layers : sequence of int, default=None
             Which layers, increasing; None for all.
 
@@ -65,6 +66,34 @@ class Network(ABC):
     def floats_per_row(self, layers, rows):
         """Return how many numbers the gradients of one row take, where rows are some of them."""
         return 2 * sum(p + q for p, q in (self.layer_shapes[i] for i in layers))
+
+    def head(self):
+        """Return weights (n_hidden, n_outputs) of the last layer, and its biases or None.
+
+        One output f for two classes stands for the logits -f/2 and f/2.
+
+        Raises
+        ------
+        TypeError
+            If this class does not say.
+        """
+        raise TypeError(f"{type(self).__name__} does not implement head().")
+
+    def features(self, X):
+        """Return what enters the last layer, (n_samples, n_hidden); X itself in a linear model."""
+        inputs = self.gradients(X, "max", self.select("head")).layers[0].inputs
+        # Without the column of ones that a bias adds.
+        return inputs[:, : len(self.head()[0])]
+
+    def feature_network(self):
+        """Return a network whose logits are the features, with the same layers before its head.
+
+        Raises
+        ------
+        TypeError
+            If this class does not say.
+        """
+        raise TypeError(f"{type(self).__name__} does not implement feature_network().")
 
     def is_same(self, other):
         """Whether the other network has the same layers with the same parameters."""
@@ -169,6 +198,17 @@ class DenseNetwork(Network):
         if sp.issparse(inputs):
             return sp.csr_array(sp.hstack([inputs, sp.csr_array(ones)], format="csr"))
         return np.hstack([inputs, ones])
+
+    def head(self):
+        """Return weights and biases of the last layer. Shapes as in Network."""
+        return self.weights[-1], self.biases[-1]
+
+    def feature_network(self):
+        """Return the layers before the head, and the identity in its place."""
+        identity = np.eye(len(self.weights[-1]))
+        return DenseNetwork(
+            [*self.weights[:-1], identity], [*self.biases[:-1], None], self.activation
+        )
 
     def parameters(self):
         """Return weights and biases."""

@@ -1,5 +1,7 @@
 """The scalars whose gradients are taken: functions of the logits, with their derivatives."""
 
+from numbers import Integral
+
 import numpy as np
 
 OUTPUTS = ("max", "logsumexp", "sum", "loss")
@@ -11,9 +13,9 @@ def scalar_output(logits, output):
     Parameters
     ----------
     logits : ndarray of shape (n_samples, n_classes)
-    output : {"max", "logsumexp", "sum", "loss"}
+    output : {"max", "logsumexp", "sum", "loss"} or int
         The largest logit; the logarithm of the sum of their exponentials; their sum; minus the
-        logarithm of the probability of the predicted class.
+        logarithm of the probability of the predicted class; or the logit of this index.
 
     Returns
     -------
@@ -25,6 +27,10 @@ def scalar_output(logits, output):
     ValueError
         If the output is not known.
     """
+    if isinstance(output, Integral):
+        derivatives = np.zeros_like(logits)
+        derivatives[:, output] = 1.0
+        return logits[:, output], derivatives
     if output == "sum":
         return logits.sum(axis=1), np.ones_like(logits)
     largest = logits.max(axis=1)

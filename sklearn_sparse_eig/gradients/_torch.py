@@ -400,9 +400,59 @@ class TorchNetwork(Network):
                     f"{name} is in half precision, in which gradients underflow. Use model.float()."
                 )
 
+    def head(self):
+        """Return weights and biases of the last Linear layer. Shapes as in Network."""
+        layer = self._head()
+        return _numpy(layer.weight).T, None if layer.bias is None else _numpy(layer.bias)
+
+    def feature_network(self):
+        """Return the module up to its last Linear layer."""
+        head = self._head()
+        network = TorchNetwork(_Features(self.module, head))
+        # One feature is one, not two logits.
+        network._readout = np.eye(head.in_features)
+        return network
+
+    def _head(self):
+        (last,) = self.select("head")
+        if not isinstance(self._layers[last].module, torch.nn.Linear):
+            raise TypeError(
+                f"The last layer, {self.layer_names[last]!r}, is not Linear: no features are known."
+            )
+        return self._layers[last].module
+
     def parameters(self):
         """Return all parameters and buffers."""
         return [value.detach().cpu().numpy() for value in self.module.state_dict().values()]
+
+
+class _Features(torch.nn.Module):
+    """What enters the head of a module, as the logits of another; both have the same layers."""
+
+    def __init__(self, module, head):
+        super().__init__()
+        self.module = module
+        # Stands in for the head as the last layer; its parameters, not even random, are never used.
+        self.identity = torch.nn.utils.skip_init(
+            torch.nn.Linear,
+            head.in_features,
+            head.in_features,
+            bias=False,
+            device=head.weight.device,
+            dtype=head.weight.dtype,
+        )
+        self._head = [head]  # in a list, so as not to be registered twice
+
+    def forward(self, x):
+        caught = []
+        hook = self._head[0].register_forward_pre_hook(
+            lambda layer, inputs: caught.append(inputs[0])
+        )
+        try:
+            self.module(x)
+        finally:
+            hook.remove()
+        return caught[0]
 
 
 def _catch(calls):

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.linalg import cholesky, solve_triangular
-
 from ..gradients import LayerMatrices
 from ..gradients._matrices import LazyLayers
+from ._roots import eigenbasis_root, inverse_root
 
 
 @dataclass(frozen=True)
@@ -20,8 +18,8 @@ class Metric:
     Parameters
     ----------
     roots : tuple of (root, root) or None
-        For the inputs and deltas of each layer: an upper triangular matrix, or a vector for a
-        diagonal one. None for the Euclidean inner product.
+        For the inputs and deltas of each layer, see ``_roots.py``. None for the Euclidean inner
+        product.
     shrinkage : tuple of (float, float)
         The share of the identity in each factor; empty for the Euclidean metric.
     """
@@ -30,11 +28,16 @@ class Metric:
     shrinkage: tuple = ()
 
     @classmethod
-    def from_moments(cls, moments, n):
-        """Return the K-FAC metric from the (inputs, outputs) moments of n samples."""
+    def from_moments(cls, moments, n, eigenbasis=False):
+        """Return the K-FAC metric from the (inputs, outputs) moments of n samples.
+
+        With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened
+        factors then have coordinates along the eigenvectors of each factor of the metric.
+        """
         shrunk = [[m.shrunk(n) for m in pair] for pair in moments]
+        root = eigenbasis_root if eigenbasis else inverse_root
         return cls(
-            tuple(tuple(_inverse_root(moment) for moment, _ in pair) for pair in shrunk),
+            tuple(tuple(root(moment) for moment, _ in pair) for pair in shrunk),
             tuple(tuple(share for _, share in pair) for pair in shrunk),
         )
 
@@ -53,10 +56,3 @@ class Metric:
         if self.roots is None:
             return matrices
         return LayerMatrices(matrices).whiten(*self.roots[layer]).matrices
-
-
-def _inverse_root(moment):
-    if moment.ndim == 1:
-        return 1.0 / np.sqrt(moment)
-    lower = cholesky(moment, lower=True)
-    return solve_triangular(lower, np.eye(len(moment)), lower=True).T

@@ -1,0 +1,168 @@
+"""Diagnostics along training: an object to call in any training loop."""
+
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+
+from ..gradients._make import is_torch, unwrap
+from ._alignment import ntk_alignment
+from ._collapse import neural_collapse
+
+
+class CollapseMonitor:
+    """Neural collapse and alignment of the tangent kernel along training.
+
+    Call it with the model after each epoch or step. Torch modules are looked at in evaluation mode
+    and left as they were: mode of each submodule, gradients, random state.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Training data, or a fixed part of them.
+    y : array-like of shape (n_samples,)
+        Classes, as the model names them.
+    every : int, default=1
+        Look at each so many-th step: those divisible by it.
+    X_ood : array-like, default=None
+        Samples of other classes, for NC5.
+    output, params : default="max", "all"
+        As in :func:`ntk_alignment`.
+    n_per_class : int, default=10
+        Samples of each class in the kernels, the same ones each time.
+    feature_tangent : bool, default=False
+        Whether to compute the tangent kernel of the features and the invariant, which take a
+        backward pass for each feature.
+    random_state : int, default=0
+        For drawing the samples in the kernels.
+
+    Attributes
+    ----------
+    steps : list of int
+    alignments : list of NTKAlignment
+    collapses : list of NeuralCollapse
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from sklearn_sparse_eig.diagnostics import CollapseMonitor
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier((20,), random_state=0)
+    >>> monitor = CollapseMonitor(X, y, every=20)
+    >>> for epoch in range(1, 101):
+    ...     monitor(model.partial_fit(X, y, classes=[0, 1, 2]), epoch)
+    >>> monitor.to_dict()["step"]
+    array([ 20,  40,  60,  80, 100])
+    """
+
+    def __init__(
+        self,
+        X,
+        y,
+        *,
+        every=1,
+        X_ood=None,
+        output="max",
+        params="all",
+        n_per_class=10,
+        feature_tangent=False,
+        random_state=0,
+    ):
+        if not isinstance(every, int | np.integer) or every < 1:
+            raise ValueError(f"every must be a positive integer, got {every!r}.")
+        self.X, self.y, self.X_ood = X, y, X_ood
+        self.every = every
+        self.output, self.params = output, params
+        self.n_per_class = n_per_class
+        self.feature_tangent = feature_tangent
+        self.random_state = random_state
+        self.steps, self.alignments, self.collapses = [], [], []
+        self._n_calls = 0
+
+    def __call__(self, model, step=None):
+        """Look at the model, if it is time.
+
+        Parameters
+        ----------
+        model : estimator, Pipeline, torch.nn.Module or Network
+        step : int, default=None
+            Where training is. None counts calls, from 1 on.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :func:`ntk_alignment` and :func:`neural_collapse`; nothing is recorded then.
+        """
+        self._n_calls += 1
+        step = self._n_calls if step is None else step
+        if step % self.every:
+            return
+        with evaluation(model):
+            alignment = ntk_alignment(
+                model,
+                self.X,
+                self.y,
+                output=self.output,
+                params=self.params,
+                n_per_class=self.n_per_class,
+                feature_tangent=self.feature_tangent,
+                random_state=self.random_state,
+            )
+            collapse = neural_collapse(
+                model,
+                self.X,
+                self.y,
+                X_ood=self.X_ood,
+                invariant=self.feature_tangent,
+                n_per_class=self.n_per_class,
+                random_state=self.random_state,
+            )
+        self.steps.append(step)
+        self.alignments.append(alignment)
+        self.collapses.append(collapse)
+
+    def to_dict(self):
+        """Return ``step`` and all numbers as arrays with an entry for each step.
+
+        Those of kernels have the name of the kernel in front, ``tangent_fit_error``. A data frame
+        of it needs the arrays of one axis only.
+        """
+        columns = {"step": np.array(self.steps, dtype=int)}
+        rows = [
+            _numbers(alignment) | _numbers(collapse)
+            for alignment, collapse in zip(self.alignments, self.collapses, strict=True)
+        ]
+        for name in rows[0] if rows else ():
+            columns[name] = np.array([row[name] for row in rows])
+        return columns
+
+
+@contextmanager
+def evaluation(model):
+    """Put a torch module into evaluation mode, and each submodule back into its own mode."""
+    inner = unwrap(model)
+    if not is_torch(inner):
+        yield
+        return
+    modes = [(module, module.training) for module in inner.modules()]
+    try:
+        inner.eval()
+        yield
+    finally:
+        # By its own method first, for modules that do more there than set the mode.
+        inner.train(modes[0][1])
+        for module, mode in modes:
+            module.training = mode
+
+
+def _numbers(record, prefix=""):
+    """Return the numbers and arrays of a dataclass, and of those inside it, in one dict."""
+    found = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if is_dataclass(value):
+            found |= _numbers(value, f"{prefix}{field.name}_")
+        elif isinstance(value, float | np.ndarray):
+            found[prefix + field.name] = value
+    return found

@@ -1,0 +1,68 @@
+"""The share of gradient energy that class means explain, from the sums a detector keeps."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+
+def class_mean_share(detector, *, center=True):
+    r"""Return the share of the energy of the gradients that the means of their classes explain.
+
+    With :math:`\pi_c` the class frequencies, G_c the class means and :math:`\mu = E g`,
+
+    .. math:: \frac{\sum_c \pi_c \|G_c - \mu\|^2}{E\|g\|^2 - \|\mu\|^2} \in [0, 1],
+
+    and without centring :math:`\sum_c \pi_c \|G_c\|^2 / E\|g\|^2`. It is 1 if all gradients of a
+    class are the same. One less it is the residual share. Free: no sample is looked at again.
+
+    Parameters
+    ----------
+    detector : GradPCADetector
+        Fitted; streamed and merged ones too. Its metric has no influence: the Euclidean norm is
+        meant.
+    center : bool, default=True
+        Whether to take the mean gradient off. Without, a gradient that all samples share passes
+        for class structure.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    NotFittedError
+        If the detector is not fitted.
+    ValueError
+        If all gradients are the same, or the detector does not keep their sums.
+
+    Notes
+    -----
+    Without any structure n independent gradients of C classes give about (C - 1) / (n - 1). O(C P)
+    for P parameters. Derived here; a one-way analysis of variance of the gradients.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_sparse_eig import GradPCADetector
+    >>> from sklearn_sparse_eig.diagnostics import class_mean_share
+    >>> X, y = load_iris(return_X_y=True)
+    >>> detector = GradPCADetector(LogisticRegression(max_iter=1000).fit(X, y)).fit(X, y)
+    >>> 0.5 < class_mean_share(detector) < 1.0
+    True
+    """
+    check_is_fitted(detector)
+    state = getattr(detector, "_state", None)
+    if not hasattr(state, "energy") or not hasattr(state, "class_sums"):
+        raise ValueError(f"This {type(detector).__name__} does not keep sums of its gradients.")
+    n, seen = state.n_samples, state.counts > 0
+    total, explained = state.energy, 0.0
+    for sums in state.class_sums:
+        squares = np.einsum("cpq,cpq->c", sums[seen], sums[seen])
+        explained += float((squares / state.counts[seen]).sum())
+        if center:
+            overall = float((sums.sum(axis=0) ** 2).sum()) / n
+            explained, total = explained - overall, total - overall
+    # What centring leaves of equal gradients is rounding.
+    if not total > 1e-12 * state.energy:
+        raise ValueError("The gradients of all samples are the same.")
+    return float(np.clip(explained / total, 0.0, 1.0))
