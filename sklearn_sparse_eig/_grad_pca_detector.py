@@ -53,13 +53,14 @@ class GradPCADetector(
     The gradient of the largest logit with respect to the parameters says through which parts of
     the network an input acts. Those of known inputs lie near the span of the class means
     (GradPCA); an input far from it, or whose logit is small for a gradient so unusual, is likely
-    to be out of distribution. No gradient is ever formed: layers keep it as two short factors.
+    to be out of distribution. Dense layers keep the gradient as two short factors; of others it is
+    formed layer by layer.
 
     Parameters
     ----------
     estimator : estimator or None, default=None
         The classifier: a linear model, ``MLPClassifier``, a pipeline that ends in one, or a torch
-        module in evaluation mode that returns logits (its ``Linear`` layers count). If
+        module in evaluation mode that returns logits. If
         fitted, it is used as it is (in a ``FrozenEstimator`` it stays fitted when cloned, for
         example by a grid search); if not, ``fit`` fits a copy to y, or without y to the groups
         of k-means. None is a small ``MLPClassifier`` on standardised features.
@@ -69,7 +70,8 @@ class GradPCADetector(
         goes with ``score="ratio"`` only.
     params : {"all", "head", "last_hidden"} or sequence of str, default="all"
         Layers whose parameters count: all, the last, the one before it (the last where there is
-        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules.
+        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules,
+        which stand for all modules inside.
     metric : {"kfac", "diag", "euclidean"}, default="kfac"
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
         samples, by Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more
@@ -161,8 +163,9 @@ class GradPCADetector(
     With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
     for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
     the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring
-    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``. The state is a sum over
-    samples, so streams add up and shards merge. Sketched, the class sums take C m floats, and a
+    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``, and O(p q (p + q)) more
+    in layers that are not of rank one, such as convolutions. The state is a sum over samples, so
+    streams add up and shards merge. Sketched, the class sums take C m floats, and a
     sample O(p + q + m log m) in each layer, C m more when scored; X is read twice by ``fit``.
 
     References

@@ -29,7 +29,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     ----------
     estimator : estimator or None, default=None
         A linear model, ``MLPClassifier``, ``MLPRegressor``, a pipeline that ends in one, or a torch
-        module in evaluation mode that returns logits (its ``Linear`` layers count). If
+        module in evaluation mode that returns logits. If
         fitted, it is used as it is (in a ``FrozenEstimator`` it stays fitted when cloned, for
         example by a grid search); if not, ``fit`` fits a copy to y, or without y a classifier
         to the groups of k-means. None is a small ``MLPClassifier`` on standardised features.
@@ -39,7 +39,8 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         with one decision value f has the logits -f/2 and f/2.
     params : {"all", "head", "last_hidden"} or sequence of str, default="all"
         Layers whose parameters count: all, the last, the one before it (the last where there is
-        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules.
+        no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules,
+        which stand for all modules inside.
     batch_size : int or "auto", default="auto"
         Rows at a time.
     random_state : int, RandomState instance or None, default=None
@@ -63,7 +64,8 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     -----
     Columns go layer by layer; within a layer the weights, inputs by outputs, row by row (the
     layout of ``MLPClassifier.coefs_``, and of ``coef_.T``), then the biases. Parameters that were
-    not learned, as the intercept with ``fit_intercept=False``, have no column. At a kink of the
+    not learned, as the intercept with ``fit_intercept=False``, have no column. Convolutions have
+    the entries of a patch as inputs. At a kink of the
     activation, or between equal logits, it is a one-sided derivative. O(n P) time and memory.
 
     Examples

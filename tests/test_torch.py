@@ -11,12 +11,12 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from sklearn_sparse_eig import GradientFeatures, GradPCADetector
+from sklearn_sparse_eig import GradientFeatures, GradPCADetector, gradients
 from sklearn_sparse_eig.gradients import LayerFactors, LayerMatrices, make_network, scalar_output
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
-TorchNetwork = pytest.importorskip("sklearn_sparse_eig.gradients._torch").TorchNetwork
+TorchNetwork = gradients.TorchNetwork
 
 
 class Residual(nn.Module):
@@ -446,6 +446,14 @@ def test_gradients_are_finite_differences(name):
     # The same numbers in another order: compare what does not depend on it.
     differences = np.column_stack(columns)
     np.testing.assert_allclose(found @ found.T, differences @ differences.T, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore:No closed form")
+def test_as_many_places_as_samples():
+    # The shapes fit, and so does the sum over samples; but not their order.
+    module = KINDS["sequence-first"]
+    expected = np.array([_autograd(module, row, "max") for row in X[:4]])
+    np.testing.assert_allclose(make_network(module).gradients(X[:4]).dense(), expected, atol=1e-12)
 
 
 def test_matrices_only_where_there_is_no_rank_one():

@@ -24,8 +24,7 @@ def make_network(estimator):
         ``MLPClassifier``, ``MLPRegressor``; linear models, that is, those whose
         ``decision_function`` (or ``predict``, for regressors) is ``X @ coef_.T + intercept_``;
         pipelines that end in one of them; searches over them; any of these in a
-        ``FrozenEstimator``; a torch module that returns logits, of which the ``Linear`` layers
-        count; or a network of your own.
+        ``FrozenEstimator``; a torch module that returns logits; or a network of your own.
 
     Returns
     -------
