@@ -35,6 +35,11 @@ class LayerFactors:
     def __len__(self):
         return len(self.deltas)
 
+    @property
+    def dtype(self):
+        """Precision of the factors."""
+        return self.deltas.dtype
+
     def inner(self, other):
         """Return all inner products with the gradients of other samples, (n, n_other)."""
         products = self.inputs @ other.inputs.T
@@ -94,6 +99,12 @@ class LayerFactors:
         """Return the sum of the gradients of some rows, (p, q), without making any of them."""
         return np.asarray(self.inputs[rows].T @ self.deltas[rows])
 
+    def astype(self, dtype):
+        """Return the factors in a precision, themselves if they are in it."""
+        if self.deltas.dtype == dtype and self.inputs.dtype == dtype:
+            return self
+        return LayerFactors(self.inputs.astype(dtype), self.deltas.astype(dtype), self.codes)
+
     def take(self, rows):
         """Return the factors of some rows, an index array or a slice."""
         codes = None if self.codes is None else self.codes[rows]
@@ -134,7 +145,8 @@ class Gradients:
 
     def inner(self, other):
         """Return all inner products with the gradients of other samples (the tangent kernel)."""
-        return sum(a.inner(b) for a, b in zip(self.layers, other.layers, strict=True))
+        layers = zip(self.layers, other.layers, strict=True)
+        return sum(a.astype(np.float64).inner(b.astype(np.float64)) for a, b in layers)
 
     def squared_norms(self):
         """Return the squared norm of each gradient."""

@@ -25,6 +25,11 @@ class LayerMatrices:
     def __len__(self):
         return len(self.matrices)
 
+    @property
+    def dtype(self):
+        """Precision of the gradients."""
+        return self.matrices.dtype
+
     def inner(self, other):
         """Return all inner products with the gradients of other samples, (n, n_other)."""
         return self.dense() @ other.dense().T
@@ -41,6 +46,12 @@ class LayerMatrices:
     def sum(self, rows):
         """Return the sum of the gradients of some rows, (p, q)."""
         return self.matrices[rows].sum(axis=0)
+
+    def astype(self, dtype):
+        """Return the gradients in a precision, themselves if they are in it."""
+        if self.matrices.dtype == dtype:
+            return self
+        return LayerMatrices(self.matrices.astype(dtype))
 
     def take(self, rows):
         """Return the gradients of some rows, an index array or a slice."""

@@ -303,17 +303,18 @@ class TorchNetwork(Network):
     def _maker(self, i, uses, weights, predicted):
         """Return what makes the gradients of a layer from [(inputs, deltas), ...]."""
         layer, n = self._layers[i], len(weights)
+        dtype = np.float64 if weights.dtype == torch.float64 else np.float32
 
         def factors():
             inputs, delta = map(_numpy, uses[0])
             if layer.module.bias is not None:
-                inputs = np.hstack([inputs, np.ones((n, 1))])
+                inputs = np.hstack([inputs, np.ones((n, 1), inputs.dtype)])
             # At the head the largest logit has one derivative for each class.
             is_head = np.array_equal(delta, _numpy(weights))
             return LayerFactors(inputs, delta, predicted if is_head else None)
 
         def matrices():
-            out = np.zeros((n, *layer.shape))
+            out = np.zeros((n, *layer.shape), dtype)
             step = max(1, _BLOCK // int(np.prod(layer.shape)))
             for start in range(0, n, step):
                 rows = slice(start, start + step)
@@ -375,7 +376,7 @@ class TorchNetwork(Network):
             )
         if output == "sum" and len(self._readout) == 1:
             raise ValueError("output='sum' is zero everywhere for a single logit. Use 'max'.")
-        logits = _numpy(raw) @ self._readout
+        logits = _numpy(raw).astype(np.float64) @ self._readout
         values, derivatives = scalar_output(logits, output)
         return values, logits, torch.as_tensor(derivatives @ self._readout.T).to(raw)
 
@@ -474,4 +475,4 @@ def _weighted_sum(layer, weights):
 
 
 def _numpy(tensor):
-    return tensor.detach().cpu().numpy().astype(np.float64)
+    return tensor.detach().cpu().numpy()

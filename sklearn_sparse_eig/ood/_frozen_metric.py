@@ -46,7 +46,7 @@ class FrozenMetricState(ABC):
     def add_moments(self, layers):
         """Add gradients to what the metric is learned from."""
         for moments, layer in zip(self._moments, layers, strict=True):
-            layer.add_to(moments)
+            layer.astype(np.float64).add_to(moments)
         self.n_metric_samples += len(layer)
 
     def freeze(self):
@@ -72,7 +72,8 @@ class FrozenMetricState(ABC):
 
     def update(self, layers, labels):
         """Add gradients, layer by layer, with the indices of their classes."""
-        self._add(tuple(self.metric.whiten(layers)), labels)
+        layers = (layer.astype(np.float64) for layer in layers)
+        self._add(tuple(self.metric.whiten(tuple(layers))), labels)
         self.counts += np.bincount(labels, minlength=len(self.counts))
 
     def merge(self, other):

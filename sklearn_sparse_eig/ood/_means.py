@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
 from ..gradients import LayerMatrices
+from ._precision import InBothPrecisions
 
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
@@ -36,12 +37,9 @@ class WholeMeans:
         return _WholeDirections(np.ascontiguousarray(directions))
 
 
-@dataclass(frozen=True)
-class _WholeDirections:
-    directions: np.ndarray
-
+class _WholeDirections(InBothPrecisions):
     def products(self, layer):
-        return layer.dot(self.directions)
+        return layer.dot(self.like(layer))
 
 
 @dataclass(frozen=True)
@@ -91,21 +89,23 @@ class LowRankMeans:
         return _LowRankDirections(self, combinations)
 
 
-@dataclass(frozen=True)
 class _LowRankDirections:
-    means: LowRankMeans
-    combinations: np.ndarray
+    def __init__(self, means, combinations):
+        self._lefts, self._rights = InBothPrecisions(means.lefts), InBothPrecisions(means.rights)
+        self._combinations = combinations
 
     def products(self, layer):
         if isinstance(layer, LayerMatrices):
             # Already made as matrices: low rank would only take more products.
             return self._whole.products(layer)
-        return layer.dot_pairs(self.means.lefts, self.means.rights) @ self.combinations.T
+        products = layer.dot_pairs(self._lefts.like(layer), self._rights.like(layer))
+        return products @ self._combinations.T
 
     @cached_property
     def _whole(self):
-        matrices = np.einsum("pcr,qcr->cpq", self.means.lefts, self.means.rights, optimize=True)
-        return WholeMeans(matrices).combined(self.combinations)
+        lefts, rights = self._lefts.values, self._rights.values
+        matrices = np.einsum("pcr,qcr->cpq", lefts, rights, optimize=True)
+        return WholeMeans(matrices).combined(self._combinations)
 
 
 def _leading_pairs(matrix, rank):

@@ -1,15 +1,14 @@
 """Inverse square roots R of a positive matrix, R R^T = A^-1, and products of rows with them."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import cholesky, solve_triangular
-from scipy.linalg.blas import dtrmm
+from scipy.linalg.blas import dtrmm, strmm
+
+from ._precision import InBothPrecisions
 
 
-@dataclass(frozen=True)
-class DiagonalRoot:
+class DiagonalRoot(InBothPrecisions):
     """Of a diagonal matrix.
 
     Parameters
@@ -17,17 +16,14 @@ class DiagonalRoot:
     values : ndarray of shape (p,)
     """
 
-    values: np.ndarray
-
     def of(self, rows):
         """Return rows @ R; sparse rows stay sparse."""
         if sp.issparse(rows):
-            return sp.csr_array(rows.multiply(self.values))
-        return rows * self.values
+            return sp.csr_array(rows.multiply(self.like(rows)))
+        return rows * self.like(rows)
 
 
-@dataclass(frozen=True)
-class FullRoot:
+class FullRoot(InBothPrecisions):
     """Any root.
 
     Parameters
@@ -35,14 +31,11 @@ class FullRoot:
     values : ndarray of shape (p, p)
     """
 
-    values: np.ndarray
-
     def of(self, rows):
         """Return rows @ R, dense."""
-        return np.asarray(rows @ self.values)
+        return np.asarray(rows @ self.like(rows))
 
 
-@dataclass(frozen=True)
 class TriangularRoot(FullRoot):
     """A root whose lower triangle is zero, which halves the products."""
 
@@ -51,7 +44,8 @@ class TriangularRoot(FullRoot):
         if sp.issparse(rows) or rows.ndim > 2:
             return super().of(rows)
         # BLAS has columns first: (rows @ R)^T = R^T rows^T.
-        return dtrmm(1.0, self.values.T, rows.T, lower=True).T
+        multiply = strmm if rows.dtype == np.float32 else dtrmm
+        return multiply(1.0, self.like(rows).T, rows.T, lower=True).T
 
 
 def inverse_root(moment):

@@ -51,6 +51,7 @@ class GradientState:
             self.counts[label] += len(rows)
         # Layer by layer, for a layer may be large and made only now.
         for i, layer in enumerate(layers):
+            layer = layer.astype(np.float64)
             self.energy += float(layer.squared_norms().sum())
             for label, rows in groups:
                 self.class_sums[i][label] += layer.sum(rows)
