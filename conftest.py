@@ -5,6 +5,8 @@ from importlib.util import find_spec
 # Modules that need an extra; without it they cannot be imported, nor are they used.
 _NEEDS = {
     "sklearn_sparse_eig/gradients/_torch.py": "torch",
+    "sklearn_sparse_eig/gradients/_torch_layers.py": "torch",
+    "sklearn_sparse_eig/gradients/_torch_samples.py": "torch",
     "sklearn_sparse_eig/kernels/_numba.py": "numba",
 }
 collect_ignore = [path for path, package in _NEEDS.items() if not find_spec(package)]

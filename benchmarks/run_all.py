@@ -30,6 +30,7 @@ SCRIPTS = {
     "low_rank": "bench_low_rank.py",
     "diagonal_network": "bench_diagonal_network.py",
     "diagnostics": "bench_diagnostics.py",
+    "grad_cost": "bench_grad_cost.py",
     "mam_paper": "mam_paper.py",
     "kernels": "bench_sketch_throughput.py",
 }

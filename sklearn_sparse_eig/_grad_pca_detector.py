@@ -1,7 +1,6 @@
 """Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
 
 import warnings
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -17,26 +16,33 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._compat import Interval, StrOptions, fit_context, n_rows, take_rows
+from ._transaction import unchanged_on_error
 from .gradients import make_network
+from .gradients._given import GIVEN, make_given
+from .gradients._make import is_torch
+from .gradients._memory import in_batches
 from .gradients._model import fit_model, is_ready
 from .gradients._outputs import OUTPUTS
-from .gradients._rows import batches, check_rows
+from .gradients._rows import check_rows
 from .ood import (
     SCORES,
-    ClassMeanSubspace,
-    GradientState,
-    Metric,
+    SUBSPACES,
+    FrozenMetricState,
+    SparseMeanSubspace,
+    check_counts,
+    choose_held_out,
+    choose_subspace,
     conformal_p_values,
     conformal_threshold,
+    encode,
+    make_state,
+    make_subspace,
     score,
 )
-from .ood._conformal import n_needed
+from .sketching._checks import check_seed
 
-# Share of the rows held out for the threshold where the classifier is trained here, and the
-# largest share that a small rate of false alarms may take.
-_HELD_OUT, _MOST_HELD_OUT = 0.15, 0.3
-# Rows and columns of a factor of the metric (128 MB) beyond which it is kept diagonal.
-_LARGEST_FACTOR = 4096
+# Samples below which a metric costs more than what sketching does (measured: doc/gradpca.md).
+_FEW_SAMPLES = 1000
 
 
 class GradPCADetector(
@@ -74,14 +80,43 @@ class GradPCADetector(
     n_components : int, float or None, default=None
         Directions of the subspace. None for all, one less than there are classes: leaving any
         out was harmful. A float in (0, 1) for the fewest with this share of the trace.
+    mean_rank : int or None, default=16
+        Greatest rank of the mean gradient of a class in each dense layer, the nearest in the
+        metric; None for the means as they are. Scoring takes C r (p + q) products instead of
+        C p q, for C classes, rank r and a layer of p inputs and q outputs. Rank 16 scored as well
+        as whole means, see ``doc/gradpca.md``. Norms of gradients are exact in any case.
     labels : {"true", "predicted"}, default="true"
         Which classes the means are of. ``"true"`` uses y, and the predicted ones without y.
+    subspace : {"auto", "exact", "sketched", "sparse_pca"}, default="auto"
+        What is kept for the subspace. ``"exact"``: class sums of gradients. ``"sketched"``: of
+        each only ``n_measurements`` hashed sums, however many parameters there are.
+        ``"sparse_pca"``: no class means, but the sparse leading principal directions of the
+        gradients, ``n_components`` or one less than there are classes; up to 2**20 parameters.
+        ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched. The metric of
+        the last two is fixed by the first samples: all of X in :meth:`fit`, the first batch in
+        :meth:`partial_fit`.
+    sparsity : float in (0, 1] or None, default=None
+        Share of the entries of each class mean that is kept, the largest in the eigenbasis of the
+        metric, once the sums are known. Norms count all parameters nevertheless. Sketched means
+        are then recovered entry by entry, in O(C P) time, which in the default metric is far
+        more accurate than inner products of sketches; 0.001 is a good choice. With
+        ``"sparse_pca"`` it is the share of the entries of a direction that are not zero, and None
+        stands for 50 entries.
+    n_measurements : int or "auto", default="auto"
+        Numbers kept of each sketched class sum, a multiple of 4. The error of a cosine falls as
+        one over its square root; ``"auto"`` is 16384, or more for more than 4096 classes.
     contamination : float in (0, 0.5], default=0.05
         Share of inliers that may be called outliers; see ``calibration_`` for what is guaranteed.
+    backend : {"auto", "sklearn", "torch", "precomputed", "kernel"}, default="auto"
+        ``"auto"`` goes by the type of the estimator. ``"precomputed"``: X holds gradients, (n,
+        n_parameters), dense or CSR, and their metric is their second moment. ``"kernel"``: X holds
+        inner products of gradients with those of the n_train samples of :meth:`fit`, in their
+        order, and in a last column with themselves, (n, n_train + 1); ``metric`` has no effect.
+        These two go with ``estimator=None``, with y, and with ``score="ratio"``.
     batch_size : int or "auto", default="auto"
         Rows at a time. The sums, hence the last bits of a score, depend on it.
     random_state : int, RandomState instance or None, default=None
-        For training the estimator, and for what is held out.
+        For training the estimator, for what is held out, and for the hashes of sketches.
 
     Attributes
     ----------
@@ -95,6 +130,12 @@ class GradPCADetector(
         Dimension of the subspace.
     eigenvalues_ : ndarray of shape (n_components_,)
         Of the centred Gram matrix of the class means.
+    subspace_ : {"exact", "sketched", "sparse_pca", "kernel"}
+        Which one it is.
+    n_metric_samples_ : int
+        Samples behind the metric: all seen, or the first ones where they have fixed it.
+    sparse_means_ : csr_array of shape (n_classes, n_parameters)
+        Only with ``sparsity``: whitened class means as they are used, layer after layer.
     shrinkage_ : dict of str to (float, float)
         For each layer, the share of the identity in the factors of the metric.
     offset_ : float
@@ -119,8 +160,10 @@ class GradPCADetector(
     -----
     With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
     for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
-    the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring O(C P) a sample.
-    The state is a sum over samples, so streams add up and shards merge.
+    the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring
+    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``. The state is a sum over
+    samples, so streams add up and shards merge. Sketched, the class sums take C m floats, and a
+    sample O(p + q + m log m) in each layer, C m more when scored; X is read twice by ``fit``.
 
     References
     ----------
@@ -152,8 +195,13 @@ class GradPCADetector(
             Interval(Real, 0, 1, closed="neither"),
             None,
         ],
+        "mean_rank": [Interval(Integral, 1, None, closed="left"), None],
         "labels": [StrOptions({"true", "predicted"})],
+        "subspace": [StrOptions(set(SUBSPACES))],
+        "sparsity": [Interval(Real, 0, 1, closed="right"), None],
+        "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "backend": [StrOptions({"auto", "sklearn", "torch", *GIVEN})],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
     }
@@ -167,8 +215,13 @@ class GradPCADetector(
         metric="kfac",
         score="snr_ratio",
         n_components=None,
+        mean_rank=16,
         labels="true",
+        subspace="auto",
+        sparsity=None,
+        n_measurements="auto",
         contamination=0.05,
+        backend="auto",
         batch_size="auto",
         random_state=None,
     ):
@@ -178,8 +231,13 @@ class GradPCADetector(
         self.metric = metric
         self.score = score
         self.n_components = n_components
+        self.mean_rank = mean_rank
         self.labels = labels
+        self.subspace = subspace
+        self.sparsity = sparsity
+        self.n_measurements = n_measurements
         self.contamination = contamination
+        self.backend = backend
         self.batch_size = batch_size
         self.random_state = random_state
 
@@ -187,8 +245,8 @@ class GradPCADetector(
     def paper(cls, estimator=None, **params):
         """Return a detector with the settings of arXiv:2505.16017.
 
-        Euclidean inner product, cos(theta), the parameters of the last hidden layer, and the
-        directions that hold 0.99 of the trace.
+        Euclidean inner product, cos(theta), the parameters of the last hidden layer, class means
+        as they are, and the directions that hold 0.99 of the trace.
 
         Parameters
         ----------
@@ -206,6 +264,7 @@ class GradPCADetector(
             "metric": "euclidean",
             "score": "ratio",
             "n_components": 0.99,
+            "mean_rank": None,
         }
         return cls(estimator, **settings | params)
 
@@ -239,14 +298,12 @@ class GradPCADetector(
             If there are fewer than two classes, fewer than two samples in a class, or labels
             that the classifier does not know.
         """
-        with self._unchanged_on_error():
+        with unchanged_on_error(self):
             X, y = self._check_input(X, y, reset=True)
             rng = check_random_state(self.random_state)
-            held_out = None
-            if is_ready(self.estimator):
-                model = self.estimator
-            else:
-                held_out = self._choose_held_out(y, rng)
+            held_out, model = None, self._ready_model(X, y)
+            if model is None:
+                held_out = choose_held_out(y, self.contamination, rng)
                 if held_out is not None:
                     kept = np.setdiff1d(np.arange(n_rows(X)), held_out)
                     held_out, X, y = take_rows(X, held_out), take_rows(X, kept), y[kept]
@@ -254,8 +311,10 @@ class GradPCADetector(
             self._start(model)
             self._add(X, self._encode(y))
             if y is not None and self.labels == "true":
-                _check_counts(self._state.counts, self.classes_)
-            self._subspace = self._make_subspace()
+                check_counts(self._state.counts, self.classes_)
+            self._subspace = make_subspace(
+                self._state, self.n_components, self.sparsity, self.mean_rank
+            )
             if held_out is None:
                 self._forget_threshold()
                 self.offset_ = float(np.percentile(self._scores(X), 100.0 * self.contamination))
@@ -268,8 +327,10 @@ class GradPCADetector(
     def partial_fit(self, X, y=None, classes=None):
         """Add samples to the class means and to the metric.
 
-        An estimator that is not fitted is trained on the first batch and stays as it is. A
-        threshold from before is dropped; :meth:`calibrate` sets one.
+        An estimator that is not fitted is trained on the first batch and stays as it is. So does
+        the metric with ``subspace="sketched"`` or ``"sparse_pca"``: let the first batch be large,
+        or pass a large sample to :meth:`fit` first. A threshold from before is dropped;
+        :meth:`calibrate` sets one.
 
         Parameters
         ----------
@@ -287,20 +348,27 @@ class GradPCADetector(
         ------
         TypeError, ValueError
             As :meth:`fit`; but classes may be without samples as yet.
+
+        Warns
+        -----
+        UserWarning
+            If the metric is fixed by fewer than 1000 samples.
         """
         first = not hasattr(self, "_state")
-        with self._unchanged_on_error():
+        with unchanged_on_error(self):
             X, y = self._check_input(X, y, reset=first)
             if first:
-                ready = is_ready(self.estimator)
+                model = self._ready_model(X, y if classes is None else classes)
                 rng = check_random_state(self.random_state)
-                self._start(self.estimator if ready else fit_model(self.estimator, X, y, rng))
+                self._start(fit_model(self.estimator, X, y, rng) if model is None else model)
             if classes is not None and set(classes) != set(self.classes_):
                 raise ValueError(
                     f"classes={np.asarray(classes).tolist()} are not those of the classifier, "
                     f"{self.classes_.tolist()}."
                 )
             self._add(X, self._encode(y))
+            if first and self.subspace_ != "exact" and self.metric != "euclidean":
+                _warn_if_few(self.n_metric_samples_)
             self._subspace = None
             self._forget_threshold()
         return self
@@ -322,14 +390,15 @@ class GradPCADetector(
         Raises
         ------
         ValueError
-            If the classifiers differ, or ``output``, ``params`` or ``metric`` do. This detector is
+            If the classifiers differ, or ``output``, ``params``, ``metric`` or the subspace do, or
+            metrics or hashes that were fixed before; see :meth:`empty_copy`. This detector is
             then left as it was.
         """
         check_is_fitted(self)
         if not isinstance(other, GradPCADetector):
             raise TypeError(f"Can only merge a GradPCADetector, got {type(other).__name__}.")
         check_is_fitted(other)
-        for name in ("output", "metric", "_layers"):
+        for name in ("output", "metric", "subspace_", "_layers"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 name = "params, as indices of layers," if name == "_layers" else name
@@ -343,6 +412,29 @@ class GradPCADetector(
         self._subspace = None
         self._forget_threshold()
         return self
+
+    def empty_copy(self):
+        """Return a copy that has seen no samples, with the same classifier and metric.
+
+        A shard of a stream: what is passed to the copy can be merged with this detector and
+        with other copies. Where class means are sketched, or principal directions, the metric is
+        fixed by the first samples, so that detectors of different first samples do not merge;
+        and a classifier trained on the first batch is trained only once.
+
+        Returns
+        -------
+        GradPCADetector
+            To be passed samples by :meth:`partial_fit`.
+        """
+        check_is_fitted(self)
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self))
+        copy._state = self._new_state()
+        if isinstance(self._state, FrozenMetricState):
+            copy._state.share_metric(self._state)
+        copy._subspace = None
+        copy._forget_threshold()
+        return copy
 
     def calibrate(self, X):
         r"""Set the threshold from samples known to be in distribution and not seen in training.
@@ -376,6 +468,8 @@ class GradPCADetector(
                 f"score={self.score!r} divides by what would make output='loss' high, which is no "
                 "sign of a known input. Use score='ratio', or output='max'."
             )
+        if self.backend in GIVEN:
+            self._check_given(y)
         X = check_rows(self, X, reset=reset)
         if y is not None:
             y = column_or_1d(y, warn=True)
@@ -383,27 +477,37 @@ class GradPCADetector(
             check_classification_targets(y)
         return X, y
 
-    def _choose_held_out(self, y, rng):
-        """Return the rows to hold out for the threshold, or None if there should be none."""
-        if y is None:
-            return None
-        n = len(y)
-        size = max(int(np.ceil(_HELD_OUT * n)), n_needed(self.contamination))
-        # At random and not by class: only then are held-out and new samples exchangeable.
-        chosen = np.sort(rng.permutation(n)[:size])
-        classes, labels = np.unique(y, return_inverse=True)
-        kept = np.bincount(np.delete(labels, chosen), minlength=len(classes))
-        whole = np.bincount(labels)
-        if size > _MOST_HELD_OUT * n or (kept < np.minimum(whole, 2)).any():
-            warnings.warn(
-                f"Too few samples, {n} of {len(classes)} classes, to hold {size} out: the "
-                "threshold is a quantile of the training scores and rejects more than "
-                f"contamination={self.contamination} of new samples. Use calibrate.",
-                UserWarning,
-                stacklevel=3,
+    def _check_given(self, y):
+        what = f"backend={self.backend!r} takes gradients as they are"
+        if self.estimator is not None:
+            raise ValueError(f"{what}: it goes with estimator=None, got {self.estimator!r}.")
+        if y is None or self.labels == "predicted":
+            raise ValueError(f"{what} and knows no predictions: pass y, with labels='true'.")
+        if self.score != "ratio":
+            raise ValueError(
+                f"{what} and does not know the output, which score={self.score!r} needs. Use "
+                "score='ratio', or describe the model by a gradients.Network."
             )
+        if self.backend == "kernel" and not (
+            self.subspace in ("auto", "exact") and self.sparsity is None
+        ):
+            raise ValueError(
+                "backend='kernel' keeps inner products only: subspace must be 'auto' or 'exact' "
+                f"and sparsity None, got {self.subspace!r} and {self.sparsity!r}."
+            )
+
+    def _ready_model(self, X, y):
+        """Return the model whose gradients are taken, or None if one has to be trained."""
+        if self.backend in GIVEN:
+            return make_given(self.backend, X.shape[1], np.unique(y))
+        if not is_ready(self.estimator):
             return None
-        return chosen
+        if self.backend != "auto" and (self.backend == "torch") != is_torch(self.estimator):
+            raise TypeError(
+                f"backend={self.backend!r} is not that of {type(self.estimator).__name__}. Use "
+                "backend='auto'."
+            )
+        return self.estimator
 
     def _start(self, model):
         network = make_network(model)
@@ -411,48 +515,62 @@ class GradPCADetector(
             raise TypeError(
                 f"A classifier is needed, got {type(model).__name__}, which has no classes_."
             )
-        layers = network.select(self.params)
-        shapes = [network.layer_shapes[i] for i in layers]
-        self._state = GradientState(len(network.classes), shapes, self.metric, _LARGEST_FACTOR)
-        self._network, self._layers = network, layers
+        self._network, self._layers = network, network.select(self.params)
         self.estimator_, self.classes_ = model, network.classes
+        if self.backend == "kernel":
+            self.subspace_ = "kernel"
+        else:
+            self.subspace_ = choose_subspace(
+                self.subspace, self.n_components, len(self.classes_), self._shapes
+            )
+        hashed = self.subspace_ in ("sketched", "sparse_pca")
+        self._seed = check_seed(self.random_state)[0] if hashed else 0
+        self._state = self._new_state()
+
+    def _new_state(self):
+        return make_state(
+            self.subspace_,
+            len(self.classes_),
+            self._shapes,
+            self.metric,
+            n_measurements=self.n_measurements,
+            n_components=self.n_components,
+            sparsity=self.sparsity,
+            seed=self._seed,
+        )
+
+    @property
+    def _shapes(self):
+        return [self._network.layer_shapes[i] for i in self._layers]
 
     def _encode(self, y):
         """Return y as indices of classes, or None where the predicted ones are to be taken."""
         if y is None or self.labels == "predicted":
             return None
-        known = np.isin(y, self.classes_)
-        if not known.all():
-            unknown = np.unique(y[~known]).tolist()
-            raise ValueError(
-                f"y has labels that the classifier does not know: {unknown[:5]}; it knows "
-                f"{self.classes_.tolist()[:20]}."
-            )
-        # Networks of one's own may list classes in any order.
-        order = np.argsort(self.classes_)
-        return order[np.searchsorted(self.classes_, y, sorter=order)]
+        return encode(y, self.classes_)
 
     def _gradients(self, X):
         """Yield (start, gradients) of batches of X."""
-        shapes = [self._network.layer_shapes[i] for i in self._layers]
-        floats = 2 * sum(p + q for p, q in shapes)
-        for start, rows in batches(X, self.batch_size, floats):
-            yield start, self._network.gradients(rows, self.output, self._layers)
+        floats = self._network.floats_per_row(self._layers, take_rows(X, slice(0, 2)))
+        yield from in_batches(
+            lambda rows: self._network.gradients(rows, self.output, self._layers),
+            X,
+            self.batch_size,
+            floats,
+        )
 
     def _add(self, X, labels):
+        if isinstance(self._state, FrozenMetricState) and self._state.metric is None:
+            # A look ahead, for what is kept of a gradient depends on the metric.
+            for _, gradients in self._gradients(X):
+                self._state.add_moments(gradients.layers)
+            self._state.freeze()
         for start, gradients in self._gradients(X):
             predicted = gradients.logits.argmax(axis=1)
             stop = start + len(predicted)
             self._state.update(
                 gradients.layers, predicted if labels is None else labels[start:stop]
             )
-
-    def _make_subspace(self):
-        if self.metric == "euclidean":
-            metric = Metric(None)
-        else:
-            metric = Metric.from_moments(self._state.moments, self._state.n_samples)
-        return ClassMeanSubspace(self._state, metric, self.n_components)
 
     def _set_threshold(self, scores):
         self.offset_ = conformal_threshold(scores, self.contamination)
@@ -600,7 +718,9 @@ class GradPCADetector(
 
     def _get_subspace(self):
         if self._subspace is None:
-            self._subspace = self._make_subspace()
+            self._subspace = make_subspace(
+                self._state, self.n_components, self.sparsity, self.mean_rank
+            )
         return self._subspace
 
     # ----------------------------------------------------------------------------------- results
@@ -633,6 +753,21 @@ class GradPCADetector(
         return dict(zip(names, shares, strict=False))
 
     @property
+    def n_metric_samples_(self):
+        """Samples behind the metric."""
+        state = self._fitted("_state")
+        frozen = isinstance(state, FrozenMetricState)
+        return state.n_metric_samples if frozen else state.n_samples
+
+    @property
+    def sparse_means_(self):
+        """Class means that keep a share ``sparsity`` of their entries, as a csr_array."""
+        subspace = self._known_subspace()
+        if not isinstance(subspace, SparseMeanSubspace):
+            raise AttributeError("Class means are sparse only where sparsity is given.")
+        return subspace.means
+
+    @property
     def _n_features_out(self):
         return self.n_components_
 
@@ -649,17 +784,6 @@ class GradPCADetector(
             # Attributes that cannot be had yet are missing, for hasattr and for printing.
             raise AttributeError(str(error)) from error
 
-    @contextmanager
-    def _unchanged_on_error(self):
-        """Take back what a failing block has set, so that an earlier fit stays usable."""
-        saved = vars(self).copy()
-        try:
-            yield
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(saved)
-            raise
-
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_state")
 
@@ -669,12 +793,12 @@ class GradPCADetector(
         return tags
 
 
-def _check_counts(counts, classes):
-    single, n_classes = np.flatnonzero(counts == 1), int((counts > 0).sum())
-    if len(single):
-        raise ValueError(
-            "A class mean needs at least two samples; there is only one sample of "
-            f"{', '.join(str(c) for c in classes[single[:5]])}."
+def _warn_if_few(n_samples):
+    if n_samples < _FEW_SAMPLES:
+        warnings.warn(
+            f"The first samples fix the metric, and there are only {n_samples} of them. Pass "
+            f"{_FEW_SAMPLES} or more in the first batch, as many as you can, or use "
+            "metric='euclidean'.",
+            UserWarning,
+            stacklevel=4,
         )
-    if n_classes < 2:
-        raise ValueError(f"At least two classes are needed, got {n_classes} class.")

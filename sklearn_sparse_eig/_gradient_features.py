@@ -9,9 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compat import Interval, StrOptions, fit_context, n_rows
 from .gradients import make_network
+from .gradients._memory import in_batches
 from .gradients._model import fit_model, is_ready
 from .gradients._outputs import OUTPUTS
-from .gradients._rows import batches, check_rows
+from .gradients._rows import check_rows
 
 # Bytes of the dense result (16 GiB) beyond which it is refused, not tried.
 _LARGEST_DENSE = 2**34
@@ -154,10 +155,12 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 "gradients.make_network, which keeps them as factors."
             )
         out = np.empty(shape)
-        for start, rows in batches(X, self.batch_size, self.n_parameters_):
-            gradients = self._network.gradients(rows, self.output, self._layers)
-            out[start : start + len(gradients.values)] = gradients.dense()
+        for start, rows in in_batches(self._dense, X, self.batch_size, self.n_parameters_):
+            out[start : start + len(rows)] = rows
         return out
+
+    def _dense(self, X):
+        return self._network.gradients(X, self.output, self._layers).dense()
 
     @property
     def _n_features_out(self):

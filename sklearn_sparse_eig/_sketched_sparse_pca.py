@@ -1,7 +1,6 @@
 """Sparse PCA of a stream of rows, by sketching: the scikit-learn shell."""
 
 import warnings
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ._compat import Interval, StrOptions, check_sample_weight, fit_context
+from ._transaction import unchanged_on_error
 from .kernels._threads import limit_threads
 from .recovery import find_candidates, recover
 from .recovery._lifting import restricted_least_squares
@@ -246,7 +246,7 @@ default="sparse_sign"
             variance, or is too narrow for n_components and n_nonzero_coefs. A previous fit is
             then left as it was.
         """
-        with self._unchanged_on_error(), limit_threads(self._n_threads()):
+        with unchanged_on_error(self), limit_threads(self._n_threads()):
             X, weights = self._check_rows(X, sample_weight, reset=True)
             if X.shape[0] < 2:
                 raise ValueError(
@@ -289,7 +289,7 @@ default="sparse_sign"
             is then left as it was.
         """
         first = not hasattr(self, "sketch_")
-        with self._unchanged_on_error(), limit_threads(self._n_threads()):
+        with unchanged_on_error(self), limit_threads(self._n_threads()):
             X, weights = self._check_rows(X, sample_weight, reset=first)
             sketch = self._make_sketch(X.shape[1]) if first else self.sketch_
             for rows, part in self._batches(X, weights):
@@ -379,17 +379,6 @@ default="sparse_sign"
         self.sketch_.merge(other.sketch_)
         self._set_state(self.sketch_, {})
         return self
-
-    @contextmanager
-    def _unchanged_on_error(self):
-        """Take back what a failing block has set, so that an earlier fit stays usable."""
-        saved = vars(self).copy()
-        try:
-            yield
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(saved)
-            raise
 
     def _check_rows(self, X, sample_weight, reset):
         """Return validated X (dense or canonical CSR, any real dtype) and weights."""

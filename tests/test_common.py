@@ -42,6 +42,19 @@ CONFIGURATIONS = [
     GradPCADetector(random_state=0),
     GradPCADetector(LogisticRegression(), random_state=0),
     GradPCADetector.paper(LogisticRegression(), random_state=0),
+    GradPCADetector(LogisticRegression(), subspace="sketched", n_measurements=256, random_state=0),
+    GradPCADetector(
+        LogisticRegression(),
+        subspace="sketched",
+        n_measurements=256,
+        sparsity=0.5,
+        metric="euclidean",
+        random_state=0,
+    ),
+    GradPCADetector(LogisticRegression(), sparsity=0.5, random_state=0),
+    GradPCADetector(
+        LogisticRegression(), subspace="sparse_pca", n_components=1, sparsity=0.5, random_state=0
+    ),
     DeepMatrixFactorization(),
     DeepMatrixFactorization(solver="gd"),
     DeepMatrixFactorization(depth=2, init_scale=1e-3, stopping="rank", rank=1),
@@ -105,6 +118,7 @@ CONTRACT = parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expect
 @pytest.mark.filterwarnings("ignore::sklearn_sparse_eig.RecoveryWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:Too few samples:UserWarning")
+@pytest.mark.filterwarnings("ignore:The first samples fix the metric:UserWarning")
 @pytest.mark.filterwarnings("ignore:There is no time:UserWarning")
 # As a list: scikit-learn 1.6 gives a generator, which pytest 9 warns of.
 @pytest.mark.parametrize(CONTRACT.args[0], list(CONTRACT.args[1]), **CONTRACT.kwargs)

@@ -20,7 +20,7 @@ from sklearn_sparse_eig import (
     WeightedFourierRegressor,
 )
 from sklearn_sparse_eig.diagnostics import CollapseMonitor
-from sklearn_sparse_eig.gradients import Gradients, LayerFactors, Network
+from sklearn_sparse_eig.gradients import Gradients, LayerFactors, LayerMatrices, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[1]
@@ -135,6 +135,7 @@ CLASSES = [
     GradientFeatures,
     Gradients,
     LayerFactors,
+    LayerMatrices,
     Network,
 ]
 

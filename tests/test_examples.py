@@ -11,6 +11,8 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
+# Examples that need an extra; without it they say so.
+NEEDS = {"plot_ood_torch_cnn": "torch"}
 PROMISES = {
     "plot_docstring_topics": [
         r"\d+ docstrings collected",
@@ -54,6 +56,13 @@ PROMISES = {
         r"(\n? +\d+ +0\.\d{3}( +\d\.\d{3}){9}\n?){6}",
         r" +300 +0\.9\d\d +0\.\d{3} +0\.\d{3} +\d\.\d{3} +0\.0\d\d",
     ],
+    "plot_ood_torch_cnn": [
+        r"accuracy on known digits: 0\.9\d\d",
+        r"GradPCA, all layers: +AUROC 0\.9[4-9]\d\n",
+        r"GradPCA, dense layers: +AUROC 0\.9[4-9]\d\n",
+        r"probability of the predicted class: +AUROC 0\.\d{3}\n",
+        r"known digits rejected: \d\.\d% \(at most 5% asked\)\nnew digits rejected: [6-9]\d\.\d%",
+    ],
     "plot_low_rank_intervals": [
         r"noise 0\.48: raw error 0\.1\d+, rank 3 chosen, stopped (0\.0\d+), rank known \1,",
         r"noise 0\.95: raw error 0\.3\d+, rank 3 chosen, stopped 0\.0\d+, .*-> 2\.2\d ",
@@ -87,6 +96,8 @@ def test_every_example_is_tested():
 
 @pytest.mark.parametrize("name", PROMISES)
 def test_example(name, tmp_path):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     source = EXAMPLES / f"{name}.py"
     # The package may not be installed but lie beside the tests.
     path = os.pathsep.join(filter(None, [str(EXAMPLES.parent), os.environ.get("PYTHONPATH")]))

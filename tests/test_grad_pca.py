@@ -19,8 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_sparse_eig import GradPCADetector
-from sklearn_sparse_eig.gradients import DenseNetwork, make_network
+from sklearn_sparse_eig.gradients import DenseNetwork, LayerFactors, make_network
 from sklearn_sparse_eig.ood import conformal_p_values, conformal_threshold
+from sklearn_sparse_eig.ood._means import LowRankMeans, WholeMeans
+from sklearn_sparse_eig.ood._roots import TriangularRoot
 
 SCORES = ["snr_ratio", "ratio", "snr", "laplace"]
 METRICS = ["kfac", "diag", "euclidean"]
@@ -445,7 +447,7 @@ def test_without_estimator_and_without_labels(digits):
 
 def test_wide_factors_are_kept_diagonal(monkeypatch, blobs):
     model, X, y, Z = blobs
-    monkeypatch.setattr("sklearn_sparse_eig._grad_pca_detector._LARGEST_FACTOR", 3)
+    monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_FACTOR", 3)
     wide = GradPCADetector(model).fit(X, y)
     assert all(m.diagonal for pair in wide._state.moments[:2] for m in pair)
     diagonal = GradPCADetector(model, metric="diag").fit(X, y)
@@ -578,3 +580,178 @@ def test_failed_fit_changes_nothing(blobs):
         detector.partial_fit(np.full_like(X, np.nan), y)
     np.testing.assert_array_equal(detector.decision_function(Z), scores)
     assert set(vars(detector)) == before
+
+
+# -------------------------------------------------------------------------- means of low rank
+
+
+@pytest.mark.parametrize("shape", [(5, 12, 7), (5, 7, 12), (3, 40, 1)])
+def test_low_rank_means_are_the_nearest(shape):
+    rng = np.random.default_rng(0)
+    matrices = rng.normal(size=shape)
+    matrices[1] = 0.0  # a class that reaches no unit
+    for rank in (1, 3, 7):
+        means = LowRankMeans.nearest(matrices, rank)
+        u, s, vt = np.linalg.svd(matrices, full_matrices=False)
+        nearest = (u[:, :, :rank] * s[:, None, :rank]) @ vt[:, :rank]
+        found = np.einsum("pcr,qcr->cpq", means.lefts, means.rights)
+        np.testing.assert_allclose(found, nearest, atol=1e-12)
+
+
+def test_low_rank_means_behave_like_the_matrices_they_stand_for():
+    rng = np.random.default_rng(1)
+    low = LowRankMeans.nearest(rng.normal(size=(4, 9, 6)), 2)
+    whole = WholeMeans(np.einsum("pcr,qcr->cpq", low.lefts, low.rights))
+    np.testing.assert_allclose(low.gram(), whole.gram(), rtol=1e-12, atol=1e-12)
+    combinations = rng.normal(size=(3, 4))
+    dense = LayerFactors(rng.normal(size=(20, 9)), rng.normal(size=(20, 6)))
+    sparse = LayerFactors(sp.csr_array(dense.inputs), dense.deltas)
+    for layer in (dense, sparse):
+        np.testing.assert_allclose(
+            low.combined(combinations).products(layer),
+            whole.combined(combinations).products(layer),
+            rtol=1e-12,
+            atol=1e-12,
+        )
+
+
+def test_means_of_low_rank_lose_no_rank_that_matters():
+    rng = np.random.default_rng(2)
+    left, right = rng.normal(size=(3, 30, 2)), rng.normal(size=(3, 2, 20))
+    # Of rank 2, but for 0.1 % of the squared norm: the rest of the ranks is left out.
+    means = LowRankMeans.nearest(left @ right + 0.04 * rng.normal(size=(3, 30, 20)), 16)
+    assert means.lefts.shape[-1] == 2
+
+
+def test_wide_means_go_through_the_randomised_factorisation(monkeypatch):
+    rng = np.random.default_rng(3)
+    matrices = rng.normal(size=(2, 40, 3)) @ rng.normal(size=(2, 3, 30))
+    exact = LowRankMeans.nearest(matrices, 3)
+    monkeypatch.setattr("sklearn_sparse_eig.ood._means._LARGEST_EXACT", 8)
+    wide = LowRankMeans.nearest(matrices, 3)
+    np.testing.assert_allclose(
+        np.einsum("pcr,qcr->cpq", wide.lefts, wide.rights),
+        np.einsum("pcr,qcr->cpq", exact.lefts, exact.rights),
+        atol=1e-10,
+    )
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_full_rank_means_are_the_means(blobs, score):
+    model, X, y, other = blobs
+    whole = GradPCADetector(model, score=score, mean_rank=None).fit(X, y)
+    # The layers have at most five outputs.
+    full = GradPCADetector(model, score=score, mean_rank=5).fit(X, y)
+    np.testing.assert_allclose(full.score_samples(other), whole.score_samples(other), rtol=1e-9)
+    low = GradPCADetector(model, score=score, mean_rank=1).fit(X, y)
+    same = np.allclose(low.score_samples(other), whole.score_samples(other), rtol=1e-3)
+    assert same == (score == "laplace")
+
+
+def test_low_rank_means_tell_digits_apart_as_well(digits):
+    for model, X, X_test, y, _, new in digits:
+        low, whole = (GradPCADetector(model, mean_rank=rank).fit(X, y) for rank in (8, None))
+        difference = _auroc(low.score_samples(X_test), low.score_samples(new)) - _auroc(
+            whole.score_samples(X_test), whole.score_samples(new)
+        )
+        assert abs(difference) < 0.005
+
+
+def test_triangular_products():
+    rng = np.random.default_rng(4)
+    rows, root = rng.normal(size=(11, 6)), np.triu(rng.normal(size=(6, 6)))
+    kept = rows.copy()
+    np.testing.assert_allclose(TriangularRoot(root).of(rows), rows @ root, rtol=1e-13)
+    np.testing.assert_array_equal(rows, kept)
+
+
+# ------------------------------------------------------------------- gradients from elsewhere
+
+
+def _kernel(gradients, others):
+    """Inner products with others, and in a last column with themselves."""
+    return np.hstack([gradients.inner(others), gradients.squared_norms()[:, None]])
+
+
+def test_precomputed_gradients_and_their_kernel_score_like_the_model(blobs):
+    model, X, y, other = blobs
+    settings = {"metric": "euclidean", "score": "ratio", "mean_rank": None}
+    expected = GradPCADetector(model, **settings).fit(X, y)
+    network = make_network(model)
+    fitted, new = network.gradients(X), network.gradients(other)
+    dense = GradPCADetector(backend="precomputed", **settings).fit(fitted.dense(), y)
+    kernel = GradPCADetector(backend="kernel", **settings).fit(_kernel(fitted, fitted), y)
+    sparse = GradPCADetector(backend="precomputed", **settings)
+    sparse.fit(sp.csr_array(fitted.dense()), y)
+    for detector, rows in ((dense, new.dense()), (kernel, _kernel(new, fitted))):
+        np.testing.assert_allclose(
+            detector.score_samples(rows), expected.score_samples(other), rtol=1e-9
+        )
+        np.testing.assert_allclose(detector.eigenvalues_, expected.eigenvalues_, rtol=1e-9)
+        np.testing.assert_allclose(detector.transform(rows), expected.transform(other), atol=1e-9)
+    np.testing.assert_allclose(
+        sparse.score_samples(sp.csr_array(new.dense())), dense.score_samples(new.dense())
+    )
+
+
+def test_metric_of_precomputed_gradients_is_their_second_moment(blobs):
+    model, X, y, other = blobs
+    gradients = make_network(model).gradients(X).dense()
+    new = make_network(model).gradients(other).dense()
+    shrunk, _ = ledoit_wolf(gradients, assume_centered=True)
+    root = np.linalg.inv(np.linalg.cholesky(shrunk)).T
+    expected = GradPCADetector(backend="precomputed", metric="euclidean", score="ratio")
+    expected.fit(gradients @ root, y)
+    found = GradPCADetector(backend="precomputed", score="ratio").fit(gradients, y)
+    np.testing.assert_allclose(
+        found.score_samples(new), expected.score_samples(new @ root), rtol=1e-6
+    )
+
+
+def test_kernel_rows_in_batches_and_in_grid_order(blobs):
+    model, X, y, other = blobs
+    network = make_network(model)
+    fitted, new = network.gradients(X), network.gradients(other)
+    rows = _kernel(fitted, fitted)
+    whole = GradPCADetector(backend="kernel", score="ratio").fit(rows, y)
+    stream = GradPCADetector(backend="kernel", score="ratio")
+    for part in np.array_split(np.arange(len(rows)), 3):
+        stream.partial_fit(rows[part], y[part], classes=np.unique(y))
+    np.testing.assert_allclose(
+        stream.score_samples(_kernel(new, fitted)),
+        whole.score_samples(_kernel(new, fitted)),
+        rtol=1e-12,
+    )
+    with pytest.raises(ValueError, match="160 training samples.*161 rows"):
+        stream.partial_fit(rows[:1], y[:1])
+    with pytest.raises(ValueError, match="cannot be merged"):
+        whole.merge(stream)
+    late = GradPCADetector(backend="kernel", score="ratio").partial_fit(rows[:100], y[:100])
+    with pytest.raises(ValueError, match="only 100 of their rows"):
+        late.score_samples(rows[:2])
+
+
+def test_bad_gradients_from_elsewhere(blobs):
+    model, X, y, _ = blobs
+    gradients = make_network(model).gradients(X)
+    rows = gradients.dense()
+    precomputed = GradPCADetector(backend="precomputed", score="ratio")
+    for detector, error in (
+        (clone(precomputed).set_params(score="snr_ratio"), "does not know the output"),
+        (clone(precomputed).set_params(estimator=model), "estimator=None"),
+        (clone(precomputed).set_params(labels="predicted"), "knows no predictions"),
+    ):
+        with pytest.raises(ValueError, match=error):
+            detector.fit(rows, y)
+    with pytest.raises(ValueError, match="pass y"):
+        precomputed.fit(rows)
+    kernel = GradPCADetector(backend="kernel", score="ratio")
+    square = _kernel(gradients, gradients)
+    with pytest.raises(ValueError, match="not symmetric"):
+        kernel.fit(square[::-1], y[::-1])
+    with pytest.raises(ValueError, match="cannot be negative"):
+        kernel.fit(-square, y)
+    with pytest.raises(ValueError, match="'auto' or 'exact'"):
+        clone(kernel).set_params(subspace="sketched").fit(square, y)
+    with pytest.raises(TypeError, match="backend='torch' is not that of MLPClassifier"):
+        GradPCADetector(model, backend="torch").fit(X, y)

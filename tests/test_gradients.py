@@ -25,7 +25,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from sklearn_sparse_eig import GradientFeatures
-from sklearn_sparse_eig.gradients import DenseNetwork, LayerFactors, make_network, scalar_output
+from sklearn_sparse_eig.gradients import (
+    DenseNetwork,
+    LayerFactors,
+    LayerMatrices,
+    make_network,
+    scalar_output,
+)
+from sklearn_sparse_eig.ood._moments import Moment
+from sklearn_sparse_eig.ood._roots import DiagonalRoot, TriangularRoot
 
 
 def _data(n_classes):
@@ -309,3 +317,84 @@ def test_dense_gradients_that_cannot_be_held():
     features = GradientFeatures(network).fit(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="would take 3.2e\\+10 bytes"):
         features.transform(np.zeros((20_000, 3)))
+
+
+# ------------------------------------------------------------------------------------- matrices
+
+
+def _pair_of_kinds(n=7, p=4, q=3):
+    rng = np.random.default_rng(n)
+    factors = LayerFactors(rng.normal(size=(n, p)), rng.normal(size=(n, q)))
+    return factors, LayerMatrices(factors.dense().reshape(n, p, q))
+
+
+@pytest.mark.parametrize("diagonal", [(False, False), (True, False), (False, True), (True, True)])
+def test_matrices_have_the_operations_of_factors(diagonal):
+    factors, matrices = _pair_of_kinds()
+    other_factors, other_matrices = _pair_of_kinds(n=5)
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(4, 6, 3))
+    full = [np.triu(rng.normal(size=(m, m))) for m in (4, 3)]
+    full = [np.diag(np.diagonal(r)) if d else r for r, d in zip(full, diagonal, strict=True)]
+    roots = [
+        DiagonalRoot(np.diagonal(r)) if d else TriangularRoot(r)
+        for r, d in zip(full, diagonal, strict=True)
+    ]
+    whitened = np.einsum("pr,npq,qs->nrs", full[0], matrices.matrices, full[1])
+    for a, b in [(factors, matrices), (factors.whiten(*roots), matrices.whiten(*roots))]:
+        np.testing.assert_allclose(a.dense(), b.dense(), atol=1e-13)
+        np.testing.assert_allclose(a.squared_norms(), b.squared_norms(), rtol=1e-13)
+        np.testing.assert_allclose(a.dot(directions), b.dot(directions), atol=1e-12)
+        np.testing.assert_allclose(a.sum([1, 4]), b.sum([1, 4]), atol=1e-13)
+    np.testing.assert_allclose(b.matrices, whitened, atol=1e-13)
+    np.testing.assert_allclose(
+        factors.inner(other_factors), matrices.inner(other_matrices), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 5)])
+def test_kronecker_factors_of_matrices(shape):
+    rng = np.random.default_rng(0)
+    n, (p, q) = 400, shape
+    # Unequal, so that little is shrunk.
+    G = rng.normal(size=(n, p, q)) * np.arange(1, p + 1)[:, None] / np.arange(1, q + 1)
+    moments = Moment(p, False), Moment(q, False)
+    for part in (G[:15], G[15:]):
+        LayerMatrices(part).add_to(moments)
+    (A, share_A), (B, share_B) = (moment.shrunk(n) for moment in moments)
+    norms = (G**2).sum(axis=(1, 2))
+    # Shrinkage leaves the trace, and both together have the mean squared norm.
+    np.testing.assert_allclose(np.trace(A) * np.trace(B), norms.mean())
+    means = [np.mean([g @ g.T for g in G], axis=0), np.mean([g.T @ g for g in G], axis=0)]
+    means[1] /= norms.mean()
+    products = [[g @ g.T for g in G], [g.T @ g for g in G]]
+    for found, share, mean, terms in zip((A, B), (share_A, share_B), means, products, strict=True):
+        target = np.trace(mean) / len(mean) * np.eye(len(mean))
+        np.testing.assert_allclose(found, (1 - share) * mean + share * target, atol=1e-13)
+        # Ledoit-Wolf: the variance of the mean over its distance from the target.
+        centre = np.mean(terms, axis=0)
+        target = np.trace(centre) / len(centre) * np.eye(len(centre))
+        variance = np.mean([((t - centre) ** 2).sum() for t in terms]) / n
+        assert 0.001 < share < 0.5
+        np.testing.assert_allclose(share, variance / ((centre - target) ** 2).sum(), rtol=1e-10)
+    diagonal = Moment(p, True), Moment(q, True)
+    LayerMatrices(G).add_to(diagonal)
+    for moment, full in zip(diagonal, moments, strict=True):
+        np.testing.assert_allclose(moment.total, np.diagonal(full.total))
+        assert moment.mass == pytest.approx(full.mass)
+
+
+def test_factors_of_rank_one_weigh_inputs_by_deltas():
+    # What doc/gradpca.md says of the relation to K-FAC.
+    factors, matrices = _pair_of_kinds(n=30)
+    moments = Moment(4, False), Moment(3, False)
+    matrices.add_to(moments)
+    weights = (factors.deltas**2).sum(axis=1)
+    expected = (factors.inputs * weights[:, None]).T @ factors.inputs
+    np.testing.assert_allclose(moments[0].total, expected)
+    # The same for the inputs where all deltas have the same norm.
+    equal = LayerFactors(factors.inputs, factors.deltas / np.sqrt(weights)[:, None])
+    kfac, found = [(Moment(4, False), Moment(3, False)) for _ in range(2)]
+    equal.add_to(kfac)
+    LayerMatrices(equal.dense().reshape(-1, 4, 3)).add_to(found)
+    np.testing.assert_allclose(found[0].total, kfac[0].total)

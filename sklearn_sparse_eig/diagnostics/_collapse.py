@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
 from .._compat import n_rows, take_rows
-from ..gradients._rows import batches
+from ..gradients._memory import in_batches
 from ._alignment import feature_tangent_kernel
 from ._blocks import kernel_blocks
 from ._invariant import compare, feature_side
@@ -169,7 +169,7 @@ def neural_collapse(
         nc1_std=float(np.sqrt(within).mean()),
         nc3=_distance(M, weights @ as_logits),
         nc4=float((logits.argmax(axis=1) != _nearest(H, means)).mean()),
-        nc5=_ood_cosine(means, None if X_ood is None else check_rows(estimator, X_ood), network),
+        nc5=_ood_cosine(means, X_ood, estimator, network),
         invariant_norm=norm,
         invariant_error=error,
         invariant_alignment=alignment,
@@ -180,21 +180,19 @@ def neural_collapse(
 
 
 def _features(network, X):
-    parts = []
-    for _, rows in batches(X, "auto", 2 * sum(map(sum, network.layer_shapes))):
-        features = network.features(rows)
-        parts.append(features.toarray() if sp.issparse(features) else features)
-    return np.vstack(parts)
+    floats = network.floats_per_row(network.select("all"), take_rows(X, slice(0, 2)))
+    parts = [features for _, features in in_batches(network.features, X, "auto", floats)]
+    return np.vstack([part.toarray() if sp.issparse(part) else part for part in parts])
 
 
 def _check_head(network, X, logits):
     probes = slice(0, min(_N_PROBES, n_rows(X)))
-    last = len(network.layer_names) - 1
-    found = network.gradients(take_rows(X, probes), "max", (last,)).logits
+    last = network.select("head")
+    found = network.gradients(take_rows(X, probes), "max", last).logits
     if np.abs(found - logits[probes]).max() > _TOLERANCE * (np.abs(found).max() + 1.0):
         raise ValueError(
-            f"The logits are not what the last layer, {network.layer_names[-1]!r}, gives. Leave "
-            "out what follows it, such as a softmax."
+            f"The logits are not what the last layer, {network.layer_names[last[0]]!r}, gives. "
+            "Leave out what follows it, such as a softmax."
         )
 
 
@@ -239,9 +237,9 @@ def _nearest(H, means):
     return ((means**2).sum(axis=1) - 2.0 * H @ means.T).argmin(axis=1)
 
 
-def _ood_cosine(means, X_ood, network):
+def _ood_cosine(means, X_ood, estimator, network):
     if X_ood is None:
         return float("nan")
-    mean = _features(network, X_ood).mean(axis=0)
+    mean = _features(network, check_rows(estimator, network, X_ood)).mean(axis=0)
     norms = np.linalg.norm(means, axis=1) * np.linalg.norm(mean)
     return float(np.abs(means @ mean / norms).mean()) if norms.min() > 0.0 else float("nan")

@@ -1,7 +1,8 @@
-"""Per-sample gradients of a model with respect to its parameters, kept as factors of each layer."""
+"""Per-sample gradients of a model with respect to its parameters, as factors or matrices."""
 
 from ._factors import Gradients, LayerFactors
 from ._make import make_network
+from ._matrices import LayerMatrices
 from ._network import DenseNetwork, Network
 from ._outputs import scalar_output
 
@@ -9,7 +10,17 @@ __all__ = [
     "DenseNetwork",
     "Gradients",
     "LayerFactors",
+    "LayerMatrices",
     "Network",
     "make_network",
     "scalar_output",
 ]
+
+
+def __getattr__(name):
+    # torch is imported by those who ask for it.
+    if name == "TorchNetwork":
+        from ._torch import TorchNetwork
+
+        return TorchNetwork
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

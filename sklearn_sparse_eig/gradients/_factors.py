@@ -32,6 +32,9 @@ class LayerFactors:
     deltas: np.ndarray
     codes: np.ndarray | None = None
 
+    def __len__(self):
+        return len(self.deltas)
+
     def inner(self, other):
         """Return all inner products with the gradients of other samples, (n, n_other)."""
         products = self.inputs @ other.inputs.T
@@ -64,14 +67,51 @@ class LayerFactors:
             out[rows] = np.einsum("nkq,nq->nk", left, self.deltas[rows], optimize=True)
         return out
 
+    def dot_pairs(self, lefts, rights):
+        """Return the inner products with k sums of r outer products.
+
+        Parameters
+        ----------
+        lefts : ndarray of shape (p, k, r)
+        rights : ndarray of shape (q, k, r)
+
+        Returns
+        -------
+        ndarray of shape (n, k)
+        """
+        (p, k, r), q, n = lefts.shape, len(rights), len(self.deltas)
+        lefts, rights = lefts.reshape(p, k * r), rights.reshape(q, k * r)
+        out = np.empty((n, k))
+        step = max(1, _BLOCK // (2 * k * r))
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            left = np.asarray(self.inputs[rows] @ lefts).reshape(-1, k, r)
+            right = (self.deltas[rows] @ rights).reshape(-1, k, r)
+            out[rows] = np.einsum("nkr,nkr->nk", left, right)
+        return out
+
     def sum(self, rows):
         """Return the sum of the gradients of some rows, (p, q), without making any of them."""
         return np.asarray(self.inputs[rows].T @ self.deltas[rows])
+
+    def take(self, rows):
+        """Return the factors of some rows, an index array or a slice."""
+        codes = None if self.codes is None else self.codes[rows]
+        return LayerFactors(self.inputs[rows], self.deltas[rows], codes)
 
     def dense(self):
         """Return the gradients themselves, (n, p * q), row-major: the bias comes last."""
         inputs = self.inputs.toarray() if sp.issparse(self.inputs) else self.inputs
         return np.einsum("np,nq->npq", inputs, self.deltas).reshape(len(inputs), -1)
+
+    def whiten(self, left, right):
+        """Return the gradients L^T G R for two roots, whose ``of(rows)`` is rows @ root."""
+        return LayerFactors(left.of(self.inputs), right.of(self.deltas), self.codes)
+
+    def add_to(self, moments):
+        """Add inputs and deltas to a pair of second moments."""
+        for moment, rows in zip(moments, (self.inputs, self.deltas), strict=True):
+            moment.add(rows)
 
 
 @dataclass(frozen=True)
@@ -84,8 +124,8 @@ class Gradients:
         The scalar output itself.
     logits : ndarray of shape (n_samples, n_classes)
         What it was computed from.
-    layers : tuple of LayerFactors
-        Of the chosen layers, from input to output.
+    layers : sequence of LayerFactors or LayerMatrices
+        Of the chosen layers, from input to output. Matrices may be made anew on each access.
     """
 
     values: np.ndarray

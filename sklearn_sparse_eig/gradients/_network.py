@@ -20,7 +20,7 @@ ACTIVATIONS = {
 
 
 class Network(ABC):
-    """A fitted model that gives per-sample gradients as factors of its layers.
+    """A fitted model that gives per-sample gradients, layer by layer.
 
     A subclass sets the attributes and implements :meth:`gradients` and :meth:`parameters`.
 
@@ -34,10 +34,13 @@ class Network(ABC):
         Of the gradient of each layer, with the bias as the last row of the inputs.
     n_features : int or None
         Features of X, where that is known.
+    takes_any_shape : bool
+        Whether X may have more than two axes.
     """
 
     classes = None
     n_features = None
+    takes_any_shape = False
 
     @abstractmethod
     def gradients(self, X, output="max", layers=None):
@@ -74,7 +77,7 @@ class Network(ABC):
 
     def features(self, X):
         """Return what enters the last layer, (n_samples, n_hidden); X itself in a linear model."""
-        inputs = self.gradients(X, "max", (len(self.layer_names) - 1,)).layers[0].inputs
+        inputs = self.gradients(X, "max", self.select("head")).layers[0].inputs
         # Without the column of ones that a bias adds.
         return inputs[:, : len(self.head()[0])]
 
@@ -87,6 +90,10 @@ class Network(ABC):
             If this class does not say.
         """
         raise TypeError(f"{type(self).__name__} does not implement feature_network().")
+
+    def floats_per_row(self, layers, rows):
+        """Return how many numbers the gradients of one row take, where rows are some of them."""
+        return 2 * sum(p + q for p, q in (self.layer_shapes[i] for i in layers))
 
     def is_same(self, other):
         """Whether the other network has the same layers with the same parameters."""

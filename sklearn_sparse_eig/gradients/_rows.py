@@ -2,12 +2,9 @@
 
 from sklearn.utils.validation import check_array, validate_data
 
-from .._compat import n_rows, take_rows
-from ._make import is_torch
+from .._compat import n_rows
+from ._make import is_torch, unwrap
 from ._model import takes_any_input
-
-# Bytes of temporary arrays for a batch of rows.
-_BATCH_BYTES = 2**25
 
 
 def check_rows(shell, X, reset):
@@ -17,17 +14,8 @@ def check_rows(shell, X, reset):
         if n_rows(X) == 0:
             raise ValueError("Found 0 sample(s), but at least one is needed.")
         return validate_data(shell, X, reset=reset, skip_check_array=True)
-    if is_torch(shell.estimator):
+    if is_torch(unwrap(shell.estimator)) or getattr(shell.estimator, "takes_any_shape", False):
         # Images and the like: as many axes as the module takes.
         X = check_array(X, allow_nd=True, dtype=["float64", "float32"])
         return validate_data(shell, X, reset=reset, skip_check_array=True)
     return validate_data(shell, X, reset=reset, accept_sparse="csr", dtype=["float64", "float32"])
-
-
-def batches(X, batch_size, floats_per_row):
-    """Yield (start, rows) of X, at most batch_size at a time, or what a few megabytes hold."""
-    n = n_rows(X)
-    if batch_size == "auto":
-        batch_size = max(1, _BATCH_BYTES // (8 * floats_per_row))
-    for start in range(0, n, batch_size):
-        yield start, X if n <= batch_size else take_rows(X, slice(start, start + batch_size))

@@ -1,18 +1,41 @@
-"""How far a gradient is from those of known classes: metric, class-mean subspace, scores."""
+"""How far a gradient is from those of known classes: metric, subspaces, scores, thresholds."""
 
+from ._build import SUBSPACES, choose_subspace, make_state, make_subspace
+from ._classes import check_counts, encode
 from ._conformal import conformal_p_values, conformal_threshold
+from ._frozen_metric import FrozenMetricState
+from ._held_out import choose_held_out
 from ._metric import Metric
+from ._principal import PrincipalState, PrincipalSubspace
 from ._scores import SCORES, score
+from ._sketched_means import SketchedMeanSubspace, SketchedState
+from ._sparse_means import SparseMeanSubspace
 from ._state import GradientState
-from ._subspace import ClassMeanSubspace, Coordinates
+from ._subspace import ClassMeanSubspace, Coordinates, Span
+from ._tensor_sketch import TensorSketch
 
 __all__ = [
     "SCORES",
+    "SUBSPACES",
     "ClassMeanSubspace",
     "Coordinates",
+    "FrozenMetricState",
     "GradientState",
     "Metric",
+    "PrincipalState",
+    "PrincipalSubspace",
+    "SketchedMeanSubspace",
+    "SketchedState",
+    "Span",
+    "SparseMeanSubspace",
+    "TensorSketch",
+    "check_counts",
+    "choose_held_out",
+    "choose_subspace",
     "conformal_p_values",
     "conformal_threshold",
+    "encode",
+    "make_state",
+    "make_subspace",
     "score",
 ]

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import scipy.sparse as sp
-from scipy.linalg import cholesky, solve_triangular
-
-from ..gradients import LayerFactors
+from ..gradients import LayerMatrices
+from ..gradients._matrices import LazyLayers
+from ._roots import eigenbasis_root, inverse_root
 
 
 @dataclass(frozen=True)
@@ -14,14 +12,14 @@ class Metric:
     r"""Inner products :math:`\sum_l \langle g_l, A_l^{-1} g'_l B_l^{-1} \rangle`.
 
     On factors they are products of two: :math:`(a^T A^{-1} a')(\delta^T B^{-1} \delta')`. Kept as
-    roots R with R R^T = A^{-1}, so that whitened factors have this inner product as their usual
+    roots R with R R^T = A^{-1}, so that whitened layers have this inner product as their usual
     one.
 
     Parameters
     ----------
     roots : tuple of (root, root) or None
-        For the inputs and deltas of each layer: an upper triangular matrix, or a vector for a
-        diagonal one. None for the Euclidean inner product.
+        For the inputs and deltas of each layer, see ``_roots.py``. None for the Euclidean inner
+        product.
     shrinkage : tuple of (float, float)
         The share of the identity in each factor; empty for the Euclidean metric.
     """
@@ -30,39 +28,31 @@ class Metric:
     shrinkage: tuple = ()
 
     @classmethod
-    def from_moments(cls, moments, n):
-        """Return the K-FAC metric from the (inputs, deltas) moments of n samples."""
+    def from_moments(cls, moments, n, eigenbasis=False):
+        """Return the K-FAC metric from the (inputs, outputs) moments of n samples.
+
+        With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened
+        factors then have coordinates along the eigenvectors of each factor of the metric.
+        """
         shrunk = [[m.shrunk(n) for m in pair] for pair in moments]
+        root = eigenbasis_root if eigenbasis else inverse_root
         return cls(
-            tuple(tuple(_inverse_root(moment) for moment, _ in pair) for pair in shrunk),
+            tuple(tuple(root(moment) for moment, _ in pair) for pair in shrunk),
             tuple(tuple(share for _, share in pair) for pair in shrunk),
         )
 
     def whiten(self, layers):
-        """Return the factors whose usual inner product is the one of this metric."""
+        """Return the layers whose usual inner product is the one of this metric."""
         if self.roots is None:
             return layers
-        return tuple(
-            LayerFactors(_times(layer.inputs, left), _times(layer.deltas, right), layer.codes)
-            for layer, (left, right) in zip(layers, self.roots, strict=True)
-        )
+        if isinstance(layers, LazyLayers):
+            return LazyLayers(
+                lambda i=i, pair=pair: layers[i].whiten(*pair) for i, pair in enumerate(self.roots)
+            )
+        return tuple(layer.whiten(*pair) for layer, pair in zip(layers, self.roots, strict=True))
 
     def whiten_matrices(self, layer, matrices):
         """Return R_A^T G R_B for matrices G of a layer, by its index, an array (k, p, q)."""
         if self.roots is None:
             return matrices
-        left, right = self.roots[layer]
-        return np.swapaxes(_times(np.swapaxes(_times(matrices, right), 1, 2), left), 1, 2)
-
-
-def _inverse_root(moment):
-    if moment.ndim == 1:
-        return 1.0 / np.sqrt(moment)
-    lower = cholesky(moment, lower=True)
-    return solve_triangular(lower, np.eye(len(moment)), lower=True).T
-
-
-def _times(rows, root):
-    if root.ndim == 2:
-        return np.asarray(rows @ root)
-    return sp.csr_array(rows.multiply(root)) if sp.issparse(rows) else rows * root
+        return LayerMatrices(matrices).whiten(*self.roots[layer]).matrices

@@ -1,4 +1,4 @@
-"""Second moments of rows as sums that add up, and their shrinkage."""
+"""Second moments of rows, or of matrices, as sums that add up, and their shrinkage."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,12 +8,12 @@ _LEAST_SHRINKAGE = 1e-10
 
 
 class Moment:
-    """Sums of x x^T, and of the fourth powers that Ledoit-Wolf shrinkage needs.
+    """Sums of x x^T or G G^T, and of the fourth powers that Ledoit-Wolf shrinkage needs.
 
     Parameters
     ----------
     size : int
-        Entries of x.
+        Entries of x, or rows of G.
     diagonal : bool
         Keep the squares of the entries only: ``size`` numbers instead of ``size ** 2``.
 
@@ -21,16 +21,20 @@ class Moment:
     ----------
     total : ndarray of shape (size, size) or (size,)
     fourth : float
-        Sum of the squared norms of what is added to ``total``.
+        Sum of the squared norms of what is added to ``total`` for each sample.
+    mass : float
+        What ``total`` is divided by in the end: the number of samples, unless they have weights.
     """
 
     def __init__(self, size, diagonal):
         self.diagonal = diagonal
         self.total = np.zeros(size if diagonal else (size, size))
         self.fourth = 0.0
+        self.mass = 0.0
 
     def add(self, rows):
         """Add rows, an ndarray or csr_array of shape (n, size)."""
+        self.mass += rows.shape[0]
         squares = rows.multiply(rows).tocsr() if sp.issparse(rows) else rows * rows
         if self.diagonal:
             self.total += np.asarray(squares.sum(axis=0)).ravel()
@@ -40,18 +44,37 @@ class Moment:
             self.total += product.toarray() if sp.issparse(product) else product
             self.fourth += float((np.asarray(squares.sum(axis=1)) ** 2).sum())
 
+    def add_matrices(self, matrices, mass):
+        """Add G G^T for each matrix G of an array (n, size, q)."""
+        self.mass += mass
+        if self.diagonal:
+            squares = np.einsum("npq,npq->np", matrices, matrices)
+            self.total += squares.sum(axis=0)
+            self.fourth += float((squares**2).sum())
+            return
+        n, p, q = matrices.shape
+        side_by_side = matrices.swapaxes(0, 1).reshape(p, n * q)
+        self.total += side_by_side @ side_by_side.T
+        # G G^T and G^T G have the same norm.
+        matrices = matrices if p < q else matrices.swapaxes(1, 2)
+        products = matrices @ matrices.swapaxes(1, 2)
+        self.fourth += float(np.einsum("nij,nij->", products, products))
+
     def merge(self, other):
         """Add the sums of another moment."""
+        self.mass += other.mass
         self.total += other.total
         self.fourth += other.fourth
 
     def shrunk(self, n):
-        r"""Return the shrunk mean moment of n rows, and the share of the identity in it.
+        r"""Return the shrunk mean moment of n samples, and the share of the identity in it.
 
         Ledoit and Wolf (2004) for a known mean of zero: with S the mean of x x^T, its mean
         eigenvalue m and p entries, the share is b / d, where :math:`d = \|S - m I\|_F^2` and
         :math:`b = (\frac1n \sum_i \|x_i\|^4 - \|S\|_F^2) / n`, the variance of S. The diagonal
-        form takes the same quantities of the diagonals (derived here).
+        form takes the same quantities of the diagonals, and matrices those of :math:`G G^T` in
+        the place of x x^T: b is the variance of a mean of n independent matrices whatever their
+        rank (derived here).
 
         Returns
         -------
@@ -69,6 +92,8 @@ class Moment:
         variance = (self.fourth / n - squared_norm) / n
         share = min(variance, spread) / spread if spread > 1e-14 * squared_norm else 0.0
         share = max(share, _LEAST_SHRINKAGE)
+        # The share does not depend on the scale, which is set last.
+        moment, level = moment * (n / self.mass), level * (n / self.mass)
         shrunk = (1.0 - share) * moment
         if self.diagonal:
             return shrunk + share * level, share

@@ -29,7 +29,7 @@ def score(name, values, layers, subspace):
         (f / |u|) cot(theta), with tan(theta) where f <= 0; cos(theta); f / |u|; f / |g|.
     values : ndarray of shape (n_samples,)
         The output.
-    layers : tuple of LayerFactors
+    layers : sequence of LayerFactors or LayerMatrices
         Its gradients.
     subspace : ClassMeanSubspace
 

@@ -23,21 +23,14 @@ class GradientState:
     class_sums : list of ndarray of shape (n_classes, p, q), one for each layer
     energy : float
         Sum of the squared norms of all gradients.
-    moments : list of (Moment, Moment), for the inputs and deltas of each layer
+    moments : list of (Moment, Moment), for the inputs and outputs of each layer
     """
 
     def __init__(self, n_classes, layer_shapes, metric, max_size):
         self.counts = np.zeros(n_classes, dtype=np.int64)
         self.class_sums = [np.zeros((n_classes, p, q)) for p, q in layer_shapes]
         self.energy = 0.0
-        self.moments = (
-            []
-            if metric == "euclidean"
-            else [
-                tuple(Moment(size, metric == "diag" or size > max_size) for size in shape)
-                for shape in layer_shapes
-            ]
-        )
+        self.moments = new_moments(layer_shapes, metric, max_size)
 
     @property
     def n_samples(self):
@@ -49,19 +42,20 @@ class GradientState:
 
         Parameters
         ----------
-        layers : tuple of LayerFactors
+        layers : sequence of LayerFactors or LayerMatrices
         labels : ndarray of int, shape (n_samples,)
             Indices of classes.
         """
-        self.energy += float(sum(layer.squared_norms().sum() for layer in layers))
-        for label in np.unique(labels):
-            rows = np.flatnonzero(labels == label)
+        groups = [(label, np.flatnonzero(labels == label)) for label in np.unique(labels)]
+        for label, rows in groups:
             self.counts[label] += len(rows)
-            for sums, layer in zip(self.class_sums, layers, strict=True):
-                sums[label] += layer.sum(rows)
-        for pair, layer in zip(self.moments, layers, strict=bool(self.moments)):
-            for moment, rows in zip(pair, (layer.inputs, layer.deltas), strict=True):
-                moment.add(rows)
+        # Layer by layer, for a layer may be large and made only now.
+        for i, layer in enumerate(layers):
+            self.energy += float(layer.squared_norms().sum())
+            for label, rows in groups:
+                self.class_sums[i][label] += layer.sum(rows)
+            if self.moments:
+                layer.add_to(self.moments[i])
 
     def merge(self, other):
         """Add the sums of another state of the same kind."""
@@ -72,3 +66,13 @@ class GradientState:
         for mine, theirs in zip(self.moments, other.moments, strict=True):
             for moment, added in zip(mine, theirs, strict=True):
                 moment.merge(added)
+
+
+def new_moments(layer_shapes, metric, max_size):
+    """Return (Moment, Moment) of the factors of each layer, an empty list where none is kept."""
+    if metric == "euclidean":
+        return []
+    return [
+        tuple(Moment(size, metric == "diag" or size > max_size) for size in shape)
+        for shape in layer_shapes
+    ]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._means import LowRankMeans, WholeMeans
+
 # Relative size of an eigenvalue, or of a squared distance, that is only rounding; and of what
 # centring leaves of class means that are equal.
 _ROUNDING, _CANCELLED = 1e-12, 1e-14
@@ -33,7 +35,68 @@ class Coordinates:
         return np.sqrt(np.maximum(self.distance**2 - self.residual**2, 0.0))
 
 
-class ClassMeanSubspace:
+class Span:
+    """A subspace through a centre, by inner products of gradients with its directions.
+
+    A subclass gives :meth:`_products`, or :meth:`_measure` to see one layer at a time.
+
+    Parameters
+    ----------
+    metric : Metric
+    eigenvalues : ndarray of shape (n_components,)
+        Decreasing.
+    shift : ndarray of shape (n_components + 1,)
+        Inner products of the centre with the orthonormal directions, and with itself.
+    """
+
+    def __init__(self, metric, eigenvalues, shift):
+        self.metric, self.eigenvalues, self._shift = metric, eigenvalues, shift
+
+    @property
+    def n_components(self):
+        """Number of directions."""
+        return len(self.eigenvalues)
+
+    def norms(self, layers):
+        """Return the norm of each gradient; never zero, and without a look at the directions."""
+        squared_norm = sum(layer.squared_norms() for layer in self.metric.whiten(layers))
+        return np.sqrt(np.maximum(squared_norm, _ROUNDING * self._shift[-1]))
+
+    def coordinates(self, layers):
+        """Return the Coordinates of gradients, given layer by layer."""
+        squared_norm, products = self._measure(self.metric.whiten(layers))
+        projected = products[:, :-1] - self._shift[:-1]
+        squared_distance = squared_norm - 2.0 * products[:, -1] + self._shift[-1]
+        least = _ROUNDING * (squared_norm + self._shift[-1])
+        at_centre = squared_distance <= least
+        squared_distance = np.maximum(squared_distance, least)
+        squared_residual = self._outside(
+            squared_distance, np.einsum("ij,ij->i", projected, projected)
+        )
+        # A gradient at the centre has no direction: it counts as inside the subspace.
+        squared_residual[at_centre] = 0.0
+        squared_residual = np.maximum(squared_residual, _ROUNDING * squared_distance)
+        return Coordinates(
+            projected,
+            np.sqrt(squared_distance),
+            np.sqrt(squared_residual),
+        )
+
+    def _measure(self, layers):
+        """Return squared norms of whitened gradients, and their products."""
+        layers = tuple(layers)
+        return sum(layer.squared_norms() for layer in layers), self._products(layers)
+
+    def _products(self, layers):
+        """Return inner products of whitened gradients with directions and centre, in this order."""
+        raise NotImplementedError
+
+    def _outside(self, squared_distance, squared_length):
+        """Return the squared distances to the subspace."""
+        return squared_distance - squared_length
+
+
+class ClassMeanSubspace(Span):
     """Span of G_c - centre over classes c, where the centre is the unweighted mean of the G_c.
 
     Works on the Gram matrix of the class means (n_classes x n_classes), from which the directions
@@ -47,6 +110,8 @@ class ClassMeanSubspace:
     n_components : int, float or None
         None for all, one less than there are classes; a float in (0, 1) for the fewest whose
         eigenvalues have this share of the total.
+    mean_rank : int or None
+        Greatest rank of the mean of a class in a layer; None for the mean as it is.
 
     Attributes
     ----------
@@ -61,67 +126,70 @@ class ClassMeanSubspace:
         If there are fewer than two classes, or their mean gradients coincide.
     """
 
-    def __init__(self, state, metric, n_components=None):
-        kept = np.flatnonzero(state.counts >= 2)
-        if len(kept) < 2:
-            raise ValueError(
-                "A subspace of class means needs at least two classes of two samples or more; "
-                f"found {len(kept)} class{'es' if len(kept) != 1 else ''} of that size "
-                f"(n_samples = {state.n_samples})."
-            )
-        self.metric = metric
+    def __init__(self, state, metric, n_components=None, mean_rank=None):
+        kept = classes_with_means(state.counts)
         counts = state.counts[kept, None, None]
         # Whitened once here, and the factors of each new sample likewise.
-        whitened = [
-            metric.whiten_matrices(i, sums[kept] / counts)
+        means = [
+            _means(metric.whiten_matrices(i, sums[kept] / counts), mean_rank)
             for i, sums in enumerate(state.class_sums)
         ]
-        self.gram = sum(np.einsum("cpq,dpq->cd", w, w, optimize=True) for w in whitened)
-        centring = np.eye(len(kept)) - 1.0 / len(kept)
-        centred = centring @ self.gram @ centring
-        self.eigenvalues, mixing = _leading(
-            centred, n_components, least=_CANCELLED * np.trace(self.gram)
-        )
-        self._combinations = np.vstack([mixing.T, np.full(len(kept), 1.0 / len(kept))])
-        # Directions and centre, in the order in which LayerFactors.dot wants them.
-        self._directions = [
-            np.ascontiguousarray(np.einsum("kc,cpq->pkq", self._combinations, w, optimize=True))
-            for w in whitened
-        ]
-        self._shift = self._combinations @ self.gram @ self._combinations[-1]
+        self.gram = sum(layer.gram() for layer in means)
+        eigenvalues, combinations, shift = combine(self.gram, n_components)
+        super().__init__(metric, eigenvalues, shift)
+        self._directions = [layer.combined(combinations) for layer in means]
 
-    @property
-    def n_components(self):
-        """Number of directions."""
-        return len(self.eigenvalues)
+    def _measure(self, layers):
+        squared_norm = products = 0.0
+        # Each layer once, for it may be large and made only now.
+        for layer, directions in zip(layers, self._directions, strict=True):
+            squared_norm = squared_norm + layer.squared_norms()
+            products = products + directions.products(layer)
+        return squared_norm, products
 
-    def norms(self, layers):
-        """Return the norm of each gradient; never zero, and without a look at the directions."""
-        squared_norm = sum(layer.squared_norms() for layer in self.metric.whiten(layers))
-        return np.sqrt(np.maximum(squared_norm, _ROUNDING * self._shift[-1]))
 
-    def coordinates(self, layers):
-        """Return the Coordinates of gradients given as a tuple of LayerFactors."""
-        layers = self.metric.whiten(layers)
-        squared_norm = sum(layer.squared_norms() for layer in layers)
-        products = sum(
-            layer.dot(directions)
-            for layer, directions in zip(layers, self._directions, strict=True)
+def classes_with_means(counts):
+    """Return the indices of classes of two samples or more; a ValueError if fewer than two."""
+    kept = np.flatnonzero(counts >= 2)
+    if len(kept) < 2:
+        raise ValueError(
+            "A subspace of class means needs at least two classes of two samples or more; "
+            f"found {len(kept)} class{'es' if len(kept) != 1 else ''} of that size "
+            f"(n_samples = {counts.sum()})."
         )
-        projected = products[:, :-1] - self._shift[:-1]
-        squared_distance = squared_norm - 2.0 * products[:, -1] + self._shift[-1]
-        least = _ROUNDING * (squared_norm + self._shift[-1])
-        at_centre = squared_distance <= least
-        squared_distance = np.maximum(squared_distance, least)
-        squared_residual = squared_distance - np.einsum("ij,ij->i", projected, projected)
-        # A gradient at the centre has no direction: it counts as inside the subspace.
-        squared_residual[at_centre] = 0.0
-        squared_residual = np.maximum(squared_residual, _ROUNDING * squared_distance)
-        return Coordinates(
-            projected,
-            np.sqrt(squared_distance),
-            np.sqrt(squared_residual),
-        )
+    return kept
+
+
+def combine(gram, n_components):
+    """Return the orthonormal directions of class means from their Gram matrix.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (n_classes, n_classes)
+    n_components : int, float or None
+
+    Returns
+    -------
+    eigenvalues : ndarray of shape (n_components,)
+        Of the centred Gram matrix.
+    combinations : ndarray of shape (n_components + 1, n_classes)
+        Directions, and at last the centre, as combinations of class means.
+    shift : ndarray of shape (n_components + 1,)
+        As in Span.
+    """
+    n_classes = len(gram)
+    centring = np.eye(n_classes) - 1.0 / n_classes
+    eigenvalues, mixing = _leading(
+        centring @ gram @ centring, n_components, least=_CANCELLED * np.trace(gram)
+    )
+    combinations = np.vstack([mixing.T, np.full(n_classes, 1.0 / n_classes)])
+    return eigenvalues, combinations, combinations @ gram @ combinations[-1]
+
+
+def _means(matrices, rank):
+    if rank is None or rank >= min(matrices.shape[1:]):
+        return WholeMeans(matrices)
+    return LowRankMeans.nearest(matrices, rank)
 
 
 def _leading(gram, n_components, least):

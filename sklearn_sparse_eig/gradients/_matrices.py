@@ -1,0 +1,84 @@
+"""The gradient of a layer for many samples, as one matrix for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LayerMatrices:
+    """Gradients of one layer: for sample i the matrix ``matrices[i]``.
+
+    For layers that are used at several places of a sample, as convolutions, whose gradient is a
+    sum of outer products, and for those of which nothing is known but the parameters. The
+    operations are those of :class:`LayerFactors`.
+
+    Parameters
+    ----------
+    matrices : ndarray of shape (n_samples, p, q)
+        Inputs by outputs, the bias as the last row.
+    """
+
+    matrices: np.ndarray
+
+    def __len__(self):
+        return len(self.matrices)
+
+    def inner(self, other):
+        """Return all inner products with the gradients of other samples, (n, n_other)."""
+        return self.dense() @ other.dense().T
+
+    def squared_norms(self):
+        """Return the squared norm of each gradient, (n,)."""
+        rows = self.dense()
+        return np.einsum("ij,ij->i", rows, rows)
+
+    def dot(self, directions):
+        """Return the inner products with k matrices p x q given as an array (p, k, q): (n, k)."""
+        return self.dense() @ directions.swapaxes(0, 1).reshape(directions.shape[1], -1).T
+
+    def sum(self, rows):
+        """Return the sum of the gradients of some rows, (p, q)."""
+        return self.matrices[rows].sum(axis=0)
+
+    def take(self, rows):
+        """Return the gradients of some rows, an index array or a slice."""
+        return LayerMatrices(self.matrices[rows])
+
+    def dense(self):
+        """Return the gradients as rows, (n, p * q), row-major: the bias comes last."""
+        return self.matrices.reshape(len(self.matrices), -1)
+
+    def whiten(self, left, right):
+        """Return the gradients L^T G R for two roots, whose ``of(rows)`` is rows @ root."""
+        return LayerMatrices(left.of(right.of(self.matrices).swapaxes(1, 2)).swapaxes(1, 2))
+
+    def add_to(self, moments):
+        """Add G G^T and G^T G to a pair of second moments, the latter as a weighted mean.
+
+        Divided by the sum of the squared norms, so that the product of the traces of the means is
+        the mean squared norm.
+        """
+        inputs, outputs = moments
+        inputs.add_matrices(self.matrices, len(self.matrices))
+        outputs.add_matrices(self.matrices.swapaxes(1, 2), float(self.squared_norms().sum()))
+
+
+class LazyLayers(Sequence):
+    """Layers that are made when asked for, so that one of them exists at a time.
+
+    Parameters
+    ----------
+    makers : sequence of callable
+        Each returns a LayerFactors or LayerMatrices.
+    """
+
+    def __init__(self, makers):
+        self._makers = tuple(makers)
+
+    def __len__(self):
+        return len(self._makers)
+
+    def __getitem__(self, i):
+        return self._makers[i]()

@@ -1,0 +1,125 @@
+"""Class means of one layer's gradients, whole or of low rank, and products with gradients."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from sklearn.utils.extmath import randomized_svd
+
+from ..gradients import LayerMatrices
+
+# Entries of the smaller side up to which a factorisation is exact, and the share of the squared
+# norm beyond which more ranks are not worth their time.
+_LARGEST_EXACT, _ENOUGH = 512, 0.99
+
+
+@dataclass(frozen=True)
+class WholeMeans:
+    """Mean gradients as they are.
+
+    Parameters
+    ----------
+    matrices : ndarray of shape (n_means, p, q)
+    """
+
+    matrices: np.ndarray
+
+    def gram(self):
+        """Return the inner products of the means, (n_means, n_means)."""
+        flat = self.matrices.reshape(len(self.matrices), -1)
+        return flat @ flat.T
+
+    def combined(self, combinations):
+        """Return linear combinations of the means, given as rows (k, n_means), for products."""
+        # In the order in which LayerFactors.dot wants them.
+        directions = np.einsum("kc,cpq->pkq", combinations, self.matrices, optimize=True)
+        return _WholeDirections(np.ascontiguousarray(directions))
+
+
+@dataclass(frozen=True)
+class _WholeDirections:
+    directions: np.ndarray
+
+    def products(self, layer):
+        return layer.dot(self.directions)
+
+
+@dataclass(frozen=True)
+class LowRankMeans:
+    """Mean gradients as sums of a few outer products each.
+
+    Parameters
+    ----------
+    lefts : ndarray of shape (p, n_means, rank)
+    rights : ndarray of shape (q, n_means, rank)
+    """
+
+    lefts: np.ndarray
+    rights: np.ndarray
+
+    @classmethod
+    def nearest(cls, matrices, rank):
+        """Return the nearest means of at most this rank, and of less if that leaves 1 % out.
+
+        The leading singular vectors of each matrix: exact up to 512 rows or columns, by a
+        randomised method with a fixed seed beyond. O(n_means p q min(p, q)) and
+        O(n_means p q rank) time.
+        """
+        lefts, rights = zip(*(_leading_pairs(matrix, rank) for matrix in matrices), strict=True)
+        lefts, rights = np.stack(lefts, axis=1), np.stack(rights, axis=1)
+        # The lefts carry the singular values.
+        shares = np.cumsum(np.einsum("pcr,pcr->r", lefts, lefts))
+        total = np.einsum("cpq,cpq->", matrices, matrices)
+        enough = min(int(np.searchsorted(shares, _ENOUGH * total)) + 1, len(shares))
+        return cls(
+            np.ascontiguousarray(lefts[..., :enough]), np.ascontiguousarray(rights[..., :enough])
+        )
+
+    def gram(self):
+        """Return the inner products of the means, (n_means, n_means)."""
+        _, n, rank = self.lefts.shape
+        lefts, rights = self.lefts.reshape(-1, n * rank), self.rights.reshape(-1, n * rank)
+        out = np.empty((n, n))
+        for c in range(n):
+            # (G_c, G_d) = sum over pairs of outer products; one class at a time, for memory.
+            both = (self.lefts[:, c].T @ lefts) * (self.rights[:, c].T @ rights)
+            out[c] = both.reshape(rank, n, rank).sum(axis=(0, 2))
+        return (out + out.T) / 2.0
+
+    def combined(self, combinations):
+        """Return linear combinations of the means, given as rows (k, n_means), for products."""
+        return _LowRankDirections(self, combinations)
+
+
+@dataclass(frozen=True)
+class _LowRankDirections:
+    means: LowRankMeans
+    combinations: np.ndarray
+
+    def products(self, layer):
+        if isinstance(layer, LayerMatrices):
+            # Already made as matrices: low rank would only take more products.
+            return self._whole.products(layer)
+        return layer.dot_pairs(self.means.lefts, self.means.rights) @ self.combinations.T
+
+    @cached_property
+    def _whole(self):
+        matrices = np.einsum("pcr,qcr->cpq", self.means.lefts, self.means.rights, optimize=True)
+        return WholeMeans(matrices).combined(self.combinations)
+
+
+def _leading_pairs(matrix, rank):
+    """Return lefts (p, rank) and orthonormal rights (q, rank) of the nearest matrix."""
+    if matrix.shape[0] < matrix.shape[1]:
+        rights, lefts = _leading_pairs(matrix.T, rank)
+        norms = np.linalg.norm(rights, axis=0)
+        safe = np.where(norms > 0.0, norms, 1.0)
+        return lefts * norms, rights / safe
+    rank = min(rank, matrix.shape[1])
+    if matrix.shape[1] > _LARGEST_EXACT:
+        u, s, vt = randomized_svd(matrix, rank, n_iter=4, random_state=0)
+        return u * s, vt.T
+    # Of the smaller Gram matrix: directions that its rounding blurs carry no energy.
+    _, vectors = np.linalg.eigh(matrix.T @ matrix)
+    rights = vectors[:, : -rank - 1 : -1]
+    return matrix @ rights, rights

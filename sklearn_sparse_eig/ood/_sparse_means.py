@@ -1,0 +1,89 @@
+"""Class means of gradients that keep only their largest entries."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from ._sparse_rows import SparseRows
+from ._subspace import Span, classes_with_means, combine
+
+
+class SparseMeanSubspace(Span):
+    """Span of class means of which each keeps its largest entries in the coordinates of a metric.
+
+    The norms of gradients stay exact, over all parameters: evidence against a sample lies where
+    the class means have nothing.
+
+    Parameters
+    ----------
+    metric : Metric
+    means : csr_array of shape (n_classes, n_parameters)
+        Sparse class means, whitened, layer after layer.
+    layer_shapes : sequence of (int, int)
+    n_components : int, float or None
+        As in ClassMeanSubspace.
+
+    Attributes
+    ----------
+    means : csr_array of shape (n_classes, n_parameters)
+    eigenvalues : ndarray of shape (n_components,)
+    gram : ndarray of shape (n_classes, n_classes)
+        Of the sparse means.
+    """
+
+    def __init__(self, metric, means, layer_shapes, n_components=None):
+        self.means = means
+        self.gram = (means @ means.T).toarray()
+        eigenvalues, self._combinations, shift = combine(self.gram, n_components)
+        super().__init__(metric, eigenvalues, shift)
+        self._rows = SparseRows(means, layer_shapes)
+
+    def _products(self, layers):
+        return self._rows.dot(layers) @ self._combinations.T
+
+
+def sparse_means(state, metric, sparsity):
+    """Return the largest entries of each whitened class mean.
+
+    Parameters
+    ----------
+    state : GradientState
+        Classes of fewer than two samples are left out.
+    metric : Metric
+        In its eigenbasis class means are compressible (``Metric.from_moments(...,
+        eigenbasis=True)``).
+    sparsity : float
+        Share of the entries of each class mean that is kept, at least one.
+
+    Returns
+    -------
+    csr_array of shape (n_classes, n_parameters)
+    """
+    # One class at a time: only its own whitened mean is ever dense.
+    return sp.vstack(
+        [
+            _largest(_whitened_mean(state, metric, label), sparsity)
+            for label in classes_with_means(state.counts)
+        ],
+        format="csr",
+    )
+
+
+def n_largest(n_parameters, sparsity):
+    """Return how many entries are a share of all, rounded up."""
+    return max(1, int(np.ceil(sparsity * n_parameters - 1e-9)))
+
+
+def _whitened_mean(state, metric, label):
+    return np.concatenate(
+        [
+            metric.whiten_matrices(i, sums[label : label + 1] / state.counts[label]).ravel()
+            for i, sums in enumerate(state.class_sums)
+        ]
+    )
+
+
+def _largest(vector, share):
+    n_kept = n_largest(len(vector), share)
+    kept = np.sort(np.argpartition(-np.abs(vector), n_kept - 1)[:n_kept])
+    kept = kept[vector[kept] != 0.0]
+    return sp.csr_array((vector[kept], (np.zeros(len(kept), int), kept)), shape=(1, len(vector)))
