@@ -228,9 +228,9 @@ def print_table(columns, rows, caption=None):
     print()
 
 
-def print_machine():
-    """Print the processor and the versions that the numbers belong to."""
-    names = ["numpy", "scipy", "scikit-learn", "numba"]
+def print_machine(*peers):
+    """Print the processor and the versions, those of peers too, that the numbers belong to."""
+    names = ["numpy", "scipy", "scikit-learn", "numba", *peers]
     versions = ", ".join(f"{name} {_version(name)}" for name in names)
     threads = os.environ.get("OMP_NUM_THREADS") or "all"
     print(

@@ -52,7 +52,7 @@ for level in (0.48, 0.95, 1.9):
 
 # %%
 # The interval for all matrices within a given distance shrinks as that grows, and then is empty.
-levels = np.linspace(0.0, 2.4, 49)
+levels = np.linspace(0.0, 2.5, 51)
 spectrum = np.append(VALUES, 0.0)  # all other eigenvalues are zero, and noise may raise one
 intervals = {
     scale: np.array(

@@ -3,9 +3,9 @@
 A convolutional network and digits new to it
 =============================================
 
-A small convolutional network in torch learns seven of the ten bundled digits. GradPCADetector takes
-it as it is: hooks catch what enters and leaves each layer in one forward and one backward pass, also of
-convolutions and normalisation. Held-out digits set the threshold.
+A small convolutional network in torch learns seven of the ten bundled digits. GradPCADetector
+takes it as it is: hooks catch what enters and leaves each layer in one forward and one backward
+pass, also of convolutions and normalisation. Held-out digits set the threshold.
 """
 
 import time

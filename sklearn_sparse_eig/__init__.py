@@ -1,10 +1,12 @@
 """Sparse and low-rank structure seen through a small linear sketch, as scikit-learn estimators."""
 
-from ._deep_matrix_factorization import DeepFactorizationCovariance, DeepMatrixFactorization
+from ._deep_factorization_covariance import DeepFactorizationCovariance
+from ._deep_matrix_factorization import DeepMatrixFactorization
 from ._diagonal_network import DiagonalNetworkRegressor
 from ._diagonal_network_paths import diagonal_network_path, learning_rate_path
 from ._grad_pca_detector import GradPCADetector
 from ._gradient_features import GradientFeatures
+from ._seed_confidence_filter import SeedConfidenceFilter
 from ._sketched_sparse_pca import SketchedSparsePCA
 from ._sparse_eigsh import sparse_eigsh
 from ._weighted_fourier import WeightedFourierRegressor
@@ -23,6 +25,7 @@ __all__ = [
     "GradPCADetector",
     "GradientFeatures",
     "RecoveryWarning",
+    "SeedConfidenceFilter",
     "SketchedSparsePCA",
     "SparseEigenpairs",
     "WeightedFourierRegressor",

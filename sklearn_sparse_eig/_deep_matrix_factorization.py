@@ -1,97 +1,19 @@
-"""Deep matrix factorisation, stopped while it is of low rank: the scikit-learn shells."""
+"""Deep matrix factorisation, stopped while it is of low rank: the scikit-learn shell."""
 
-import warnings
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ._compat import Interval, StrOptions, fit_context
-from .lowrank import effective_rank
-from .lowrank._fit import Run, fit_complete, fit_missing, fit_spectrum, is_symmetric
+from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
+from .lowrank._fit import fit_complete, fit_missing, is_symmetric
 from .lowrank._greedy import row_coordinates
-from .lowrank._moments import RunningCovariance, covariance_of_sketch
-
-_RUN_CONSTRAINTS = {
-    "depth": [Interval(Integral, 2, None, closed="left")],
-    "init_scale": [Interval(Real, 0, None, closed="neither")],
-    "init_perturbation": [Interval(Real, 0, None, closed="left")],
-    "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-    "stopping": [StrOptions({"plateau", "rank", "time", "discrepancy"})],
-    "rank": [Interval(Integral, 1, None, closed="left"), None],
-    "time": [Interval(Real, 0, None, closed="left"), None],
-    "noise_level": [Interval(Real, 0, None, closed="left"), None],
-    "tol": [Interval(Real, 0, 1, closed="neither")],
-}
-
-
-def _run_of(estimator, max_iter):
-    return Run(
-        depth=estimator.depth,
-        init_scale=estimator.init_scale,
-        init_perturbation=estimator.init_perturbation,
-        learning_rate=estimator.learning_rate,
-        stopping=estimator.stopping,
-        rank=estimator.rank,
-        time=estimator.time,
-        noise_level=estimator.noise_level,
-        tol=estimator.tol,
-        max_iter=max_iter,
-    )
-
-
-class _StoppedRun:
-    """What both estimators tell of the run."""
-
-    def _set_run(self, fit):
-        self.eigenvalues_ = fit.values
-        self.spectrum_ = fit.spectrum
-        self.filter_ = fit.filter
-        self.effective_rank_ = effective_rank(fit.values)
-        self.n_components_ = fit.n_components
-        self.components_ = fit.vectors[:, : fit.n_components].T
-        self.low_rank_intervals_ = fit.stop.intervals
-        self.interval_is_nonempty_ = fit.stop.nonempty
-        self.stopping_time_ = fit.stop.time
-        self.learning_rate_ = fit.step
-        self.n_iter_ = fit.n_iter
-
-    def path(self, times):
-        """Return the run at other times, as gradient flow makes it.
-
-        Parameters
-        ----------
-        times : array-like of shape (n_times,)
-            In gradient-flow time: steps times ``learning_rate_``.
-
-        Returns
-        -------
-        eigenvalues : ndarray of shape (n_times, k)
-            In the order of ``spectrum_``.
-        effective_ranks : ndarray of shape (n_times,)
-
-        Raises
-        ------
-        ValueError
-            If a time is negative, or X had missing entries: there is no closed form for these.
-        """
-        check_is_fitted(self)
-        if getattr(self, "_has_missing", False):
-            raise ValueError(
-                'path needs a matrix without missing entries. Fit with solver="gd" and '
-                'stopping="time" for single times.'
-            )
-        times = np.asarray(times, dtype=np.float64)
-        if times.ndim != 1 or not (times >= 0).all():
-            raise ValueError("times must be a vector of non-negative numbers.")
-        values = _run_of(self, 1).make_flow(self.spectrum_).values_at(times)
-        return values, np.array([effective_rank(row) for row in values])
 
 
 class DeepMatrixFactorization(
-    _StoppedRun, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    StoppedRun, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
     """Low-rank approximation that stops at a rank instead of being told one.
 
@@ -206,7 +128,7 @@ class DeepMatrixFactorization(
     """
 
     _parameter_constraints: dict = {
-        **_RUN_CONSTRAINTS,
+        **RUN_CONSTRAINTS,
         "solver": [StrOptions({"auto", "spectral", "gd", "greedy"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
     }
@@ -266,7 +188,7 @@ class DeepMatrixFactorization(
         """
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         observed = ~np.isnan(X)
-        run, symmetric = _run_of(self, self.max_iter), is_symmetric(X)
+        run, symmetric = run_of(self, self.max_iter), is_symmetric(X)
         if observed.all():
             if self.solver == "greedy":
                 raise ValueError(
@@ -327,6 +249,9 @@ class DeepMatrixFactorization(
     def score(self, X, y=None):
         """Return the negative mean squared error of denoised rows, over entries that are known.
 
+        The rows' own entries are fitted, so a higher rank never does worse: to choose parameters
+        hide some entries of the rows, as in ``doc/low_rank_and_smooth.md``.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
@@ -347,245 +272,3 @@ class DeepMatrixFactorization(
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-class DeepFactorizationCovariance(_StoppedRun, EmpiricalCovariance):
-    """Covariance of low rank plus noise, the rank being where a deep factorisation dwells.
-
-    The eigenvalues of the empirical covariance are filtered as gradient descent on a product of
-    ``depth`` matrices would, stopped on its longest plateau. The variance that is left goes in
-    equal parts to all directions that have not been learned, so that the result can be inverted.
-
-    Parameters
-    ----------
-    depth, init_scale, init_perturbation, learning_rate, stopping, rank, time, noise_level, tol
-        As in :class:`DeepMatrixFactorization`. ``init_scale ** depth`` is in the units of a
-        variance.
-    noise_variance : float or "auto", default="auto"
-        Variance of the directions that have not been learned. ``"auto"`` is their mean, which
-        keeps the trace. At 0 the result is singular, and its precision a pseudo-inverse.
-    store_precision : bool, default=True
-        Keep the inverse too.
-    assume_centered : bool, default=False
-        Whether the mean is known to be zero.
-
-    Attributes
-    ----------
-    covariance_ : ndarray of shape (n_features, n_features)
-        With eigenvalues ``filter_ * spectrum_ + (1 - filter_) * noise_variance_``. From a
-        compressed sketch, of the features in ``support_`` alone.
-    precision_ : ndarray of shape (n_features, n_features)
-        Its inverse, where ``store_precision``.
-    location_ : ndarray of shape (n_features,)
-        The mean.
-    noise_variance_ : float
-    support_ : ndarray of int64 or None
-        After a fit to a compressed sketch, the features that the covariance is about.
-    n_samples_seen_ : int
-    eigenvalues_, spectrum_, filter_, components_, n_components_, effective_rank_, \
-low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_iter_
-        As in :class:`DeepMatrixFactorization`; the eigenvectors of the covariance are meant.
-    n_features_in_ : int
-
-    See Also
-    --------
-    DeepMatrixFactorization
-    sklearn.covariance.LedoitWolf, sklearn.covariance.OAS : Without a low-rank structure.
-    sklearn.decomposition.PCA : The same form of covariance for a rank that is given.
-
-    Notes
-    -----
-    For a spectrum without a gap, use ``LedoitWolf`` or ``OAS``: here a rank would be chosen all
-    the same. Eigenvalues that have been learned keep the upward bias of sample eigenvalues when
-    features are many.
-
-    O(p^2) memory, O(n p^2) time for n rows of p features and O(p^3) for the decomposition.
-
-    References
-    ----------
-    As :class:`DeepMatrixFactorization`. The floor, and so the shrinkage of each eigenvalue towards
-    the mean of those not learned, is derived here.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_sparse_eig import DeepFactorizationCovariance
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.normal(size=(100, 2)) @ rng.normal(size=(2, 30)) + 0.3 * rng.normal(size=(100, 30))
-    >>> model = DeepFactorizationCovariance().fit(X)
-    >>> model.n_components_, round(model.noise_variance_, 2)
-    (2, 0.09)
-    """
-
-    _parameter_constraints: dict = {
-        **EmpiricalCovariance._parameter_constraints,
-        **_RUN_CONSTRAINTS,
-        "noise_variance": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-    }
-
-    def __init__(
-        self,
-        depth=3,
-        init_scale=0.1,
-        *,
-        init_perturbation=0.0,
-        learning_rate="auto",
-        stopping="plateau",
-        rank=None,
-        time=None,
-        noise_level=None,
-        tol=0.05,
-        noise_variance="auto",
-        store_precision=True,
-        assume_centered=False,
-    ):
-        super().__init__(store_precision=store_precision, assume_centered=assume_centered)
-        self.depth = depth
-        self.init_scale = init_scale
-        self.init_perturbation = init_perturbation
-        self.learning_rate = learning_rate
-        self.stopping = stopping
-        self.rank = rank
-        self.time = time
-        self.noise_level = noise_level
-        self.tol = tol
-        self.noise_variance = noise_variance
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Fit to X alone, forgetting what was seen before.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : Ignored
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X is not finite, has no variance beyond the start of the run, or the stopping rule
-            lacks its parameter.
-
-        Warns
-        -----
-        UserWarning
-            If the low-rank interval of the rank is empty, or X has a single row.
-        """
-        X = validate_data(self, X, dtype=np.float64)
-        return self._add(RunningCovariance.empty(X.shape[1]), X)
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
-        """Add rows: the result is that of one fit to all of them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : Ignored
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            As :meth:`fit`, and if the last fit was to a sketch.
-        """
-        first = not hasattr(self, "_moments")
-        X = validate_data(self, X, dtype=np.float64, reset=first)
-        moments = RunningCovariance.empty(X.shape[1]) if first else self._moments
-        if moments is None:
-            raise ValueError("The last fit was to a sketch: add the rows to that sketch instead.")
-        return self._add(moments, X)
-
-    def _add(self, moments, X):
-        moments = moments.add(X)
-        if moments.n_samples == 1:
-            warnings.warn("Only one sample available: the covariance of it is zero.", stacklevel=3)
-        n_informed = moments.n_samples - (not self.assume_centered)
-        self._filter(moments.covariance(self.assume_centered), n_informed=n_informed)
-        self._moments, self.support_ = moments, None
-        self.n_samples_seen_ = moments.n_samples
-        self.location_ = (
-            np.zeros(self.n_features_in_) if self.assume_centered else moments.mean.copy()
-        )
-        return self
-
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit_sketch(self, sketch, *, n_components=None, **options):
-        """Fit to an :class:`EigenSketch` rather than to rows.
-
-        An exact sketch is the covariance, and the result is that of :meth:`fit` to its rows. A
-        compressed one is recovered first: the covariance is then about the features of the sparse
-        vectors that are found, ``support_``, and 0 elsewhere is not claimed.
-
-        Parameters
-        ----------
-        sketch : EigenSketch
-        n_components : int, default=None
-            Sparse vectors to recover from a compressed sketch.
-        **options
-            For :meth:`EigenSketch.recover`, such as ``n_nonzero_coefs``.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If the sketch is empty, or compressed and n_components is not given.
-        """
-        A, mean, support, noise = covariance_of_sketch(sketch, n_components, options)
-        if self.assume_centered and sketch.center:
-            raise ValueError("assume_centered=True needs a sketch with center=False.")
-        self.n_features_in_ = len(A)
-        if hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self._filter(A, noise, sketch.n_samples - sketch.center)
-        self._moments, self.support_ = None, support
-        self.n_samples_seen_ = sketch.n_samples
-        self.location_ = mean
-        return self
-
-    def _filter(self, A, noise=0.0, n_informed=np.inf):
-        """Set the filtered covariance of A, and of `noise` times the identity beside it.
-
-        At most `n_informed` eigenvalues are not zero for lack of rows.
-        """
-        if not np.any(A):
-            # As other estimators of the family: a single row, or constant ones.
-            self._set_zero(A, noise)
-            return
-        values, vectors = np.linalg.eigh(A)
-        values = np.maximum(values[::-1], 0.0)
-        n_informed = min(n_informed, len(A))
-        run = _run_of(self, 1)
-        fit = fit_spectrum(values, vectors[:, ::-1], run, n_informed=n_informed)
-        self._set_run(fit)
-        left = 1.0 - self.filter_
-        if self.noise_variance != "auto":
-            self.noise_variance_ = float(self.noise_variance)
-        else:
-            shares = left.sum()
-            self.noise_variance_ = noise + (
-                float(left @ self.spectrum_ / shares) if shares > 0 else 0.0
-            )
-        kept = self.filter_ * (self.spectrum_ + noise) + left * self.noise_variance_
-        self._set_covariance((fit.vectors * kept) @ fit.vectors.T)
-
-    def _set_zero(self, A, noise):
-        self.eigenvalues_ = self.spectrum_ = self.filter_ = np.zeros(len(A))
-        self.components_ = np.zeros((0, len(A)))
-        self.effective_rank_, self.n_components_ = 0.0, 0
-        self.low_rank_intervals_ = np.zeros((0, 3))
-        self.interval_is_nonempty_ = None
-        self.stopping_time_, self.learning_rate_, self.n_iter_ = 0.0, np.inf, 0
-        automatic = self.noise_variance == "auto"
-        self.noise_variance_ = noise if automatic else float(self.noise_variance)
-        self._set_covariance(self.noise_variance_ * np.eye(len(A)))

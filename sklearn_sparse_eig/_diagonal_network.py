@@ -1,32 +1,23 @@
 """Regression with what gradient descent on a diagonal network computes: the scikit-learn shell."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ._compat import Interval, StrOptions, fit_context
 from .implicit._centering import shifted, without_mean
-from .implicit._descent import Descent, solution_sharpness, solve_descent
+from .implicit._descent import Descent, solution_sharpness
 from .implicit._design import Design
-from .implicit._limit import flow_limit
-from .implicit._mirror import solve_explicit, solve_implicit
-from .implicit._normalised import normalised_flow_limit
-from .implicit._potential import Potential
+from .implicit._groups import Groups
 from .implicit._refit import refit, support_of
-from .implicit._stopping import Stopping
+from .implicit._training import Equations, Trained, train
 from .kernels._threads import limit_blas
-
-# Newton steps from one start beyond which there is no solution to be found.
-_NEWTON_STEPS = 200
-# Steps of the descent without improvement on held-out rows, as a multiple of those to the best.
-_PATIENCE = 2.0
 
 
 def _has_partial_fit(model):
@@ -57,6 +48,14 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ``max|w| ** (1 / depth)``.
     positive : bool, default=False
         Whether w = u^L, which is non-negative.
+    joint : bool, default=False
+        Whether all targets share their features: instead of the l1 norm of each target, the sum
+        over features of the norm of their coefficients, over targets, is small. For ``"limit"``
+        and ``"mirror"`` with ``learning_rate="auto"``, X an array or sparse matrix.
+    groups : array-like of shape (n_features,) or None, default=None
+        Labels of groups of features that come and go together: the sum of the norms of groups is
+        small. Features that occur in several units count by their units; with ``joint`` a group is
+        that of all targets. The same holds as for ``joint``.
     solver : {"limit", "mirror", "gd"}, default="limit"
         ``"limit"``: the end of gradient flow, exactly. The equations X w = y must have a solution.
         ``"mirror"``: gradient flow, followed in the coefficients by implicit steps of growing
@@ -101,14 +100,15 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
     intercept_ : float or ndarray of shape (n_targets,)
     weights_ : ndarray of shape (n_sides, n_features) or (n_sides, n_features, n_targets)
-        u and, unless ``positive``, v.
+        u and, unless ``positive``, v. With ``joint`` or ``groups``, the gates of each group, in
+        the place of features: u^L - v^L is the norm of its coefficients.
     support_ : ndarray of bool, shape as coef_
         The coefficients that count as nonzero, see ``refit_support``.
     dual_coef_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
         nu: X^T nu is the dual variable that the coefficients are a function of. None for ``"gd"``,
         and where an intercept was fitted.
     l1_norm_ : float or ndarray of shape (n_targets,)
-        Of the coefficients.
+        Of the coefficients; the sum of the norms of groups, one number where ``joint``.
     l1_gap_ : float or ndarray of shape (n_targets,)
         A bound on how far that is above the least l1 norm of a solution of X w = y, computed from
         ``dual_coef_`` by duality; for ``"limit"`` without intercept, else None.
@@ -134,7 +134,8 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     ``"limit"`` takes five to ten Newton steps where a sparse solution exists, twenty to forty
     where none does, each some conjugate gradient steps of O(n_samples n_features), or, where these
     are slow, one factor of O(n_samples^2 n_features). Memory O(n_samples^2) besides X.
-    Targets are fitted one by one. X may be dense, CSR or a ``LinearOperator``.
+    Targets are fitted one by one unless ``joint``. X may be dense, CSR or a ``LinearOperator``.
+    With ``joint`` or ``groups``, ten to thirty steps of O(n_samples^2 n_features) each.
 
     Formulas, proofs, and when to prefer other estimators: ``doc/implicit_regularisation.md``. The
     idea of the sparse bias at depth L is from [1]_, weight normalisation from [2]_; solver, bound
@@ -163,6 +164,8 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "depth": [Interval(Integral, 2, None, closed="left")],
         "init_scale": [Interval(Real, 0, None, closed="neither")],
         "positive": ["boolean"],
+        "joint": ["boolean"],
+        "groups": ["array-like", None],
         "solver": [StrOptions({"limit", "mirror", "gd"})],
         "weight_normalization": ["boolean"],
         "lr_ratio": [Interval(Real, 0, None, closed="neither")],
@@ -183,6 +186,8 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         init_scale=0.03,
         *,
         positive=False,
+        joint=False,
+        groups=None,
         solver="limit",
         weight_normalization=False,
         lr_ratio=1.0,
@@ -199,6 +204,8 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.depth = depth
         self.init_scale = init_scale
         self.positive = positive
+        self.joint = joint
+        self.groups = groups
         self.solver = solver
         self.weight_normalization = weight_normalization
         self.lr_ratio = lr_ratio
@@ -214,7 +221,8 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        grouped = self.joint or self.groups is not None
+        tags.input_tags.sparse = not (grouped and self.fit_intercept)
         return tags
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -280,8 +288,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "finite. Use a smaller one, or 'auto'."
             )
         n_iter = 1 if first else self.n_iter_ + 1
-        residual = Y - design.matvec(descent.coef())
-        self._store(descent.coef(), descent.weights, residual, Y, n_iter, None, X)
+        self._store(Trained(descent.coef(), descent.weights, n_iter), design, Y)
         self.intercept_ = 0.0 if self._one_target else np.zeros(Y.shape[1])
         return self
 
@@ -319,12 +326,24 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         weights = self.weights_.reshape(*self.weights_.shape[:2], -1)
+        if self.joint or self.groups is not None:
+            raise ValueError("The sharpness is that of weights without joint=True or groups.")
         values = [solution_sharpness(Design(X), w, self.depth) for w in np.moveaxis(weights, -1, 0)]
         return values[0] if self.coef_.ndim == 1 else np.array(values)
 
     # ---------------------------------------------------------------------------------- details
 
     def _check_combination(self):
+        if self.joint or self.groups is not None:
+            for name, value in (("positive", False), ("weight_normalization", False)):
+                if getattr(self, name) != value:
+                    raise ValueError(f"joint=True and groups need {name}={value}.")
+            explicit = self.solver == "mirror" and self.learning_rate != "auto"
+            if self.solver == "gd" or explicit:
+                raise ValueError(
+                    "joint=True and groups need solver='limit', or 'mirror' with "
+                    f"learning_rate='auto'; got {self.solver!r}, {self.learning_rate!r}."
+                )
         if self.weight_normalization and self.solver != "limit":
             raise ValueError(
                 f"weight_normalization=True needs solver='limit', got solver={self.solver!r}."
@@ -361,7 +380,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _fit(self, X, y):
         self._one_target = y.ndim == 1
         Y = y.reshape(len(y), -1)
-        n_samples, validation = len(Y), None
+        n_samples, validation, labels = len(Y), None, self._labels(X)
         if self.stopping == "validation":
             X, Y, validation = self._hold_out(X, Y)
         fitted_X, fitted_Y, means = X, Y, None
@@ -370,15 +389,31 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             if validation is not None:
                 validation = (shifted(validation[0], means[0]), validation[1] - means[1])
         design = Design(fitted_X)
-        solve = {"limit": self._limit, "mirror": self._mirror, "gd": self._descend}[self.solver]
-        self.effective_init_scale_ = np.full(Y.shape[1], float(self.init_scale))
-        coef, weights, n_iter, nu = solve(design, fitted_Y, validation, n_samples)
+        end = train(self, Equations(design, fitted_Y, n_samples, validation, labels))
+        self._store(end, design, fitted_Y, labels)
         if self.fit_intercept:
-            nu = None
-        self._store(coef, weights, fitted_Y - design.matvec(coef), fitted_Y, n_iter, nu, fitted_X)
+            self.dual_coef_ = self.l1_gap_ = None
         intercept = np.zeros(Y.shape[1]) if means is None else means[1] - means[0] @ self._coef
         self.intercept_ = float(intercept[0]) if self._one_target else intercept
         del self._coef
+
+    def _labels(self, X):
+        """Return the group of each feature, None where each is one of its own, for each target."""
+        if self.groups is None and not self.joint:
+            return None
+        if isinstance(X, LinearOperator) or (sp.issparse(X) and self.fit_intercept):
+            raise ValueError(
+                "joint=True and groups need X as an array, or sparse with fit_intercept=False."
+            )
+        if self.groups is None:
+            return np.arange(X.shape[1])
+        labels = np.asarray(self.groups)
+        if labels.shape != (X.shape[1],):
+            raise ValueError(
+                f"groups must hold one label for each of {X.shape[1]} features, got an array of "
+                f"shape {labels.shape}."
+            )
+        return labels
 
     def _hold_out(self, X, Y):
         n_held = max(1, round(self.validation_fraction * len(Y)))
@@ -391,116 +426,59 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
         return X[kept], Y[kept], (Design(X[held]), Y[held])
 
-    def _potential(self):
-        return Potential.from_init(self.depth, self.init_scale, self.positive)
-
-    def _limit(self, design, Y, validation, n_samples):
-        potential, limits = self._potential(), []
-        options = {"tol": self.tol, "max_iter": min(self.max_iter, _NEWTON_STEPS)}
-        for j, y in enumerate(Y.T):
-            y = np.ascontiguousarray(y)
-            if self.weight_normalization and y.any():
-                limit, effective = normalised_flow_limit(
-                    design, y, potential, self.lr_ratio, **options
-                )
-                self.effective_init_scale_[j] = np.exp(effective.log_scale / self.depth)
-            else:
-                limit = flow_limit(design, y, potential, **options)
-            limits.append(limit)
-        z = np.stack([limit.z for limit in limits], axis=-1)
-        return (
-            np.column_stack([limit.x for limit in limits]),
-            z ** (1.0 / self.depth),
-            np.array([limit.n_iter for limit in limits]),
-            np.column_stack([limit.nu for limit in limits]),
-        )
-
-    def _stopping(self, design, Y, validation, n_samples, patience):
-        level = None
-        if self.stopping == "discrepancy":
-            level = self.noise_level * np.sqrt(n_samples)
-        return Stopping(
-            design,
-            Y,
-            self.tol,
-            positive=self.positive,
-            discrepancy=level,
-            validation=validation,
-            patience=patience,
-        )
-
-    def _mirror(self, design, Y, validation, n_samples):
-        potential = self._potential()
-        if self.learning_rate != "auto":
-            stopping = self._stopping(design, Y, validation, n_samples, _PATIENCE)
-            nu = solve_explicit(
-                design, Y, potential, stopping, self.max_iter, self.learning_rate, n_samples
-            )
-            self._warn(stopping)
-            return stopping.coef, stopping.weights ** (1.0 / self.depth), stopping.n_iter, nu
-        parts, nus = [], []
-        for j, y in enumerate(Y.T):
-            y = np.ascontiguousarray(y)
-            held = None if validation is None else (validation[0], validation[1][:, [j]])
-            stopping = self._stopping(design, y[:, None], held, n_samples, 1.0)
-            parts.append(stopping)
-            if not y.any():
-                start = np.full((len(potential.signs), design.shape[1], 1), potential.b)
-                stopping.weights = np.zeros_like(start) if self.positive else start
-                nus.append(np.zeros(len(y)))
-                continue
-            nus.append(solve_implicit(design, y, potential, stopping, self.max_iter, self.tol).nu)
-            self._warn(stopping)
-        weights = np.concatenate([part.weights for part in parts], axis=-1) ** (1.0 / self.depth)
-        coef = np.hstack([part.coef for part in parts])
-        return coef, weights, np.concatenate([part.n_iter for part in parts]), np.column_stack(nus)
-
-    def _descend(self, design, Y, validation, n_samples):
-        shape = (1 if self.positive else 2, design.shape[1], Y.shape[1])
-        descent = Descent(self.depth, np.full(shape, float(self.init_scale)))
-        stopping = self._stopping(design, Y, validation, n_samples, _PATIENCE)
-        solve_descent(design, Y, descent, stopping, self.max_iter, self.learning_rate)
-        self._warn(stopping)
-        return stopping.coef, stopping.weights, stopping.n_iter, None
-
-    def _warn(self, stopping):
-        if not stopping.reached.all():
-            warnings.warn(
-                f"After max_iter={self.max_iter} steps the residual was not at its level for "
-                f"{int((~stopping.reached).sum())} of {len(stopping.reached)} targets. Raise "
-                "max_iter, tol or, with solver='gd', init_scale.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-
-    def _store(self, coef, weights, residual, Y, n_iter, nu, X):
-        """Set all attributes but the intercept, from arrays whose last axis are targets."""
+    def _store(self, end, design, Y, labels=None):
+        """Set all attributes but the intercept, from the end of a training."""
+        coef, groups = end.coef, None if labels is None else Groups(labels)
+        residual = Y - design.matvec(coef)
         norms = np.linalg.norm(Y, axis=0)
         norms[norms == 0] = 1.0
-        effective = getattr(self, "effective_init_scale_", np.full(Y.shape[1], self.init_scale))
-        effective = np.atleast_1d(effective)
-        support = support_of(coef, effective**self.depth, len(Y))
+        effective = (
+            np.full(Y.shape[1], float(self.init_scale)) if end.scales is None else end.scales
+        )
+        support = self._support(coef, effective, len(Y), groups)
         gap = None
-        if nu is not None and self.solver == "limit":
-            dual = Design(X).rmatvec(nu)
-            largest = np.maximum(dual if self.positive else np.abs(dual), 1e-300).max(axis=0)
-            gap = np.maximum(np.abs(coef).sum(axis=0) - (Y * nu).sum(axis=0) / largest, 0.0)
+        if end.nu is not None and self.solver == "limit":
+            dual = design.rmatvec(end.nu)
+            largest = np.maximum(self._sizes(dual, groups), 1e-300).max(axis=0)
+            products = (Y * end.nu).sum(axis=0)
+            if self.joint:
+                products = products.sum(keepdims=True)
+            gap = np.maximum(self._sizes(coef, groups).sum(axis=0) - products / largest, 0.0)
         if self.refit_support:
-            coef = refit(Design(X), Y, support, self.positive)
-            residual = Y - X @ coef
-        one = self._one_target
+            coef = refit(design, Y, support, self.positive)
+            residual = Y - design.matvec(coef)
+        one, n_iter = self._one_target, end.n_iter
         self._coef = coef
         self.coef_ = coef[:, 0].copy() if one else coef.T.copy()
-        self.weights_ = weights[..., 0].copy() if one else weights
+        self.weights_ = end.weights[..., 0].copy() if one else end.weights
         self.support_ = support[:, 0] if one else support.T
-        self.dual_coef_ = None if nu is None else (nu[:, 0] if one else nu)
+        self.dual_coef_ = end.nu if end.nu is None or not one else end.nu[:, 0]
         self.n_iter_ = n_iter if np.ndim(n_iter) == 0 else (int(n_iter[0]) if one else n_iter)
-        numbers = {
-            "l1_norm_": np.abs(coef).sum(axis=0),
-            "l1_gap_": gap,
-            "interpolation_residual_": np.linalg.norm(residual, axis=0) / norms,
-            "effective_init_scale_": effective,
-            "magnification_": (self.init_scale / effective) ** self.depth,
-        }
-        for name, value in numbers.items():
-            setattr(self, name, float(value[0]) if one and value is not None else value)
+        self._set_number(
+            "l1_norm_", np.maximum(self._sizes(coef, groups), 0).sum(axis=0), self.joint
+        )
+        self._set_number("l1_gap_", gap, self.joint)
+        self._set_number("interpolation_residual_", np.linalg.norm(residual, axis=0) / norms)
+        self._set_number("effective_init_scale_", effective)
+        self._set_number("magnification_", (self.init_scale / effective) ** self.depth)
+
+    def _set_number(self, name, values, of_all=False):
+        """Set an attribute with one number for each target, or one of all."""
+        single = values is not None and (self._one_target or of_all)
+        setattr(self, name, float(values[0]) if single else values)
+
+    def _sizes(self, values, groups):
+        """Return what the l1 norm adds up: the norms of groups, of all targets where joint."""
+        if groups is None:
+            return values if self.positive else np.abs(values)
+        if self.joint:
+            return groups.norms(values)[:, None]
+        return np.column_stack([groups.norms(column[:, None]) for column in values.T])
+
+    def _support(self, coef, effective, n_samples, groups):
+        b = effective**self.depth
+        if groups is None:
+            return support_of(coef, b, n_samples)
+        most = max(1, n_samples // int(np.bincount(groups.ids).max()))
+        support = support_of(self._sizes(coef, groups), b[:1] if self.joint else b, most)
+        return np.repeat(support[groups.ids], coef.shape[1] // support.shape[1], axis=1)

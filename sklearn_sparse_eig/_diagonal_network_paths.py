@@ -51,7 +51,7 @@ def diagonal_network_path(
         Alphas in the place of these.
     growth : float, default=1.1
         Largest growth of time from one implicit step to the next. Smaller follows the flow more
-        closely.
+        closely; 1.2 takes two thirds of the time, and three times the gap to the lasso.
     tol : float, default=1e-10
         Accuracy of an implicit step, relative to ``||y||``.
 
@@ -76,7 +76,8 @@ def diagonal_network_path(
     in ``doc/implicit_regularisation.md``, after Berthier, "Diagonal linear networks and the lasso
     regularization path" (depth 2, in the limit of small initialisation).
 
-    A hundred alphas take 100 to 300 Newton steps. For a few of them a lasso solver is faster.
+    With the defaults 300 to 450 Newton steps, whatever the number of alphas, of ``min(n_samples,
+    n_features)`` unknowns each. A lasso solver, which only looks at the columns in use, is faster.
 
     Examples
     --------

@@ -16,6 +16,7 @@ from .kernels._threads import limit_threads
 from .recovery import find_candidates, recover
 from .recovery._lifting import restricted_least_squares
 from .recovery._power_steps import MAX_CANDIDATES
+from .recovery._rank import RULES, resolve_n_components
 from .recovery.decoders import Decoder, make_decoder
 from .sketching import EigenSketch, Measurement
 from .sketching._checks import rows_from_entries
@@ -23,6 +24,8 @@ from .sketching._sizing import choose_size
 
 # Nonzeros per component that a sketch is sized for where the number is left open.
 _EXPECTED_NONZEROS = 50
+# Components that a sketch is sized for where their number is left open.
+_EXPECTED_COMPONENTS = 10
 # Rows read at a time: a few megabytes for wide sparse rows, enough for BLAS where they are dense.
 _BATCH = 8192
 # Relative size of what rounding leaves of a sum that should vanish.
@@ -46,8 +49,12 @@ class SketchedSparsePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     Parameters
     ----------
-    n_components : int, default=2
-        Number of components.
+    n_components : int, "auto" or "plateau", default=2
+        Number of components. ``"auto"`` counts those whose variance stands above what white noise
+        of the estimated variance leaves, at one false alarm in a hundred fits; ``"plateau"``
+        stops, among these, before the largest ratio of consecutive variances. Both are decided
+        when components are computed, from all rows seen, give at least 1 and at most 32, and
+        size the sketch for 10. See Notes.
     n_nonzero_coefs : int, array-like of int of shape (n_components,) or "auto", default="auto"
         Features in each component, at most 1000. ``"auto"`` keeps those that stand out from
         noise, at a nominal 0.05 false ones in all; more pass where features are hashed into a
@@ -98,13 +105,13 @@ default="sparse_sign"
 
     Attributes
     ----------
-    components_ : csr_array of shape (n_components, n_features)
+    components_ : csr_array of shape (n_components_, n_features)
         Unit rows, the entry of largest magnitude positive. An ndarray after :meth:`densify`.
         Ordered as found: each is best after those before it.
-    explained_variance_ : ndarray of shape (n_components,)
+    explained_variance_ : ndarray of shape (n_components_,)
         Variance that each component adds to the span of those before it (divisor: the sum of the
         weights). For orthogonal components that is the variance along each.
-    explained_variance_ratio_ : ndarray of shape (n_components,)
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
         The same as a share of the total variance, which is exact while the features' variances
         are tracked (up to about 300 000 features at the default budget) and estimated beyond.
     mean_ : ndarray of shape (n_features,) or csr_array of shape (1, n_features)
@@ -114,7 +121,9 @@ default="sparse_sign"
         Estimated variance of the noise in a feature.
     support_ : ndarray of int64
         Features that occur in any component, increasing.
-    n_nonzero_coefs_ : ndarray of int, shape (n_components,)
+    n_components_ : int
+        Number of components found: as asked for, or as chosen.
+    n_nonzero_coefs_ : ndarray of int, shape (n_components_,)
         Features in each component.
     residual_ : float
         Share of the noise-corrected sketch (Frobenius norm) that the components leave unexplained.
@@ -142,6 +151,12 @@ default="sparse_sign"
     When dense PCA, or a method with O(N r) memory, fits and accuracy under noise matters most, use
     it: compression to m measurements costs a factor of sqrt(N / m) in the noise it can bear.
 
+    ``n_components="auto"`` takes noise for white, or with ``noise="diagonal"`` for independent:
+    data whose spectrum decays without a gap have many components above it, and are warned of. A
+    component near the edge is missed rather than invented, and where there is
+    nothing but noise one component is returned, with a warning. ``doc/low_rank_and_smooth.md``
+    compares both rules.
+
     References
     ----------
     Boahen, Brugiapaglia, Chou, Iwen, Krahmer, arXiv:2507.17036 (the MAM* idea); the two-sided
@@ -162,7 +177,7 @@ default="sparse_sign"
     """
 
     _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions(set(RULES))],
         "n_nonzero_coefs": [
             Interval(Integral, 1, None, closed="left"),
             "array-like",
@@ -401,7 +416,7 @@ default="sparse_sign"
         return _canonical(X), weights
 
     def _check_request(self, n_features):
-        if self.n_components > n_features:
+        if not self._chooses_rank and self.n_components > n_features:
             raise ValueError(
                 f"n_components={self.n_components} must be at most n_features={n_features}."
             )
@@ -422,14 +437,26 @@ default="sparse_sign"
         if isinstance(self.n_nonzero_coefs, str):
             return None
         sizes = np.asarray(self.n_nonzero_coefs)
-        if sizes.dtype.kind not in "iu" or sizes.shape not in ((), (self.n_components,)):
+        shape = () if self._chooses_rank else (self.n_components,)
+        if sizes.dtype.kind not in "iu" or sizes.shape not in ((), shape):
             raise ValueError(
-                f"n_nonzero_coefs must be 'auto', an int or n_components={self.n_components} "
-                f"ints, got {self.n_nonzero_coefs!r}."
+                "n_nonzero_coefs must be 'auto', an int or, where n_components is one, "
+                f"n_components={self.n_components} ints, got {self.n_nonzero_coefs!r}."
             )
         if sizes.min() < 1:
             raise ValueError(f"n_nonzero_coefs must be at least 1, got {self.n_nonzero_coefs!r}.")
-        return np.broadcast_to(sizes.astype(np.int64), (self.n_components,))
+        return np.broadcast_to(sizes.astype(np.int64), shape)
+
+    @property
+    def _chooses_rank(self):
+        return isinstance(self.n_components, str)
+
+    def _expected_components(self, n_features):
+        if not self._chooses_rank:
+            return self.n_components
+        # A sketch of given size holds what it holds.
+        given = [s // 2 for s in (self.n_measurements, self.range_size) if s != "auto"]
+        return max(min(_EXPECTED_COMPONENTS, n_features, *given), 1)
 
     def _make_sketch(self, n_features):
         # Made here though used later: a wrong name is worth knowing before the data are read.
@@ -437,7 +464,7 @@ default="sparse_sign"
         sizes = self._sizes()
         size = choose_size(
             n_features,
-            self.n_components,
+            self._expected_components(n_features),
             _EXPECTED_NONZEROS if sizes is None else int(sizes.max()),
             sketch=self.sketch,
             measurement=self.measurement,
@@ -500,13 +527,14 @@ default="sparse_sign"
     def _recover_from_data(self, sketch, X, weights):
         """Recover on the exact covariance of the candidate features, read from X again."""
         options = self._recovery_options()
-        ids, noise_variance = find_candidates(sketch, self.n_components, **options)
+        n_components = resolve_n_components(sketch, self.n_components, self.noise)
+        ids, noise_variance = find_candidates(sketch, n_components, **options)
         exact = EigenSketch(
             len(ids), n_measurements=None, measurement="identity", center=self.center
         )
         for rows, part in self._batches(X, weights):
             self._add_rows(exact, _columns(rows, ids), part)
-        pairs = recover(exact, self.n_components, n_hypotheses=X.shape[1], **options)
+        pairs = recover(exact, n_components, n_hypotheses=X.shape[1], **options)
         self._report(pairs)
         mean = exact.feature_mean()[pairs.support] if self.center else None
         pairs = pairs.embed(ids, X.shape[1], noise_variance=noise_variance)
@@ -582,6 +610,10 @@ default="sparse_sign"
     @property
     def support_(self):
         return self.eigenpairs_.support
+
+    @property
+    def n_components_(self):
+        return self.eigenpairs_.eigenvectors.shape[1]
 
     @property
     def n_nonzero_coefs_(self):
@@ -810,8 +842,8 @@ default="sparse_sign"
         """
         check_is_fitted(self)
         self._check_dense(
-            f"Dense components_ of shape {(self.n_components, self.n_features_in_)}",
-            8 * self.n_components,
+            f"Dense components_ of shape {(self.n_components_, self.n_features_in_)}",
+            8 * self.n_components_,
             "Leave them sparse: transform, describe and support_ work with them as they are.",
         )
         self._dense = True
@@ -827,7 +859,7 @@ default="sparse_sign"
 
     @property
     def _n_features_out(self):
-        return self.eigenpairs_.eigenvectors.shape[1]
+        return self.n_components_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,14 +1,16 @@
 """Smooth interpolation by more frequencies than points: the scikit-learn shell."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._compat import Interval, StrOptions, fit_context
-from .fourier._fit import FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
+from .fourier._fit import CONVERGED, FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
 
 
 class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -37,9 +39,11 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         and ``predict`` returns their real part; targets may be complex.
     alpha : float, default=0.0
         Ridge: weight of the norm beside the sum of squared errors. 0 interpolates.
-    solver : {"auto", "fft", "least_squares", "kernel"}, default="auto"
-        ``"auto"`` is ``"fft"`` where the points are a grid, in any order, each once; else
-        ``"least_squares"`` where frequencies are not more than points, else ``"kernel"``.
+    solver : {"auto", "fft", "least_squares", "kernel", "nufft"}, default="auto"
+        ``"auto"`` is ``"fft"`` where the points are a grid, in any order, each once; of fewer than
+        200 others ``"least_squares"`` where frequencies are not more than points, else
+        ``"kernel"``; beyond ``"nufft"``, conjugate gradients on fast transforms at scattered
+        points, unless they fail to converge for up to 4096 points.
 
     Attributes
     ----------
@@ -54,6 +58,8 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Norm of the errors at the points relative to that of the targets.
     solver_ : str
         The one used.
+    n_iter_ : int
+        Iterations of ``"nufft"``; 0 for the others, which are direct.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Only where all features of X had string names.
@@ -70,8 +76,11 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     basis is the tensor product, the kernel the product of those of the variables. A function that
     is not periodic has a jump at the ends: give it a period longer than its range.
 
-    Time O(n log n + p) on a grid, O(n p^2) for least squares, O(n^2 p + n^3) for the kernel;
-    prediction O(p) for each point, O(n p) for several variables.
+    Time O(n log n + p) on a grid, O(n p^2) for least squares, O(n^2 p + n^3) for the kernel,
+    O(n + p log p) for each iteration of ``"nufft"``; these are few where ``alpha`` is not tiny or
+    points are spread evenly, and many where some points nearly coincide. Prediction
+    O(n + p log p) in all, to 1e-12 of the sum of the coefficients' magnitudes; O(n p) for several
+    variables.
 
     References
     ----------
@@ -98,7 +107,7 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "period": [Interval(Real, 0, None, closed="neither"), "array-like", StrOptions({"auto"})],
         "basis": [StrOptions({"real", "complex"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
-        "solver": [StrOptions({"auto", "fft", "least_squares", "kernel"})],
+        "solver": [StrOptions({"auto", "fft", "least_squares", "kernel", "nufft"})],
     }
 
     def __init__(
@@ -139,6 +148,11 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ValueError
             If the input is not finite, a point has two targets to interpolate, ``solver="fft"``
             and the points are not a grid, or the period does not fit the features.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the iterations of ``"nufft"`` end before the solution is reached.
         """
         complex_targets = self.basis == "complex" and np.asarray(y).dtype.kind == "c"
         if complex_targets:
@@ -164,7 +178,15 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         self._one_target, self._complex_targets = y.ndim == 1, complex_targets
         self.frequencies_ = self._function.frequencies
-        self.solver_ = self._function.solver
+        self.solver_, self.n_iter_ = self._function.solver, self._function.n_iter
+        if self._function.residual > CONVERGED:
+            warnings.warn(
+                f"Stopped after {self.n_iter_} iterations with a relative residual of "
+                f"{self._function.residual:.3g}: some points nearly coincide, or there are about "
+                "as many frequencies as points. Set alpha, or take other n_frequencies.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         self.coef_ = self._function.coefficients
         self.dual_coef_ = self._function.dual
         if self.coef_ is not None and self._one_target:

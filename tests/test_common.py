@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import (
     check_parameters_default_constructible,
     parametrize_with_checks,
@@ -21,6 +21,7 @@ from sklearn_sparse_eig import (
     DiagonalNetworkRegressor,
     GradientFeatures,
     GradPCADetector,
+    SeedConfidenceFilter,
     SketchedSparsePCA,
     WeightedFourierRegressor,
 )
@@ -28,6 +29,8 @@ from sklearn_sparse_eig import (
 CONFIGURATIONS = [
     SketchedSparsePCA(),
     SketchedSparsePCA(n_nonzero_coefs=1, random_state=0),
+    SketchedSparsePCA("auto", random_state=0),
+    SketchedSparsePCA("plateau", n_measurements=48, range_size=16, random_state=0),
     SketchedSparsePCA(refine="sketch", n_nonzero_coefs=1, random_state=0),
     SketchedSparsePCA(noise="diagonal", random_state=0),
     SketchedSparsePCA(noise=None, center=False, random_state=0),
@@ -63,6 +66,8 @@ CONFIGURATIONS = [
     WeightedFourierRegressor(),
     WeightedFourierRegressor(5, alpha=0.1),
     WeightedFourierRegressor(basis="complex"),
+    SeedConfidenceFilter(FunctionTransformer(), LogisticRegression(), quantile=0.5),
+    SeedConfidenceFilter(FunctionTransformer(), LogisticRegression(), threshold=0.0),
 ]
 
 
@@ -89,14 +94,29 @@ CONFIGURATIONS += [
     DiagonalNetworkRegressor(
         solver="mirror", stopping="validation", fit_intercept=True, random_state=0
     ),
+    DiagonalNetworkRegressor(joint=True),
+    DiagonalNetworkRegressor(joint=True, solver="mirror", fit_intercept=True, tol=1e-6),
     DiagonalNetworkRegressor(solver="mirror", positive=True, refit_support=True, tol=1e-4),
     DiagonalNetworkRegressor(solver="gd", init_scale=0.1, max_iter=100),
     DiagonalNetworkRegressor(solver="gd", depth=2, fit_intercept=True, max_iter=100),
 ]
 
 
+# A filter of rows is not a transformer, and says so; threshold=0 keeps all rows and passes.
+FEWER_ROWS = dict.fromkeys(
+    """
+    check_methods_sample_order_invariance check_methods_subset_invariance
+    check_transformer_data_not_an_array check_transformer_general
+    check_transformer_general(readonly_memmap=True)
+    """.split(),
+    "transform returns the rows that are confident, fewer than it was given",
+) | {"check_fit2d_1feature": "the confident half of its ten rows is of one class"}
+
+
 def expected_failures(estimator):
     """Return the checks that an estimator fails, with the reason."""
+    if isinstance(estimator, SeedConfidenceFilter) and estimator.threshold is None:
+        return FEWER_ROWS
     if isinstance(estimator, DiagonalNetworkRegressor) and estimator.solver == "limit":
         return NO_SOLUTION
     if not isinstance(estimator, GradPCADetector):
@@ -120,13 +140,18 @@ CONTRACT = parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expect
 @pytest.mark.filterwarnings("ignore:Too few samples:UserWarning")
 @pytest.mark.filterwarnings("ignore:The first samples fix the metric:UserWarning")
 @pytest.mark.filterwarnings("ignore:There is no time:UserWarning")
+@pytest.mark.filterwarnings("ignore:Too few seeds:UserWarning")
 # As a list: scikit-learn 1.6 gives a generator, which pytest 9 warns of.
 @pytest.mark.parametrize(CONTRACT.args[0], list(CONTRACT.args[1]), **CONTRACT.kwargs)
 def test_sklearn_contract(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("cls", sorted({type(each) for each in CONFIGURATIONS}, key=str))
+# A generator and a classifier of its samples have no defaults.
+DEFAULTS = {type(each) for each in CONFIGURATIONS} - {SeedConfidenceFilter}
+
+
+@pytest.mark.parametrize("cls", sorted(DEFAULTS, key=str))
 def test_default_construction(cls):
     check_parameters_default_constructible(cls.__name__, cls())
 

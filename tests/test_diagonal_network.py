@@ -136,6 +136,34 @@ def test_limit_tends_to_basis_pursuit(k):
         np.testing.assert_allclose(shallow.coef_, vertex, atol=1e-4)
 
 
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_limit_minimises_the_stated_objective(depth):
+    A, y, _ = problem(20, 50, 4)
+    b = 0.1**depth
+    z = DiagonalNetworkRegressor(depth, 0.1, tol=1e-12).fit(A, y).weights_.ravel() ** depth
+    signed = np.hstack([A, -A])
+
+    def objective(z):
+        if depth == 2:
+            return (z * np.log(z / b) - z).sum()
+        return (z - depth / 2 * b ** (1 - 2 / depth) * z ** (2 / depth)).sum()
+
+    null = np.eye(100) - np.linalg.pinv(signed) @ signed
+    for direction in np.random.default_rng(0).standard_normal((20, 100)) @ null:
+        step = 0.1 * (z / np.maximum(np.abs(direction), 1e-12)).min()
+        assert objective(z) <= min(objective(z + step * direction), objective(z - step * direction))
+
+
+@pytest.mark.parametrize("depth", [3, 4])
+def test_gap_falls_like_the_initial_coefficients(depth):
+    A, y, x = problem(30, 80, 4)
+    gaps = [
+        DiagonalNetworkRegressor(depth, alpha, tol=1e-12).fit(A, y).l1_norm_ - np.abs(x).sum()
+        for alpha in (0.06, 0.03)
+    ]
+    assert gaps[0] / gaps[1] == pytest.approx(2**depth, rel=0.2)
+
+
 def test_bound_says_nothing_where_it_must():
     assert l1_gap_bound(1.0, 100, 4, 0.5) == np.inf
     assert l1_gap_bound(0.0, 100, 4, 1e-3) == np.inf
@@ -165,6 +193,16 @@ def test_weight_normalisation_helps_where_weights_grow():
     normalised.fit(A, y)
     assert normalised.magnification_ > 1e3
     assert normalised.l1_gap_ < 0.5 * plain.l1_gap_
+
+
+def test_weight_normalisation_as_good_as_a_vanishing_initialisation():
+    # Limits of the tentative scales in between have no digits to be found from.
+    A, y, _ = problem(12, 30, 3)
+    y = 3 * y
+    for ratio in (0.1, 0.03):
+        model = DiagonalNetworkRegressor(2, 0.03, weight_normalization=True, lr_ratio=ratio)
+        assert model.fit(A, y).magnification_ > 1e15
+        np.testing.assert_allclose(model.coef_, basis_pursuit(A, y), atol=1e-6)
 
 
 # ----------------------------------------------------------------------------- kinds of equations
@@ -310,6 +348,21 @@ def test_multiplicative_update_is_the_literal_one():
     np.testing.assert_allclose(model.weights_, [u, v], rtol=1e-12)
 
 
+def test_identity_of_the_average_at_every_multiplicative_step():
+    A, y, _ = problem()
+    eta, alpha = 0.01, 0.1
+    u = v = np.full(40, alpha)
+    total = np.zeros(40)
+    for t in range(1, 2001):
+        x = u * u - v * v
+        total += x
+        g = A.T @ (A @ x - y)
+        u, v = u * np.exp(-2 * eta * g), v * np.exp(2 * eta * g)
+        if t % 100 == 0:
+            dual = np.arcsinh((u * u - v * v) / (2 * alpha**2)) / (4 * eta * t)
+            np.testing.assert_allclose(A.T @ (y - A @ total / t), dual, atol=1e-13)
+
+
 @pytest.mark.parametrize("depth", [2, 3, 4])
 @pytest.mark.parametrize("positive", [False, True])
 def test_identity_of_the_averaged_path(depth, positive):
@@ -414,19 +467,70 @@ def test_sharpness_follows_the_step_size():
     assert model.sharpness(A) == pytest.approx(path.sharpness[0], rel=1e-4)
 
 
+def test_norm_and_sharpness_are_least_at_different_solutions():
+    # One equation, x >= 0: all on the largest entry has the least norm, all on the smallest the
+    # least sharpness.
+    a, y = np.array([[0.5, 1.0, 2.0]]), np.array([3.0])
+    model = DiagonalNetworkRegressor(2, 1e-6, positive=True, tol=1e-12).fit(a, y)
+    np.testing.assert_allclose(model.coef_, [0, 0, 1.5], atol=1e-4)
+    assert model.sharpness(a) == pytest.approx(4 * 3.0 * 2.0, rel=1e-3)
+    for j in range(3):
+        only = np.zeros(3)
+        only[j] = y[0] / a[0, j]
+        model.weights_ = np.sqrt(only)[None]
+        assert model.sharpness(a) == pytest.approx(4 * y[0] * a[0, j])
+
+
+def test_sharpness_is_a_function_of_balanced_coefficients():
+    A, y, _ = problem(15, 40, 3)
+    model = DiagonalNetworkRegressor(2, 1e-4, tol=1e-11).fit(A, y)
+    weighted = (A * np.abs(model.coef_)) @ A.T
+    expected = 4 / 15 * np.linalg.eigvalsh(weighted).max()
+    assert model.sharpness(A) == pytest.approx(expected, rel=1e-4)
+
+
 def test_step_sizes_beyond_the_bound_raise_with_it():
     A, y, _ = problem()
     bound = 2 / DiagonalNetworkRegressor(2, 0.1).fit(A, y).sharpness(A)
     for solver in ("gd", "mirror"):
         model = DiagonalNetworkRegressor(2, 0.1, solver=solver, learning_rate=20 * bound)
-        with pytest.raises(ValueError, match="too large.*stable below [0-9.]+"):
+        with pytest.raises(ValueError, match=f"too large.*2 / sharpness = {bound:.3g}"):
             model.fit(A, y)
-    model = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=20 * bound)
-    with pytest.raises(ValueError, match=f"2 / sharpness = {bound:.3g}"):
-        model.fit(A, y)
+    noisy = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=1e3)
+    with pytest.raises(ValueError, match="too large.*diverged. Use a smaller one"):
+        noisy.fit(np.vstack([A, A]), np.r_[y, -y])
     path = learning_rate_path(A, y, [0.1 * bound, 20 * bound], max_iter=5000)
     assert path.converged.tolist() == [True, False]
     assert np.isnan(path.sharpness[1]) and np.isnan(path.coefs[:, 1]).all()
+
+
+@pytest.mark.parametrize(("depth", "alpha"), [(2, 0.1), (3, 0.3), (4, 0.3)])
+@pytest.mark.parametrize(("share", "stable"), [(0.97, True), (1.03, False)])
+def test_bound_of_the_step_size_is_sharp(depth, alpha, share, stable):
+    A, y, _ = problem()
+    limit = DiagonalNetworkRegressor(depth, alpha, tol=1e-11).fit(A, y)
+    eta = share * 2 / limit.sharpness(A)
+    # Gradient descent from next to the limit.
+    descent = DiagonalNetworkRegressor(depth, alpha, solver="gd", learning_rate=eta)
+    descent.partial_fit(A, y)
+    noise = np.random.default_rng(0).standard_normal((2, 40))
+    descent.weights_ = limit.weights_ * (1 + 1e-7 * noise)
+    residuals = []
+    for _ in range(400):
+        residuals.append(descent.partial_fit(A, y).interpolation_residual_)
+    assert (residuals[-1] < 0.05 * residuals[0]) == stable
+    assert (residuals[-1] > 1e3 * residuals[0]) != stable
+    # The multiplicative update from its start: it has one fixed point, the limit.
+    mirror = DiagonalNetworkRegressor(depth, alpha, solver="mirror", learning_rate=eta)
+    if stable:
+        mirror.fit(A, y)
+        np.testing.assert_allclose(mirror.coef_, limit.coef_, atol=1e-6)
+    else:
+        try:
+            with pytest.warns(ConvergenceWarning):
+                assert mirror.fit(A, y).interpolation_residual_ > 1e-3
+        except ValueError as error:
+            assert "too large" in str(error)
 
 
 # ---------------------------------------------------------------------------------------- decoder

@@ -16,9 +16,11 @@ from sklearn_sparse_eig import (
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
+    SeedConfidenceFilter,
     SketchedSparsePCA,
     WeightedFourierRegressor,
 )
+from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
 from sklearn_sparse_eig.diagnostics import CollapseMonitor
 from sklearn_sparse_eig.gradients import Gradients, LayerFactors, LayerMatrices, Network
 from sklearn_sparse_eig.plotting import ComponentsDisplay
@@ -36,6 +38,7 @@ MODULES = [
     "sklearn_sparse_eig.plotting",
     "sklearn_sparse_eig.recovery",
     "sklearn_sparse_eig.recovery.decoders",
+    "sklearn_sparse_eig.seeds",
     "sklearn_sparse_eig.sketching",
 ]
 # What users call first shows how, in a tested example.
@@ -48,17 +51,20 @@ WITH_EXAMPLE = {
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
+    "SeedConfidenceFilter",
     "SketchedSparsePCA",
     "WeightedFourierRegressor",
     "effective_rank",
     "class_mean_share",
     "diagonal_network_path",
+    "fisher_separability",
     "fit_partitions",
     "kernel_blocks",
     "l1_gap_bound",
     "learning_rate_path",
     "load_pitprops",
     "low_rank_intervals",
+    "make_gaussian_mixture_diffusion",
     "make_sparse_spiked_covariance",
     "neural_collapse",
     "ntk_alignment",
@@ -126,8 +132,11 @@ CLASSES = [
     DiagonalNetworkRegressor,
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
+    SeedConfidenceFilter,
     SketchedSparsePCA,
     WeightedFourierRegressor,
+    GaussianMixturePosterior,
+    GaussianMixtureSampler,
     EigenSketch,
     CollapseMonitor,
     ComponentsDisplay,

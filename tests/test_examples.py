@@ -50,18 +50,36 @@ PROMISES = {
         r"probability of the predicted class: +AUROC 0\.\d{3}\n",
         r"known digits rejected: \d\.\d% \(at most 5% asked\)\nnew digits rejected: [6-9]\d\.\d%",
     ],
-    "plot_neural_collapse": [
-        r"epoch  accuracy +NC1 +NC2 +NC3 +NC4  kernel  invariant +K-FAC  paper  probability\n",
-        # Six rows of nine numbers; at the end the class means are nearly always nearest.
-        r"(\n? +\d+ +0\.\d{3}( +\d\.\d{3}){9}\n?){6}",
-        r" +300 +0\.9\d\d +0\.\d{3} +0\.\d{3} +\d\.\d{3} +0\.0\d\d",
-    ],
     "plot_ood_torch_cnn": [
         r"accuracy on known digits: 0\.9\d\d",
         r"GradPCA, all layers: +AUROC 0\.9[4-9]\d\n",
         r"GradPCA, dense layers: +AUROC 0\.9[4-9]\d\n",
         r"probability of the predicted class: +AUROC 0\.\d{3}\n",
         r"known digits rejected: \d\.\d% \(at most 5% asked\)\nnew digits rejected: [6-9]\d\.\d%",
+    ],
+    "plot_neural_collapse": [
+        r"epoch  accuracy +NC1 +NC2 +NC3 +NC4  kernel  invariant +K-FAC  paper  probability\n",
+        # Six rows of nine numbers; at the end the class means are nearly always nearest.
+        r"(\n? +\d+ +0\.\d{3}( +\d\.\d{3}){9}\n?){6}",
+        r" +300 +0\.9\d\d +0\.\d{3} +0\.\d{3} +\d\.\d{3} +0\.0\d\d",
+    ],
+    "plot_ood_threshold": [
+        r"from training rows: +1\d\.\d% of known digits rejected \(.*\), (8|9)\d% of new ones",
+        r"from held out rows: +[45]\.\d% of known digits rejected \(.*\), [678]\d% of new ones",
+        r"standard deviation for one draw: 1\.6% expected, [12]\.\d% found",
+        r"(p-value at most 0\.\d+: +\d+\.\d% of known digits, +\d+\.\d% of new ones\n){3}",
+    ],
+    "plot_ood_pipeline_grid_search": [
+        # The AUROC of the chosen setting on new digits, with its rank correlation.
+        r"network trained again:\n +chosen: .*, 0\.9\d\d on new .*\n.* settings: \+0\.\d\d\n",
+        r"network frozen:\n +chosen: .*, 0\.9\d\d on new .*\n.* settings: \+0\.\d\d\n",
+        r"left out, network frozen:\n +chosen: .*\n.* settings: (-0\.\d\d|\+0\.[0-3]\d)\n",
+    ],
+    "plot_ood_stream_monitor": [
+        r"450 digits seen in 9 batches, calibrated by 300 others; classes of \d+ to \d+\n",
+        r"before: \d\.\d% of the digits below 0\.05, 5% promised\n",
+        r"false alarms: 0 of 12 batches",
+        r"drift begins at batch 12, alarm at batch 1[2-9], when \d+% are new",
     ],
     "plot_low_rank_intervals": [
         r"noise 0\.48: raw error 0\.1\d+, rank 3 chosen, stopped (0\.0\d+), rank known \1,",
@@ -78,9 +96,38 @@ PROMISES = {
         r"weighted: 0\.033\d at \d\d frequencies, up to 0\.03[78]\d at \d\d, down to 0\.0300",
         r"\nreproduced: .*\nnot reproduced: ",
     ],
+    "plot_seed_confidence": [
+        r"confidence 0\.20 to 0\.59: separability 1\.[6-9]\d \(labels permuted [+-]0\.[01]\d\)",
+        r"confidence 0\.98 to 1\.00: separability [78]\.\d\d \(labels permuted [+-]0\.[01]\d\), "
+        r"accuracy of a probe (0\.9[89]|1\.00) .*, trained on the first bin 0\.(8[5-9]|9\d),",
+        r"accuracy after a share of the steps: (0\.9\d\d(, )?){6}\n",
+        r"\n1 candidates: [45]\d\.\d generator calls",
+        r"\n40 candidates: 1\.\d generator calls",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
     "plot_l1_implicit": [
         r"solved by the limit of gradient flow: (6[5-9]|7[0-5]) of 100, by OMP: [1-4]\d of 100",
         r"(depth [234]: gap at most the bound at all \d scales\n){3}",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_sparse_phase_transition": [
+        r"gradient flow, L = 4: 15\d solved; most nonzeros, by equations: 2, 4, 9, 12, 20, 25",
+        r"basis pursuit: 15\d solved; most nonzeros, by equations: 2, 4, 9, 12, 20, 25",
+        r"OMP, sparsity known: 1[01]\d solved",
+        r"largest difference from basis pursuit where that is right: 0\.00\d",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_weight_normalisation": [
+        r"plain    : initialisation 0\.17 acts as 2e-01, error 1\.[78]\d+; at 1\.00: 2\.9",
+        r"ratio 0\.1: initialisation 0\.17 acts as 2e-12, error 0\.000; at 1\.00: 2\.9",
+        r"trained, ratio 1: at most \de-(09|1\d) from the limit",
+        r"from 1\.00, where the norm does not grow, normalisation changes the error by [01]%",
+        r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_sharpness": [
+        r"below: sharpness varies by [1-4]\.\d%; above: 2 / step to [01]\.\d%",
+        r"\nstep 2\.50 critical: .* diverged\n",
+        r"least error on new data at 0\.1 times the critical step",
         r"\nreproduced: .*\nnot reproduced: ",
     ],
     "plot_grid_search": [

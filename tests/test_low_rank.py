@@ -8,6 +8,7 @@ from scipy.integrate import quad
 from scipy.special import hyp2f1
 from sklearn.covariance import EmpiricalCovariance, LedoitWolf
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 
 from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
@@ -127,12 +128,14 @@ def test_values_and_hitting_times_invert_each_other(depth, perturbation):
         np.testing.assert_allclose(np.diag(flow.values_at(times)), share * values, rtol=1e-9)
 
 
-def test_levels_are_crossed_at_time_over_step():
+@pytest.mark.parametrize("depth", [2, 3, 4, 5])
+def test_levels_are_crossed_at_time_over_step(depth):
     step, value = 1e-4, 1.5
-    time = EigenvalueFlow(np.array([value]), 3, 0.1).hitting_times(np.array([1.0]))[0]
+    time = EigenvalueFlow(np.array([value]), depth, 0.3).hitting_times(np.array([1.0]))[0]
     n = int(time / step)
     before, after = (
-        descend_eigenvalues(np.array([value]), steps, step, 3, 0.1)[0] for steps in (n - 9, n + 9)
+        descend_eigenvalues(np.array([value]), steps, step, depth, 0.3)[0]
+        for steps in (n - 9, n + 9)
     )
     assert before < 1.0 < after
 
@@ -267,6 +270,11 @@ def test_table(noise, limit):
     assert relative(noisy, truth) > 3.5 * relative(denoised, truth)
     assert effective_rank(noisy) > 4 > 2.4 > model.effective_rank_ > 2.15
     assert model.interval_is_nonempty_
+    # No other time of the run would have been much better than a rank that is known.
+    order = np.argsort(-np.abs(values), kind="stable")
+    path, _ = model.path(np.geomspace(0.1, 100, 80))
+    errors = [relative((vectors[:, order] * row) @ vectors[:, order].T, truth) for row in path]
+    assert 0.95 * relative(oracle, truth) < min(errors) <= 1.02 * relative(denoised, truth)
 
 
 def test_path():
@@ -388,6 +396,35 @@ def test_noiseless_low_rank_is_found_whatever_its_values():
         truth, _ = noisy_low_rank(0.0, n=30, values=values)
         model = DeepMatrixFactorization().fit(truth)
         assert model.n_components_ == len(values)
+
+
+def test_grid_search_over_depth_and_scale():
+    # The plateau is one of the spectrum: any depth and any small start find it.
+    X, _ = spiked_rows()
+    grid = {"depth": [2, 3, 4], "init_scale": [0.3, 0.1, 0.01]}
+    search = GridSearchCV(DeepFactorizationCovariance(), grid, cv=3).fit(X)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.ptp(scores) < 0.05 * np.abs(scores).max()
+    assert search.best_estimator_.n_components_ == 2
+
+
+def hidden_entries(model, X, y=None):
+    """Score rows by entries that the model is not shown."""
+    hidden = np.random.default_rng(0).random(X.shape) < 0.2
+    found = model.inverse_transform(model.transform(np.where(hidden, np.nan, X)))
+    return -np.mean((found - X)[hidden] ** 2)
+
+
+@pytest.mark.filterwarnings("ignore:There is no time:UserWarning")
+def test_grid_search_by_hidden_entries_finds_the_rank():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((90, 3)) @ rng.standard_normal((3, 40))
+    X += 0.5 * rng.standard_normal(X.shape)
+    model = DeepMatrixFactorization(depth=2, init_scale=1e-2, stopping="rank")
+    grid = {"rank": [1, 2, 3, 4, 6, 10]}
+    assert GridSearchCV(model, grid, scoring=hidden_entries, cv=3).fit(X).best_params_["rank"] == 3
+    # The error at entries that are shown falls with any rank, and chooses nothing.
+    assert GridSearchCV(model, grid, cv=3).fit(X).best_params_["rank"] == 10
 
 
 # ---------------------------------------------------------------------------------- missing entries
@@ -563,6 +600,10 @@ def test_compressed_sketch_on_the_recovered_support():
     truth = (V.T * [30.0, 20.0]) @ V + np.eye(10)
     assert model.n_components_ == 2
     assert relative(model.covariance_, truth) < 0.15
+    automatic = DeepFactorizationCovariance().fit_sketch(
+        sketch, n_components="auto", n_nonzero_coefs=5
+    )
+    np.testing.assert_array_equal(automatic.covariance_, model.covariance_)
     with pytest.raises(ValueError, match="n_components"):
         DeepFactorizationCovariance().fit_sketch(sketch)
     small = EigenSketch(1000, n_measurements=600, range_size=16, random_state=0).update(data.data)

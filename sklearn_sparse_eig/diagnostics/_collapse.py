@@ -180,18 +180,18 @@ def neural_collapse(
 
 
 def _features(network, X):
-    floats = network.floats_per_row(network.select("all"), take_rows(X, slice(0, 2)))
+    floats = network.floats_per_row(network.select("head"), take_rows(X, slice(0, 2)))
     parts = [features for _, features in in_batches(network.features, X, "auto", floats)]
     return np.vstack([part.toarray() if sp.issparse(part) else part for part in parts])
 
 
 def _check_head(network, X, logits):
     probes = slice(0, min(_N_PROBES, n_rows(X)))
-    last = network.select("head")
-    found = network.gradients(take_rows(X, probes), "max", last).logits
+    head = network.select("head")
+    found = network.gradients(take_rows(X, probes), "max", head).logits
     if np.abs(found - logits[probes]).max() > _TOLERANCE * (np.abs(found).max() + 1.0):
         raise ValueError(
-            f"The logits are not what the last layer, {network.layer_names[last[0]]!r}, gives. "
+            f"The logits are not what the last layer, {network.layer_names[head[0]]!r}, gives. "
             "Leave out what follows it, such as a softmax."
         )
 

@@ -6,10 +6,18 @@ import numpy as np
 
 from ._frequencies import basis_frequencies, prior_variances
 from ._grid import find_grid, fit_on_grid, values_on_grid
+from ._iterative import fit_iteratively
+from ._nufft import NonuniformTransform
 from ._scattered import evaluate, fit_least_squares, kernel, solve_kernel
 
 # Where the number of frequencies is left open: this many for each point, for their weights decay.
 FREQUENCIES_PER_POINT = 8
+# Scattered points from which on "auto" iterates, and up to which it can do without.
+_ITERATE, _DENSE = 200, 4096
+# Relative residual beyond which the iterations have not converged.
+CONVERGED = 1e-10
+# Products of points and frequencies from which on sums are computed by fast transforms.
+_FAST = 2**20
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,11 @@ class TrigonometricFit:
         For one variable.
     points, dual : ndarray of shape (n, d), (n, n_targets), or None
         For several: the phases of the data, and the weights of their kernel functions.
-    solver : {"fft", "least_squares", "kernel"}
+    solver : {"fft", "least_squares", "kernel", "nufft"}
+    n_iter : int
+        Iterations of "nufft", 0 for the others.
+    residual : float
+        Where these ended, relative.
     """
 
     origin: np.ndarray
@@ -36,11 +48,16 @@ class TrigonometricFit:
     points: np.ndarray | None
     dual: np.ndarray | None
     solver: str
+    n_iter: int = 0
+    residual: float = 0.0
 
     def __call__(self, X):
         """Return the values at points of shape (n, d), complex, shape (n, n_targets)."""
         phases = (X - self.origin) / self.period
         if self.coefficients is not None:
+            if len(X) * len(self.frequencies) >= _FAST:
+                transform = NonuniformTransform(phases[:, 0], self.frequencies)
+                return transform.at_points(self.coefficients)
             return evaluate(phases[:, 0], self.frequencies, self.coefficients)
         return kernel(phases, self.points, self.frequencies, self.variances) @ self.dual
 
@@ -64,7 +81,7 @@ def fit_trigonometric(X, Y, *, basis, n_frequencies, exponent, period, alpha, so
     exponent : float
     period : ndarray of shape (d,)
     alpha : float
-    solver : {"auto", "fft", "least_squares", "kernel"}
+    solver : {"auto", "fft", "least_squares", "kernel", "nufft"}
     """
     n, d = X.shape
     origin = X.min(axis=0)
@@ -78,26 +95,43 @@ def fit_trigonometric(X, Y, *, basis, n_frequencies, exponent, period, alpha, so
             f"{period[0]:.6g}, into equal parts, each point once, in any order. Got {n} points "
             f'of {d} variables that are not. Use solver="auto".'
         )
-    if solver == "auto":
-        smaller = d == 1 and len(frequencies) <= n
-        solver = "fft" if order is not None else "least_squares" if smaller else "kernel"
-    if solver == "least_squares" and d > 1:
-        raise ValueError(f'solver="least_squares" is for one variable, got {d}. Use "kernel".')
+    if solver in ("least_squares", "nufft") and d > 1:
+        raise ValueError(f'solver={solver!r} is for one variable, got {d}. Use "kernel".')
     if alpha == 0 and len(frequencies) ** d > n:
         _refuse_contradictions(phases, Y)
-    coefficients = dual = None
+    coefficients, dual, n_iter, residual = None, None, 0, 0.0
+    direct = "least_squares" if d == 1 and len(frequencies) <= n else "kernel"
+    automatic = solver == "auto"
+    if automatic:
+        large = d == 1 and n >= _ITERATE
+        solver = "fft" if order is not None else "nufft" if large else direct
+    if solver == "nufft":
+        coefficients, n_iter, residual = fit_iteratively(
+            phases[:, 0], Y, frequencies, variances, alpha
+        )
+        if automatic and residual > CONVERGED and n <= _DENSE:
+            solver, n_iter, residual = direct, 0, 0.0
     if solver == "fft":
         coefficients = fit_on_grid(Y[order], frequencies, variances, alpha)
     elif solver == "least_squares":
         coefficients = fit_least_squares(phases[:, 0], Y, frequencies, variances, alpha)
-    else:
+    elif solver == "kernel":
         dual = solve_kernel(kernel(phases, phases, frequencies, variances), Y, alpha)
         if d == 1:
             adjoint = evaluate(-frequencies.astype(float), phases[:, 0], dual)
             coefficients, dual = variances[:, None] * adjoint, None
     points = phases if dual is not None else None
     fit = TrigonometricFit(
-        origin, period, frequencies, variances, coefficients, points, dual, solver
+        origin,
+        period,
+        frequencies,
+        variances,
+        coefficients,
+        points,
+        dual,
+        solver,
+        n_iter,
+        residual,
     )
     if solver != "fft":
         return fit, fit(X)

@@ -63,6 +63,10 @@ class Network(ABC):
     def parameters(self):
         """Return a list of arrays; networks are the same where all of them are equal."""
 
+    def floats_per_row(self, layers, rows):
+        """Return how many numbers the gradients of one row take, where rows are some of them."""
+        return 2 * sum(p + q for p, q in (self.layer_shapes[i] for i in layers))
+
     def head(self):
         """Return weights (n_hidden, n_outputs) of the last layer, and its biases or None.
 
@@ -90,10 +94,6 @@ class Network(ABC):
             If this class does not say.
         """
         raise TypeError(f"{type(self).__name__} does not implement feature_network().")
-
-    def floats_per_row(self, layers, rows):
-        """Return how many numbers the gradients of one row take, where rows are some of them."""
-        return 2 * sum(p + q for p, q in (self.layer_shapes[i] for i in layers))
 
     def is_same(self, other):
         """Whether the other network has the same layers with the same parameters."""

@@ -10,9 +10,14 @@ sign and do not fall back to zero. Implicit steps keep the identity exact.
 """
 
 import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator
 
+from ._design import Design
 from ._mirror import implicit_flow
 
+# Accuracy of x as a function of s; the identity does not depend on it.
+_LINK = 1e-5
 # Time at which the average begins, relative to that of the first penalty.
 _BEGINNING = 0.1
 
@@ -39,23 +44,37 @@ def averaged_path(design, y, potential, penalties, growth, tol):
         s at the same times.
     """
     ends = potential.dual_level / penalties
-    N = design.shape[1]
+    design, y = _independent(design, y)
+    N, times = design.shape[1], _steps(ends, growth)
     averages, duals = np.empty((N, len(ends))), np.empty((N, len(ends)))
-    total, last, k = np.zeros(N), 0.0, 0
-    for t, state in implicit_flow(design, y, potential, _steps(ends, growth), tol=tol):
-        total += (t - last) * (potential.signs * state.z).sum(axis=0)
-        last = t
-        while k < len(ends) and t == ends[k]:
-            averages[:, k], duals[:, k] = total / t, state.s
+    total, before, last, k = np.zeros(N), np.zeros(N), 0.0, 0
+    for t, state in implicit_flow(design, y, potential, times, tol=tol, link=_LINK):
+        x = (potential.signs * state.z).sum(axis=0)
+        # Within a step x is constant and s linear: the identity holds at every time.
+        while k < len(ends) and ends[k] <= t:
+            share = (ends[k] - last) / (t - last)
+            averages[:, k] = (total + (ends[k] - last) * x) / ends[k]
+            duals[:, k] = before + share * (state.s - before)
             k += 1
+        total += (t - last) * x
+        before, last = state.s, t
     return averages, duals
 
 
+def _independent(design, y):
+    """Return as many equations as unknowns, with the same A^T A and A^T y, if there are more."""
+    M, N = design.shape
+    if M <= N or isinstance(design.A, LinearOperator):
+        return design, y
+    A = design.A.toarray() if sp.issparse(design.A) else design.A
+    Q, R = np.linalg.qr(A)
+    return Design(R), Q.T @ y
+
+
 def _steps(ends, growth):
-    """Return times that grow by at most a factor, all ends among them."""
-    times, last = [], _BEGINNING * ends[0]
-    for end in ends:
-        n_steps = max(1, int(np.ceil(np.log(end / last) / np.log(growth) - 1e-9)))
-        times += [*(last * (end / last) ** (np.arange(1, n_steps) / n_steps)), end]
-        last = end
+    """Return times that grow by at most a factor, from before the first end to the last."""
+    span = np.log(ends[-1] / (_BEGINNING * ends[0]))
+    n_steps = int(np.ceil(span / np.log(growth)))
+    times = ends[-1] * np.exp(-span / n_steps * np.arange(n_steps)[::-1])
+    times[-1] = ends[-1]
     return times

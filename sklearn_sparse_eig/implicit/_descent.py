@@ -7,9 +7,7 @@ targets along the last.
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from ._limit import InconsistentError, flow_limit
-from ._mirror import StepSizeError
-from ._potential import Potential
+from ._mirror import DivergedError
 
 # Of the largest step that is stable by the estimates below: they may be low.
 _SAFETY = 0.5
@@ -71,49 +69,21 @@ def solve_descent(design, y, descent, stopping, max_iter, learning_rate):
 
     Raises
     ------
-    StepSizeError
-        If the loss diverges, with a bound on the step size.
+    DivergedError
+        If the loss diverges.
     """
     n = design.shape[0]
     start = np.linalg.norm(y, axis=0)
-    first = descent.weights
     for n_iter in range(max_iter + 1):
         x = descent.coef()
         residual = y - design.matvec(x)
         size = np.linalg.norm(residual, axis=0)
         if not (np.isfinite(size).all() and (size <= _DIVERGED * start + 1.0).all()):
-            raise StepSizeError(_bound_message(design, y, descent.depth, first, learning_rate))
+            raise DivergedError
         gradient = design.rmatvec(residual)
         if stopping.update(n_iter, x, residual, gradient, descent.weights):
             break
         descent.step(design, -gradient / n, learning_rate)
-
-
-def _bound_message(design, y, depth, weights, learning_rate):
-    message = f"learning_rate={learning_rate:g} is too large: the loss diverged. "
-    bound = step_size_bound(design, y, depth, weights)
-    if bound is None:
-        return message + "Use a smaller one, or 'auto'."
-    return (
-        f"{message}Gradient descent is stable below 2 / sharpness = {bound:.3g}, at the solution "
-        "that small steps lead to."
-    )
-
-
-def step_size_bound(design, y, depth, weights):
-    """Return 2 / sharpness at the limit of gradient flow, the smallest of all targets.
-
-    None where there is no limit that solves the equations.
-    """
-    potential = Potential.from_init(depth, float(weights.flat[0]), len(weights) == 1)
-    bounds = []
-    for target in y.T:
-        try:
-            z = flow_limit(design, target, potential, tol=1e-6).z
-        except InconsistentError:
-            return None
-        bounds.append(2.0 / solution_sharpness(design, z ** (1.0 / depth), depth))
-    return min(bounds)
 
 
 def solution_sharpness(design, weights, depth):

@@ -29,9 +29,9 @@ _FAR_OUTSIDE, _DISTANCE, _SHARE = 1.5, 0.1, 0.7
 _ROUGH = 1e-3
 # Growth of time where the limit is not attained, and number of times.
 _FOLLOWED, _FOLLOWED_TIMES = 10.0, 22
-# Smallest scale of the initialisation relative to that of x: below, a barrier's limit is the same
-# to rounding, and Newton's method has no digits to work with.
-_SMALLEST = 1e-17
+# Smallest scale of the initialisation relative to that of x, for a barrier and for depth 2: below,
+# the limit is hardly another one, and Newton's method has no digits to work with.
+_SMALLEST, _SMALLEST_SHALLOW = 1e-17, 1e-35
 _ALTERNATIVES = (
     "Use solver='mirror', with stopping='discrepancy' or 'validation' where the equations are "
     "noisy, or solver='gd'."
@@ -107,16 +107,17 @@ def flow_limit(A, y, potential, *, tol=1e-8, max_iter=200, start=None):
             return found
     if is_operator:
         residual = lsmr(design.A, y, atol=0.1 * tol, btol=0.1 * tol, maxiter=1000)[3]
-        raise _failure(potential, residual / np.linalg.norm(y), tol)
+        raise failure(potential, residual / np.linalg.norm(y), tol)
     return _reduced(design, y, potential, tol, max_iter)
 
 
 def _resolvable(design, y, potential):
     """Return the potential with a scale that, relative to that of x, is not far below rounding."""
     energy = design.squared_norm() / design.shape[1]
-    if not potential.is_barrier or energy == 0.0:
+    if energy == 0.0:
         return potential
-    smallest = np.log(_SMALLEST * np.linalg.norm(y)) - 0.5 * np.log(energy)
+    smallest = np.log(_SMALLEST if potential.is_barrier else _SMALLEST_SHALLOW)
+    smallest += np.log(np.linalg.norm(y)) - 0.5 * np.log(energy)
     if potential.log_scale >= smallest:
         return potential
     return Potential(potential.depth, smallest, potential.positive)
@@ -188,12 +189,13 @@ def _reduced(design, y, potential, tol, max_iter):
         # Whitened: all equations at one scale, with the same solutions.
         found = _search(Design(Vt), projected / values, potential, tol, max_iter, None)
     if found is None:
-        raise _failure(potential, lost, tol)
+        raise failure(potential, lost, tol)
     residual = float(np.linalg.norm(A @ found.x - y) / norm)
     return Limit(found.x, found.z, U @ (found.nu / values), found.n_iter, residual)
 
 
-def _failure(potential, least, tol):
+def failure(potential, least, tol):
+    """Return the error that says why there is no limit."""
     if least > tol:
         return InconsistentError(
             f"The equations have no solution: the least ||X w - y|| / ||y|| is {least:.2g}, above "

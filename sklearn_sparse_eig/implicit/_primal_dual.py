@@ -14,7 +14,7 @@ from ._newton_system import NewtonSystem
 
 # Share of the way to the boundary of the domain that a step may go.
 _TO_BOUNDARY = 0.99
-# Accuracy, relative to the largest, of the sides given the dual variable.
+# Accuracy, relative to the largest, of the sides given the dual variable, unless told otherwise.
 _LINK_TOLERANCE = 1e-13
 # Accuracy of s + d = 1, which rounding limits.
 _DUAL_TOLERANCE = 1e-13
@@ -55,7 +55,19 @@ class State:
         self.d = 1.0 - signs * s
 
 
-def newton(design, y, potential, state, *, tol, max_iter, rho=0.0, center=None, system=None):
+def newton(
+    design,
+    y,
+    potential,
+    state,
+    *,
+    tol,
+    max_iter,
+    rho=0.0,
+    center=None,
+    system=None,
+    link=_LINK_TOLERANCE,
+):
     """Move the state to the solution.
 
     Parameters
@@ -73,6 +85,8 @@ def newton(design, y, potential, state, *, tol, max_iter, rho=0.0, center=None, 
     center : ndarray of shape (M,) or None
     system : NewtonSystem or None
         One used before for the same design, which may know a good preconditioner.
+    link : float
+        Accuracy of the sides given the dual variable, relative to the largest.
 
     Returns
     -------
@@ -91,14 +105,14 @@ def newton(design, y, potential, state, *, tol, max_iter, rho=0.0, center=None, 
         size = np.linalg.norm(residual) / norm
         # Sides that have vanished, as can happen without a negative side, are no longer followed.
         state.z = np.maximum(state.z, _VANISHED)
-        link = _log_scales(potential, state) - potential.log_scale
+        distance = _log_scales(potential, state) - potential.log_scale
         vanished = state.z <= 10 * _VANISHED
-        link[vanished] = 0.0
+        distance[vanished] = 0.0
         apart = 1.0 - signs * state.s - state.d if potential.is_barrier else np.zeros(1)
-        off = np.abs(link).max()
+        off = np.abs(distance).max()
         if not np.isfinite(size + off):
             return None, size
-        linked = np.abs(link * state.z).max() <= _LINK_TOLERANCE * state.z.max()
+        linked = np.abs(distance * state.z).max() <= link * state.z.max()
         if size <= tol and linked and np.abs(apart).max() <= _DUAL_TOLERANCE:
             return n_iter, float(size)
         if n_iter == max_iter or stuck >= _STUCK_STEPS or system.is_degenerate(state.nu, state.s):
@@ -114,7 +128,7 @@ def newton(design, y, potential, state, *, tol, max_iter, rho=0.0, center=None, 
             fall = np.clip((1.0 - step) ** 2, _FASTEST, _SLOWEST) if n_iter else _FIRST
             if n_iter and step < _SHORT:
                 fall = 1.0  # close to the boundary: towards the middle first
-            log_target += max(0.0, link.mean() + np.log(fall))
+            log_target += max(0.0, distance.mean() + np.log(fall))
         slopes = potential.slopes(state.z, state.d)
         correction = _correction(potential, state, slopes, log_target, apart)
         right = residual - design.matvec((signs * correction).sum(axis=0))

@@ -1,10 +1,8 @@
 """From a matrix to what a deep factorisation has learned of it when it is stopped."""
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from ._descent import (
     descend,
@@ -96,6 +94,8 @@ class LowRankFit:
     n_components : int
     step : float
     n_iter : int
+    shortfall : str or None
+        What was not reached, where the steps did not suffice.
     """
 
     spectrum: np.ndarray
@@ -106,6 +106,7 @@ class LowRankFit:
     n_components: int
     step: float
     n_iter: int
+    shortfall: str | None = None
 
 
 def is_symmetric(X):
@@ -156,14 +157,12 @@ def fit_spectrum(spectrum, vectors, run, *, literal=False, n_informed=None):
         tol=run.tol,
     )
     step = run.step(np.abs(spectrum).max())
-    n_iter = int(min(np.ceil(stop.time / step), 2.0**62))
+    n_iter, shortfall = int(min(np.ceil(stop.time / step), 2.0**62)), None
     if literal:
         if n_iter > run.max_iter:
-            warnings.warn(
+            shortfall = (
                 f"{n_iter} steps of {step:.3g} are needed to stop at time {stop.time:.4g}, and "
-                f'max_iter={run.max_iter} were made. solver="spectral" needs none.',
-                ConvergenceWarning,
-                stacklevel=5,
+                f'max_iter={run.max_iter} were made. solver="spectral" needs none.'
             )
             n_iter = run.max_iter
             stop = replace(stop, time=n_iter * step)
@@ -184,7 +183,15 @@ def fit_spectrum(spectrum, vectors, run, *, literal=False, n_informed=None):
         spectrum, values, share = spectrum[order], values[order], share[order]
         vectors = vectors[:, order]
     return LowRankFit(
-        spectrum, values, canonical_signs(vectors), share, stop, n_components, step, n_iter
+        spectrum,
+        values,
+        canonical_signs(vectors),
+        share,
+        stop,
+        n_components,
+        step,
+        n_iter,
+        shortfall,
     )
 
 
@@ -263,7 +270,7 @@ def _fit_missing_literally(X, observed, run, symmetric):
     n_wanted = run.max_iter
     if run.stopping == "time":
         n_wanted = int(min(np.ceil(run.time / step), run.max_iter))
-    n_iter, residual = 0, np.inf
+    n_iter, residual, shortfall = 0, np.inf, None
     while n_iter < n_wanted:
         block = min(_BLOCK, n_wanted - n_iter)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -281,12 +288,10 @@ def _fit_missing_literally(X, observed, run, symmetric):
     else:
         short = run.stopping == "discrepancy" or n_iter * step < run.time - step
         if short:
-            warnings.warn(
+            shortfall = (
                 f"Stopped after max_iter={run.max_iter} steps of {step:.3g}, at time "
                 f"{n_iter * step:.4g}, with a residual of {residual:.3g} in the spectral norm. "
-                'solver="greedy" does not take such steps.',
-                ConvergenceWarning,
-                stacklevel=5,
+                'solver="greedy" does not take such steps.'
             )
     _, values, vectors = np.linalg.svd(product(factors), full_matrices=False)
     return LowRankFit(
@@ -298,6 +303,7 @@ def _fit_missing_literally(X, observed, run, symmetric):
         stop.rank or _count(values, run.tol),
         step,
         n_iter,
+        shortfall,
     )
 
 

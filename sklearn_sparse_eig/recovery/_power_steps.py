@@ -17,6 +17,7 @@ from ._detection import Detection
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._noise import IsotropicNoise, NoNoise, make_noise_model
 from ._progress import SweepReport
+from ._rank import resolve_n_components
 from ._request import check_request
 from ._sparse_principal import sparse_principal_vectors
 from ._spectrum import leading_subspace
@@ -91,6 +92,7 @@ class PowerSteps:
         verbose,
     ):
         self.sketch = sketch
+        n_components = resolve_n_components(sketch, n_components, noise)
         self.r, self.sizes = check_request(sketch, n_components, n_nonzero_coefs, which)
         self.sign = -1.0 if which == "SA" else 1.0
         self.which = "LA" if which == "SA" else which

@@ -35,8 +35,10 @@ def recover(
     Parameters
     ----------
     sketch : EigenSketch
-    n_components : int
-        r, the number of eigenpairs.
+    n_components : int or {"auto", "plateau"}
+        r, the number of eigenpairs. "auto" is how many stand above the edge of white noise in the
+        spectrum of the sketch, "plateau" the rank before the largest ratio of two consecutive
+        eigenvalues above that edge; at least 1 and at most 32.
     n_nonzero_coefs : int, sequence of int or "auto", default="auto"
         Nonzeros of each vector; "auto" keeps what stands out from noise.
     decoder : {"auto", "htp", "bit_test", "median"} or Decoder, default="auto"
@@ -69,8 +71,8 @@ def recover(
     Warns
     -----
     RecoveryWarning
-        If the sketch is too small for the sparsity asked for, or a component is not
-        distinguishable from noise.
+        If the sketch is too small for the sparsity asked for, a component is not distinguishable
+        from noise, or a rule for n_components finds nothing above noise, or too much.
 
     Notes
     -----

@@ -28,7 +28,13 @@ def check_request(sketch, n_components, n_nonzero_coefs, which):
                 f"{n_nonzero_coefs!r}."
             )
         return n_components, None
-    sizes = np.broadcast_to(np.asarray(n_nonzero_coefs, dtype=np.int64), (n_components,)).copy()
+    sizes = np.asarray(n_nonzero_coefs, dtype=np.int64)
+    if sizes.shape not in ((), (n_components,)):
+        raise ValueError(
+            f"n_nonzero_coefs must be one int, or one for each of n_components={n_components}, got "
+            f"{n_nonzero_coefs!r}."
+        )
+    sizes = np.broadcast_to(sizes, (n_components,)).copy()
     if sizes.min() < 1 or sizes.max() > sketch.n_features:
         raise ValueError(
             f"n_nonzero_coefs must lie in [1, n_features={sketch.n_features}], got "

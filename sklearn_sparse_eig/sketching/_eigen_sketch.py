@@ -779,7 +779,7 @@ default="sparse_sign"
 
         Parameters
         ----------
-        n_components : int
+        n_components : int, "auto" or "plateau"
         **options
             See :func:`sklearn_sparse_eig.recovery.recover`: ``n_nonzero_coefs``, ``decoder``,
             ``noise``, ``which``, ``random_state``.

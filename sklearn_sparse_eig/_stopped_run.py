@@ -1,0 +1,89 @@
+"""What the estimators of deep factorisations share: the parameters of the run, and its report."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from ._compat import Interval, StrOptions
+from .lowrank import effective_rank
+from .lowrank._fit import Run
+
+RUN_CONSTRAINTS = {
+    "depth": [Interval(Integral, 2, None, closed="left")],
+    "init_scale": [Interval(Real, 0, None, closed="neither")],
+    "init_perturbation": [Interval(Real, 0, None, closed="left")],
+    "learning_rate": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+    "stopping": [StrOptions({"plateau", "rank", "time", "discrepancy"})],
+    "rank": [Interval(Integral, 1, None, closed="left"), None],
+    "time": [Interval(Real, 0, None, closed="left"), None],
+    "noise_level": [Interval(Real, 0, None, closed="left"), None],
+    "tol": [Interval(Real, 0, 1, closed="neither")],
+}
+
+
+def run_of(estimator, max_iter):
+    return Run(
+        depth=estimator.depth,
+        init_scale=estimator.init_scale,
+        init_perturbation=estimator.init_perturbation,
+        learning_rate=estimator.learning_rate,
+        stopping=estimator.stopping,
+        rank=estimator.rank,
+        time=estimator.time,
+        noise_level=estimator.noise_level,
+        tol=estimator.tol,
+        max_iter=max_iter,
+    )
+
+
+class StoppedRun:
+    """What both estimators tell of the run."""
+
+    def _set_run(self, fit):
+        self.eigenvalues_ = fit.values
+        self.spectrum_ = fit.spectrum
+        self.filter_ = fit.filter
+        self.effective_rank_ = effective_rank(fit.values)
+        self.n_components_ = fit.n_components
+        self.components_ = fit.vectors[:, : fit.n_components].T
+        self.low_rank_intervals_ = fit.stop.intervals
+        self.interval_is_nonempty_ = fit.stop.nonempty
+        self.stopping_time_ = fit.stop.time
+        self.learning_rate_ = fit.step
+        self.n_iter_ = fit.n_iter
+        if fit.shortfall:
+            warnings.warn(fit.shortfall, ConvergenceWarning, stacklevel=3)
+
+    def path(self, times):
+        """Return the run at other times, as gradient flow makes it.
+
+        Parameters
+        ----------
+        times : array-like of shape (n_times,)
+            In gradient-flow time: steps times ``learning_rate_``.
+
+        Returns
+        -------
+        eigenvalues : ndarray of shape (n_times, k)
+            In the order of ``spectrum_``.
+        effective_ranks : ndarray of shape (n_times,)
+
+        Raises
+        ------
+        ValueError
+            If a time is negative, or X had missing entries: there is no closed form for these.
+        """
+        check_is_fitted(self)
+        if getattr(self, "_has_missing", False):
+            raise ValueError(
+                'path needs a matrix without missing entries. Fit with solver="gd" and '
+                'stopping="time" for single times.'
+            )
+        times = np.asarray(times, dtype=np.float64)
+        if times.ndim != 1 or not (times >= 0).all():
+            raise ValueError("times must be a vector of non-negative numbers.")
+        values = run_of(self, 1).make_flow(self.spectrum_).values_at(times)
+        return values, np.array([effective_rank(row) for row in values])

@@ -1,0 +1,5 @@
+"""Which seeds of a deterministic generator lead where: labels, confidence and separability."""
+
+from ._separability import fisher_separability
+
+__all__ = ["fisher_separability"]
