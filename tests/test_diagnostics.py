@@ -491,6 +491,33 @@ def test_monitor_leaves_training_of_a_torch_module_as_it_was(digits):
     assert broken.training and broken[1].training and len(monitor.steps) == 5
 
 
+def test_convolutions_count_in_the_kernel_of_features():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Unflatten(1, (1, 6)),
+        torch.nn.Conv1d(1, 2, 3),
+        torch.nn.Tanh(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8, 3),
+        torch.nn.Tanh(),
+        torch.nn.Linear(3, 2),
+    )
+    module = module.double().eval()
+    X = np.random.default_rng(8).normal(size=(4, 6))
+    hidden = [value for name, value in module.named_parameters() if not name.startswith("6")]
+    J = []
+    for row in torch.tensor(X):
+        features = module[:-1](row[None])[0]
+        rows = [torch.autograd.grad(h, hidden, retain_graph=True) for h in features]
+        J.append([torch.cat([part.ravel() for part in parts]).numpy() for parts in rows])
+    expected = np.einsum("ikp,jkp->ij", J, J) / 3
+    network = make_network(module)
+    found = feature_tangent_kernel(network, X, network.select("all"))
+    assert_allclose(found, expected, rtol=1e-10)
+    assert_allclose(network.features(X), module[:-1](torch.tensor(X)).detach().numpy())
+
+
 def test_logits_that_are_not_of_the_last_layer_are_refused(digits):
     torch = pytest.importorskip("torch")
     module = torch.nn.Sequential(torch.nn.Linear(64, 4), torch.nn.LogSoftmax(dim=1)).eval()
@@ -507,7 +534,7 @@ def test_bad_input(digits, model, function):
     with pytest.raises(ValueError, match="At least two classes"):
         function(model, X[y == 1], y[y == 1])
     few = np.concatenate([np.flatnonzero(y == c)[:5] for c in range(3)] + [[(y == 3).argmax()]])
-    with pytest.raises(ValueError, match="only one of 3"):
+    with pytest.raises(ValueError, match="only one sample of 3"):
         function(model, X[few], y[few])
     with pytest.raises(ValueError, match=r"does not know: \[7\]"):
         function(model, X, np.where(y == 3, 7, y))

@@ -169,7 +169,7 @@ def neural_collapse(
         nc1_std=float(np.sqrt(within).mean()),
         nc3=_distance(M, weights @ as_logits),
         nc4=float((logits.argmax(axis=1) != _nearest(H, means)).mean()),
-        nc5=_ood_cosine(means, None if X_ood is None else check_rows(estimator, X_ood), network),
+        nc5=_ood_cosine(means, X_ood, estimator, network),
         invariant_norm=norm,
         invariant_error=error,
         invariant_alignment=alignment,
@@ -237,9 +237,9 @@ def _nearest(H, means):
     return ((means**2).sum(axis=1) - 2.0 * H @ means.T).argmin(axis=1)
 
 
-def _ood_cosine(means, X_ood, network):
+def _ood_cosine(means, X_ood, estimator, network):
     if X_ood is None:
         return float("nan")
-    mean = _features(network, X_ood).mean(axis=0)
+    mean = _features(network, check_rows(estimator, network, X_ood)).mean(axis=0)
     norms = np.linalg.norm(means, axis=1) * np.linalg.norm(mean)
     return float(np.abs(means @ mean / norms).mean()) if norms.min() > 0.0 else float("nan")

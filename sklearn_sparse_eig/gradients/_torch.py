@@ -402,25 +402,35 @@ class TorchNetwork(Network):
                 )
 
     def head(self):
-        """Return weights and biases of the last Linear layer. Shapes as in Network."""
-        layer = self._head()
-        return _numpy(layer.weight).T, None if layer.bias is None else _numpy(layer.bias)
+        """Return weights and biases of the last layer, if that is Linear. Shapes as in Network."""
+        head = self._head()
+        return _numpy(head.weight).T, None if head.bias is None else _numpy(head.bias)
+
+    def features(self, X):
+        """Return what enters the last layer, (n_samples, n_hidden)."""
+        self._check_mode()
+        with differentiable(self.module), torch.no_grad():
+            found = _Features(self.module, self._head())(self._rows(X))
+        if found.ndim != 2:
+            raise ValueError(
+                f"The last layer, {self.layer_names[self.select('head')[0]]!r}, gets arrays of "
+                f"shape {tuple(found.shape)}, not one vector for each sample."
+            )
+        return _numpy(found)
 
     def feature_network(self):
         """Return the module up to its last Linear layer."""
         head = self._head()
-        network = TorchNetwork(_Features(self.module, head))
+        network = TorchNetwork(_Features(self.module, head), engine=self.engine)
         # One feature is one, not two logits.
         network._readout = np.eye(head.in_features)
         return network
 
     def _head(self):
-        (last,) = self.select("head")
-        if not isinstance(self._layers[last].module, torch.nn.Linear):
-            raise TypeError(
-                f"The last layer, {self.layer_names[last]!r}, is not Linear: no features are known."
-            )
-        return self._layers[last].module
+        i = self.select("head")[0]
+        if not isinstance(self._layers[i].module, torch.nn.Linear):
+            raise TypeError(f"The last layer, {self.layer_names[i]!r}, is not a Linear layer.")
+        return self._layers[i].module
 
     def parameters(self):
         """Return all parameters and buffers."""
