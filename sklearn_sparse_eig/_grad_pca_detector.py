@@ -1,5 +1,6 @@
 """Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
 
+import copy
 import warnings
 from numbers import Integral, Real
 
@@ -19,7 +20,7 @@ from ._compat import Interval, StrOptions, fit_context, n_rows, take_rows
 from ._transaction import unchanged_on_error
 from .gradients import make_network
 from .gradients._given import GIVEN, make_given
-from .gradients._make import is_torch
+from .gradients._make import is_torch, on_device
 from .gradients._memory import in_batches
 from .gradients._model import fit_model, is_ready
 from .gradients._outputs import OUTPUTS
@@ -31,6 +32,7 @@ from .ood import (
     SparseMeanSubspace,
     check_counts,
     choose_held_out,
+    choose_sparsity,
     choose_subspace,
     conformal_p_values,
     conformal_threshold,
@@ -60,10 +62,10 @@ class GradPCADetector(
     ----------
     estimator : estimator or None, default=None
         The classifier: a linear model, ``MLPClassifier``, a pipeline that ends in one, or a torch
-        module in evaluation mode that returns logits. If
-        fitted, it is used as it is (in a ``FrozenEstimator`` it stays fitted when cloned, for
-        example by a grid search); if not, ``fit`` fits a copy to y, or without y to the groups
-        of k-means. None is a small ``MLPClassifier`` on standardised features.
+        module in evaluation mode that returns logits. If fitted, it is used as it is (in a
+        ``FrozenEstimator`` it stays fitted when cloned, for example by a grid search); if not,
+        ``fit`` fits a copy to y, or without y to the groups of k-means. None is a small
+        ``MLPClassifier`` on standardised features.
     output : {"max", "logsumexp", "sum", "loss"}, default="max"
         The scalar f whose gradient is taken: the largest logit, the logarithm of the sum of
         exponentials of the logits, their sum, or the log-loss of the predicted class. ``"loss"``
@@ -94,7 +96,8 @@ class GradPCADetector(
         each only ``n_measurements`` hashed sums, however many parameters there are.
         ``"sparse_pca"``: no class means, but the sparse leading principal directions of the
         gradients, ``n_components`` or one less than there are classes; up to 2**20 parameters.
-        ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched. The metric of
+        ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched, with means
+        recovered at ``sparsity=0.001`` unless that is given or the metric Euclidean. The metric of
         the last two is fixed by the first samples: all of X in :meth:`fit`, the first batch in
         :meth:`partial_fit`.
     sparsity : float in (0, 1] or None, default=None
@@ -115,6 +118,8 @@ class GradPCADetector(
         inner products of gradients with those of the n_train samples of :meth:`fit`, in their
         order, and in a last column with themselves, (n, n_train + 1); ``metric`` has no effect.
         These two go with ``estimator=None``, with y, and with ``score="ratio"``.
+    device : str, torch.device or None, default=None
+        Where a torch module runs, in a copy of its own if it is elsewhere; None for where it is.
     batch_size : int or "auto", default="auto"
         Rows at a time. The sums, hence the last bits of a score, depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -205,6 +210,7 @@ class GradPCADetector(
         "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
         "backend": [StrOptions({"auto", "sklearn", "torch", *GIVEN})],
+        "device": [object],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
     }
@@ -225,6 +231,7 @@ class GradPCADetector(
         n_measurements="auto",
         contamination=0.05,
         backend="auto",
+        device=None,
         batch_size="auto",
         random_state=None,
     ):
@@ -241,6 +248,7 @@ class GradPCADetector(
         self.n_measurements = n_measurements
         self.contamination = contamination
         self.backend = backend
+        self.device = device
         self.batch_size = batch_size
         self.random_state = random_state
 
@@ -316,7 +324,7 @@ class GradPCADetector(
             if y is not None and self.labels == "true":
                 check_counts(self._state.counts, self.classes_)
             self._subspace = make_subspace(
-                self._state, self.n_components, self.sparsity, self.mean_rank
+                self._state, self.n_components, self._sparsity, self.mean_rank
             )
             if held_out is None:
                 self._forget_threshold()
@@ -430,14 +438,14 @@ class GradPCADetector(
             To be passed samples by :meth:`partial_fit`.
         """
         check_is_fitted(self)
-        copy = object.__new__(type(self))
-        vars(copy).update(vars(self))
-        copy._state = self._new_state()
+        empty = object.__new__(type(self))
+        vars(empty).update(vars(self))
+        empty._state = self._new_state()
         if isinstance(self._state, FrozenMetricState):
-            copy._state.share_metric(self._state)
-        copy._subspace = None
-        copy._forget_threshold()
-        return copy
+            empty._state.share_metric(self._state)
+        empty._subspace = None
+        empty._forget_threshold()
+        return empty
 
     def calibrate(self, X):
         r"""Set the threshold from samples known to be in distribution and not seen in training.
@@ -513,7 +521,7 @@ class GradPCADetector(
         return self.estimator
 
     def _start(self, model):
-        network = make_network(model)
+        network = make_network(model if self.device is None else on_device(model, self.device))
         if network.classes is None:
             raise TypeError(
                 f"A classifier is needed, got {type(model).__name__}, which has no classes_."
@@ -526,6 +534,7 @@ class GradPCADetector(
             self.subspace_ = choose_subspace(
                 self.subspace, self.n_components, len(self.classes_), self._shapes
             )
+        self._sparsity = choose_sparsity(self.sparsity, self.subspace, self.subspace_, self.metric)
         hashed = self.subspace_ in ("sketched", "sparse_pca")
         self._seed = check_seed(self.random_state)[0] if hashed else 0
         self._state = self._new_state()
@@ -569,6 +578,9 @@ class GradPCADetector(
                 self._state.add_moments(gradients.layers)
             self._state.freeze()
         for start, gradients in self._gradients(X):
+            if start == 0 and len(gradients.values) < n_rows(X) and self._state.n_samples:
+                # A later batch may fail, and then what was seen before must still be there.
+                self._state = copy.deepcopy(self._state)
             predicted = gradients.logits.argmax(axis=1)
             stop = start + len(predicted)
             self._state.update(
@@ -722,7 +734,7 @@ class GradPCADetector(
     def _get_subspace(self):
         if self._subspace is None:
             self._subspace = make_subspace(
-                self._state, self.n_components, self.sparsity, self.mean_rank
+                self._state, self.n_components, self._sparsity, self.mean_rank
             )
         return self._subspace
 

@@ -755,3 +755,52 @@ def test_bad_gradients_from_elsewhere(blobs):
         clone(kernel).set_params(subspace="sketched").fit(square, y)
     with pytest.raises(TypeError, match="backend='torch' is not that of MLPClassifier"):
         GradPCADetector(model, backend="torch").fit(X, y)
+
+
+# ------------------------------------------------------------------------ what is kept, and where
+
+
+class _FailsLate(DenseNetwork):
+    """A network that cannot do a certain row."""
+
+    def gradients(self, X, output="max", layers=None):
+        if (X == 1e6).any():
+            raise RuntimeError("no such row")
+        return super().gradients(X, output, layers)
+
+
+@pytest.mark.parametrize("subspace", ["exact", "sketched", "sparse_pca"])
+def test_a_batch_that_fails_takes_back_those_before(blobs, subspace):
+    model, X, y, other = blobs
+    network = _FailsLate(model.coefs_, model.intercepts_, "relu", model.classes_)
+    detector = GradPCADetector(network, batch_size=20, subspace=subspace, random_state=0)
+    detector.partial_fit(X[:100], y[:100])
+    scores, seen = detector.score_samples(other), detector.n_samples_seen_
+    bad = X[100:].copy()
+    bad[45] = 1e6
+    with pytest.raises(RuntimeError, match="no such row"):
+        detector.partial_fit(bad, y[100:])
+    assert detector.n_samples_seen_ == seen
+    np.testing.assert_array_equal(detector.score_samples(other), scores)
+    detector.partial_fit(X[100:], y[100:])
+    assert detector.n_samples_seen_ == len(X)
+
+
+def test_huge_models_are_sketched_and_their_means_recovered(blobs, monkeypatch):
+    model, X, y, other = blobs
+    monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_SUMS", 100)
+    settings = {"n_measurements": 256, "random_state": 0}
+    detector = GradPCADetector(model, **settings)
+    detector.fit(X, y)
+    assert detector.subspace_ == "sketched"
+    # 0.001 of 75 parameters, rounded up.
+    assert (np.diff(detector.sparse_means_.indptr) == 1).all()
+    plain = GradPCADetector(model, metric="euclidean", **settings).fit(X, y)
+    assert plain.subspace_ == "sketched"
+    assert not hasattr(plain, "sparse_means_")
+
+
+def test_device_is_for_torch(blobs):
+    model, X, y, _ = blobs
+    with pytest.raises(TypeError, match="device='cpu' is for torch modules, got MLPClassifier"):
+        GradPCADetector(model, device="cpu").fit(X, y)

@@ -1,5 +1,6 @@
 """Torch modules: gradients against autograd and against scikit-learn's, and what is refused."""
 
+import copy
 import pickle
 import warnings
 from contextlib import nullcontext
@@ -13,6 +14,7 @@ from sklearn.neural_network import MLPClassifier
 
 from sklearn_sparse_eig import GradientFeatures, GradPCADetector, gradients
 from sklearn_sparse_eig.gradients import LayerFactors, LayerMatrices, make_network, scalar_output
+from sklearn_sparse_eig.gradients._make import on_device
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -645,3 +647,34 @@ def test_parts_that_refuse_gradients():
         make_network(module).gradients(X)
     found = make_network(module).gradients(X, layers=[1])
     np.testing.assert_allclose(found.layers[0].inputs[:, -1], 1.0)
+
+
+@pytest.mark.parametrize("mean_rank", [1, None])
+@pytest.mark.parametrize("name", ["mlp", "convolution"])
+def test_single_precision_scores_in_single_and_sums_in_double(name, mean_rank):
+    module = MODULES[name]
+    single = copy.deepcopy(module).float()
+    rows = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
+    labels = np.arange(200) % 3
+    expected = GradPCADetector(module, mean_rank=mean_rank).fit(rows, labels)
+    detector = GradPCADetector(single, mean_rank=mean_rank).fit(rows, labels)
+    for layer in detector._network.gradients(rows).layers:
+        assert layer.dtype == np.float32
+    assert all(sums.dtype == np.float64 for sums in detector._state.class_sums)
+    assert all(m.total.dtype == np.float64 for pair in detector._state.moments for m in pair)
+    found, exact = detector.score_samples(rows), expected.score_samples(rows)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, exact, rtol=2e-3, atol=2e-4 * np.abs(exact).max())
+
+
+def test_device():
+    module = MODULES["mlp"]
+    assert on_device(module, "cpu") is module
+    moved = on_device(module, "meta")
+    assert moved is not module
+    assert next(module.parameters()).device.type == "cpu"
+    assert next(moved.parameters()).device.type == "meta"
+    rows, labels = np.random.default_rng(0).normal(size=(60, 8)), np.arange(60) % 3
+    here = GradPCADetector(module, device="cpu", backend="torch").fit(rows, labels)
+    expected = GradPCADetector(module).fit(rows, labels)
+    np.testing.assert_array_equal(here.score_samples(rows), expected.score_samples(rows))

@@ -1,5 +1,6 @@
 """From a fitted estimator to the network that gives its gradients."""
 
+import copy
 import sys
 import warnings
 
@@ -67,6 +68,25 @@ def unwrap(estimator):
     while type(estimator).__name__ == "FrozenEstimator" or hasattr(estimator, "best_estimator_"):
         estimator = getattr(estimator, "best_estimator_", None) or estimator.estimator
     return estimator
+
+
+def on_device(estimator, device):
+    """Return a torch module that is on a device, a copy if it is not there yet.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is not a torch module.
+    """
+    module = unwrap(estimator)
+    if not is_torch(module):
+        raise TypeError(
+            f"device={device!r} is for torch modules, got {type(module).__name__}. Use device=None."
+        )
+    device = sys.modules["torch"].device(device)
+    if all(value.device == device for value in module.parameters()):
+        return module
+    return copy.deepcopy(module).to(device)
 
 
 def is_torch(estimator):

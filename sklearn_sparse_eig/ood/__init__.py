@@ -1,6 +1,6 @@
 """How far a gradient is from those of known classes: metric, subspaces, scores, thresholds."""
 
-from ._build import SUBSPACES, choose_subspace, make_state, make_subspace
+from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_state, make_subspace
 from ._classes import check_counts, encode
 from ._conformal import conformal_p_values, conformal_threshold
 from ._frozen_metric import FrozenMetricState
@@ -31,6 +31,7 @@ __all__ = [
     "TensorSketch",
     "check_counts",
     "choose_held_out",
+    "choose_sparsity",
     "choose_subspace",
     "conformal_p_values",
     "conformal_threshold",

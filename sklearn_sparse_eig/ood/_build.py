@@ -17,6 +17,8 @@ SUBSPACES = ("auto", "exact", "sketched", "sparse_pca")
 
 # Bytes of exact class sums (1 GiB) beyond which "auto" sketches them.
 _LARGEST_SUMS = 2**30
+# Share of the entries that "auto" recovers of a sketched class mean.
+_RECOVERED_SHARE = 1e-3
 # Rows and columns of a factor of the metric (128 MB) beyond which it is kept diagonal.
 _LARGEST_FACTOR = 4096
 # Scores are within 0.01 of exact ones (measured), and m >= _LEAST_RATIO C.
@@ -40,6 +42,17 @@ def choose_subspace(subspace, n_components, n_classes, layer_shapes):
         return subspace
     n_bytes = 8 * n_classes * sum(p * q for p, q in layer_shapes)
     return "exact" if n_bytes <= _LARGEST_SUMS else "sketched"
+
+
+def choose_sparsity(sparsity, asked, subspace, metric):
+    """Return the share of entries of class means to keep, None for all.
+
+    Inner products of sketches rank badly in a metric that has been learned (measured:
+    doc/gradpca.md), so that sketches nobody has asked for are used to recover the means.
+    """
+    if sparsity is None and asked == "auto" and subspace == "sketched" and metric != "euclidean":
+        return _RECOVERED_SHARE
+    return sparsity
 
 
 def make_state(
