@@ -247,20 +247,13 @@ def detectors(model, X, y):
     fitted['**GradPCA**, metric="diag"'] = GradPCADetector(model, metric="diag").fit(X, y)
     fitted["GradPCA.paper"] = GradPCADetector.paper(model).fit(X, y)
     fitted["GradPCA.paper, all layers"] = GradPCADetector.paper(model, params="all").fit(X, y)
-    linear = _linear_layers(model)
-    if linear and linear != list(make_network(model).layer_names):
-        detector = GradPCADetector(model, params=linear)
-        fitted["**GradPCA**, dense layers"] = detector.fit(X, y)
-        detector = GradPCADetector.paper(model, params=linear)
-        fitted["GradPCA.paper, dense layers"] = detector.fit(X, y)
+    network = make_network(model)
+    if network.select("dense") != network.select("all"):
+        fitted["**GradPCA**, dense layers"] = GradPCADetector(model, params="dense").fit(X, y)
+        fitted["GradPCA.paper, dense layers"] = GradPCADetector.paper(model, params="dense").fit(
+            X, y
+        )
     return fitted
-
-
-def _linear_layers(model):
-    """Return the names of the dense layers of a module that may have others, else None."""
-    if not hasattr(model, "named_modules"):
-        return None
-    return [name for name, layer in model.named_modules() if type(layer).__name__ == "Linear"]
 
 
 def check_control(model, rows, scores):

@@ -78,7 +78,7 @@ print(f"accuracy on known digits: {(predicted == y_known).mean():.3f}")
 # All parameters count, or those of some modules, here the dense ones.
 detectors = {
     "GradPCA, all layers": GradPCADetector(model).fit(X_train, y_train),
-    "GradPCA, dense layers": GradPCADetector(model, params=["6", "8"]).fit(X_train, y_train),
+    "GradPCA, dense layers": GradPCADetector(model, params="dense").fit(X_train, y_train),
 }
 functions = {name: detector.score_samples for name, detector in detectors.items()}
 functions["probability of the predicted class"] = probability

@@ -478,6 +478,10 @@ def test_names_of_layers():
     assert names[network.select("head")[0]] == "head"
     assert names[network.select("last_hidden")[0]] == "body.linear2"  # not normalisation
     assert len(network.select("all")) == len(names)
+    convolution = make_network(MODULES["convolution"])
+    assert [convolution.layer_names[i] for i in convolution.select("dense")] == ["5", "8"]
+    with pytest.raises(ValueError, match="no Linear layer"):
+        TorchNetwork(nn.Sequential(nn.Conv1d(8, 3, 1), nn.Flatten()).eval()).select("dense")
     with pytest.raises(ValueError, match="among .*body.linear1"):
         network.select(["bod"])
 

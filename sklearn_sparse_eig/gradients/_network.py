@@ -101,7 +101,10 @@ class Network(ABC):
         return len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
 
     def select(self, params):
-        """Return the indices of layers from ``"all"``, ``"head"``, ``"last_hidden"`` or names.
+        """Return the indices of layers.
+
+        ``"all"``, ``"dense"`` (all where nothing else is known), ``"head"``, ``"last_hidden"`` or
+        names.
 
         Raises
         ------
@@ -110,14 +113,19 @@ class Network(ABC):
         """
         n = len(self.layer_names)
         if isinstance(params, str):
-            ranges = {"all": range(n), "head": [n - 1], "last_hidden": [max(n - 2, 0)]}
+            ranges = {
+                "all": range(n),
+                "dense": range(n),
+                "head": [n - 1],
+                "last_hidden": [max(n - 2, 0)],
+            }
             if params in ranges:
                 return tuple(ranges[params])
             params = [params]
         unknown = [name for name in params if name not in self.layer_names]
         if unknown or not len(params):
             raise ValueError(
-                f"params must be 'all', 'head', 'last_hidden' or names among "
+                f"params must be 'all', 'dense', 'head', 'last_hidden' or names among "
                 f"{', '.join(self.layer_names)}; got {params!r}."
             )
         return tuple(i for i, name in enumerate(self.layer_names) if name in params)

@@ -102,13 +102,23 @@ class TorchNetwork(Network):
     def select(self, params):
         """Return the indices of layers. Parameters as in Network.
 
-        A name stands for all layers inside the module of that name. ``"head"`` and
+        A name stands for all layers inside the module of that name, ``"dense"`` for all that are
+        ``Linear``. ``"head"`` and
         ``"last_hidden"`` are the last layer and the one before it, not counting normalisation.
         """
         if isinstance(params, str) and params in ("head", "last_hidden"):
             every = range(len(self._layers))
             weighted = [i for i in every if not self._layers[i].is_normalisation] or list(every)
             return (weighted[-1 if params == "head" else max(len(weighted) - 2, 0)],)
+        if isinstance(params, str) and params == "dense":
+            dense = [
+                i
+                for i, layer in enumerate(self._layers)
+                if isinstance(layer.module, torch.nn.Linear)
+            ]
+            if not dense:
+                raise ValueError("params='dense' finds no Linear layer. Use 'all', or names.")
+            return tuple(dense)
         if isinstance(params, str) and params == "all":
             return super().select(params)
         names = []
