@@ -71,10 +71,10 @@ class GradPCADetector(
         exponentials of the logits, their sum, or the log-loss of the predicted class. ``"loss"``
         goes with ``score="ratio"`` only.
     params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all, those that are dense (for torch modules with hidden
-        ``Linear`` layers the cheaper choice, and as good: see ``doc/gradpca.md``), the last, the
-        one before it (the last where there is no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules,
-        which stand for all modules inside.
+        Layers whose parameters count: all; those that are dense (for torch modules with hidden
+        ``Linear`` layers the cheaper choice, and as good: see ``doc/gradpca.md``); the last; the
+        one before it (the last where there is no other); or by name: ``"hidden0"``, ``"hidden1"``,
+        ..., ``"head"``, and those of modules, which stand for all modules inside.
     metric : {"kfac", "diag", "euclidean"}, default="kfac"
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
         samples, by Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more

@@ -38,10 +38,10 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         of the logits, their sum, or the log-loss of the predicted class. A model of two classes
         with one decision value f has the logits -f/2 and f/2.
     params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all, those that are dense (for torch modules with hidden
-        ``Linear`` layers the cheaper choice, and as good: see ``doc/gradpca.md``), the last, the
-        one before it (the last where there is no other), or by name: ``"hidden0"``, ``"hidden1"``, ..., ``"head"``, and those of modules,
-        which stand for all modules inside.
+        Layers whose parameters count: all; those that are dense (for torch modules with hidden
+        ``Linear`` layers the cheaper choice, and as good: see ``doc/gradpca.md``); the last; the
+        one before it (the last where there is no other); or by name: ``"hidden0"``, ``"hidden1"``,
+        ..., ``"head"``, and those of modules, which stand for all modules inside.
     batch_size : int or "auto", default="auto"
         Rows at a time.
     random_state : int, RandomState instance or None, default=None
