@@ -162,9 +162,7 @@ def _convolution(module, inputs, delta):
         return inputs.swapaxes(1, 2) @ delta
     n, q = len(delta), delta.shape[2]
     patches = inputs if module.bias is None else inputs[:, :, :-1]
-    patches, blocks = (
-        x.unflatten(2, (module.groups, -1)).swapaxes(1, 2) for x in (patches, delta)
-    )
+    patches, blocks = (x.unflatten(2, (module.groups, -1)).swapaxes(1, 2) for x in (patches, delta))
     weight = (patches.swapaxes(2, 3) @ blocks).swapaxes(1, 2).reshape(n, -1, q)
     if module.bias is None:
         return weight
