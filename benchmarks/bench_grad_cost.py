@@ -1,10 +1,12 @@
 """What GradPCA costs: fitting and scoring beside the model's own forward pass.
 
 Dense networks of scikit-learn with random weights (the cost does not depend on what they learned)
-and 4000 rows. "Counted" are the multiplications of scoring over those of a forward pass.
+and 4000 rows. "Counted" are the multiplications of scoring over those of a forward pass. Where torch
+is installed, a second table has convolutional networks, on one thread.
 """
 
 import time
+from importlib.util import find_spec
 
 import numpy as np
 from _harness import make_parser, print_machine, print_table, progress
@@ -20,6 +22,13 @@ DETECTORS = {
     "laplace": {"score": "laplace"},
     "diagonal metric": {"metric": "diag"},
     "paper": None,
+}
+# Of networks with convolutions; "dense layers" leaves these out.
+TORCH_DETECTORS = {
+    "default": {},
+    "laplace": {"score": "laplace"},
+    "diagonal metric": {"metric": "diag"},
+    "dense layers": {"params": "dense"},
 }
 
 
@@ -78,6 +87,88 @@ def measure(network, settings, X, y, repeats):
     return forward, score, fit, detector
 
 
+def torch_networks():
+    """Return (name, module, shape of a row, number of rows) of convolutional networks."""
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self, before, after, stride):
+            super().__init__()
+            self.body = nn.Sequential(
+                nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+                nn.Conv2d(after, after, 3, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+            )
+            self.skip = nn.Identity()
+            if stride > 1 or before != after:
+                self.skip = nn.Sequential(
+                    nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+                )
+
+        def forward(self, x):
+            return torch.relu(self.body(x) + self.skip(x))
+
+    def layers(before, after, stride):
+        convolution = nn.Conv2d(before, after, 3, stride, padding=1)
+        return convolution, nn.BatchNorm2d(after), nn.ReLU()
+
+    def head(n_inputs):
+        return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_inputs, 10)
+
+    torch.manual_seed(0)
+    small = nn.Sequential(
+        *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(1568, 128), nn.ReLU(), nn.Linear(128, 10)),
+    )
+    plain = nn.Sequential(*layers(3, 32, 1), *layers(32, 64, 2), *layers(64, 128, 2), *head(128))
+    residual = nn.Sequential(
+        *layers(3, 32, 1), Block(32, 32, 1), Block(32, 64, 2), Block(64, 128, 2), *head(128)
+    )
+    return [
+        ("2 convolutions to 32 channels, 28 x 28", small.eval(), (1, 28, 28), 500),
+        ("3 convolutions to 128, BatchNorm, 32 x 32", plain.eval(), (3, 32, 32), 300),
+        ("3 residual blocks to 128, 16 x 16", residual.eval(), (3, 16, 16), 300),
+    ]
+
+
+def measure_torch(quick, repeats):
+    """Return the rows of the second table."""
+    import torch
+
+    torch.set_num_threads(1)
+    rng, rows = np.random.default_rng(0), []
+    for name, module, shape, n in torch_networks()[: 1 if quick else None]:
+        X, y = rng.normal(size=(n, *shape)).astype(np.float32), np.arange(n) % 10
+        tensor = torch.as_tensor(X)
+        dense = [key for key, m in module.named_modules() if isinstance(m, torch.nn.Linear)]
+        for label, settings in TORCH_DETECTORS.items():
+            progress(f"{name} {label}")
+            settings = {"params": dense} if "params" in settings else settings
+            detector = GradPCADetector(module, **settings)
+            start = time.perf_counter()
+            detector.partial_fit(X, y).score_samples(X[:1])
+            fit = time.perf_counter() - start
+
+            def forward(module=module, tensor=tensor):
+                with torch.no_grad():
+                    module(tensor)
+
+            # In turns, so that a busy machine slows both.
+            times = [
+                (fastest(forward, 1), fastest(lambda d=detector, X=X: d.score_samples(X), 1))
+                for _ in range(repeats)
+            ]
+            once, score = np.min(times, axis=0)
+            rows.append(
+                (name, label, f"{1e3 * once / n:.3f}", f"{score / once:.1f}", f"{fit / once:.0f}")
+            )
+    return rows
+
+
 def main():
     parser = make_parser(__doc__, repeats=5)
     arguments = parser.parse_args()
@@ -104,6 +195,11 @@ def main():
     print_machine()
     columns = ("forward, ms a row", "score / forward", "counted", "fit / forward")
     print_table(("network", "detector", *columns), rows)
+    if find_spec("torch") is None:
+        return
+    columns = ("forward, ms a row", "score / forward", "fit / forward")
+    table = measure_torch(arguments.quick, arguments.repeats)
+    print_table(("torch network", "detector", *columns), table)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from sklearn_sparse_eig.gradients import (
     DenseNetwork,
     LayerFactors,
     LayerMatrices,
+    LayerPlaces,
     make_network,
     scalar_output,
 )
@@ -382,6 +383,82 @@ def test_kronecker_factors_of_matrices(shape):
     for moment, full in zip(diagonal, moments, strict=True):
         np.testing.assert_allclose(moment.total, np.diagonal(full.total))
         assert moment.mass == pytest.approx(full.mass)
+
+
+# Few places, by the Gram matrices of rows, and many, by matrices.
+@pytest.mark.parametrize("places", [1, 2, 9])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("is_made", [False, True])
+def test_places_have_the_operations_of_matrices(places, dtype, is_made):
+    rng = np.random.default_rng(places)
+    inputs, deltas = (rng.normal(size=(7, places, m)).astype(dtype) for m in (6, 4))
+
+    def pair():
+        found = LayerPlaces(inputs, deltas)
+        if is_made:
+            assert found.matrices is found.matrices
+        return found, LayerMatrices(np.einsum("ntp,ntq->npq", inputs, deltas))
+
+    directions = rng.normal(size=(6, 5, 4)).astype(dtype)
+
+    def close(a, b):
+        tolerance = 1e-12 if dtype == a.dtype == np.float64 else 1e-4
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+    for operation in (
+        lambda layer: layer.dense(),
+        lambda layer: layer.squared_norms(),
+        lambda layer: layer.dot(directions),
+        lambda layer: layer.sum([1, 4]),
+        lambda layer: layer.sum(slice(2, 6)),
+        lambda layer: layer.inner(layer.take([2, 3])),
+        lambda layer: layer.take(slice(1, 3)).matrices,
+        lambda layer: layer.astype(np.float64).squared_norms(),
+        lambda layer: layer.astype(np.float32).matrices,
+    ):
+        found, expected = map(operation, pair())
+        assert found.dtype == expected.dtype
+        close(found, expected)
+    found, expected = pair()
+    assert isinstance(found, LayerMatrices)
+    assert len(found) == len(expected) == 7 and found.dtype == expected.dtype == dtype
+    assert found.astype(dtype) is found
+    assert isinstance(found.take([0]), LayerPlaces)
+    for diagonal in (False, True):
+        moments = [(Moment(6, diagonal), Moment(4, diagonal)) for _ in range(2)]
+        for layer, sums in zip(pair(), moments, strict=True):
+            layer.astype(np.float64).add_to(sums)
+        for a, b in zip(*moments, strict=True):
+            close(a.total, b.total)
+            close(np.array([a.fourth, a.mass]), np.array([b.fourth, b.mass]))
+
+
+@pytest.mark.parametrize("diagonal", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_places_are_whitened_where_that_takes_fewer_products(diagonal, dtype):
+    rng = np.random.default_rng(0)
+    p, q = 6, 4
+    roots = [
+        DiagonalRoot(rng.normal(size=m)) if d else TriangularRoot(np.triu(rng.normal(size=(m, m))))
+        for m, d in zip((p, q), diagonal, strict=True)
+    ]
+    # Each place one row of either root; a matrix has q rows for the one and p for the other.
+    left, right = (m if d else m * m // 2 for m, d in zip((p, q), diagonal, strict=True))
+    assert [root.cost for root in roots] == [left, right]
+    enough = (q * left + p * right) / (left + right)
+    kinds = set()
+    for places in range(1, 9):
+        inputs, deltas = (rng.normal(size=(5, places, m)).astype(dtype) for m in (p, q))
+        found = LayerPlaces(inputs, deltas).whiten(*roots)
+        assert isinstance(found, LayerPlaces) == (places < enough)
+        kinds.add(type(found))
+        expected = LayerMatrices(np.einsum("ntp,ntq->npq", inputs, deltas)).whiten(*roots)
+        assert found.dtype == dtype
+        tolerance = 1e-12 if dtype == np.float64 else 1e-4
+        np.testing.assert_allclose(
+            found.matrices, expected.matrices, rtol=tolerance, atol=20 * tolerance
+        )
+    assert kinds == {LayerMatrices, LayerPlaces}
 
 
 def test_factors_of_rank_one_weigh_inputs_by_deltas():

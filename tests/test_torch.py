@@ -13,7 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_sparse_eig import GradientFeatures, GradPCADetector, gradients
-from sklearn_sparse_eig.gradients import LayerFactors, LayerMatrices, make_network, scalar_output
+from sklearn_sparse_eig.gradients import (
+    LayerFactors,
+    LayerMatrices,
+    LayerPlaces,
+    make_network,
+    scalar_output,
+)
 from sklearn_sparse_eig.gradients._make import on_device
 
 torch = pytest.importorskip("torch")
@@ -467,6 +473,93 @@ def test_matrices_only_where_there_is_no_rank_one():
     assert layers[0] is not layers[0]
     # The head has equal rows where the largest logit is the same.
     assert layers[3].codes is not None and layers[2].codes is None
+
+
+# Images of 7 x 7 or sequences of 49; from 3 channels to 40, so that some have few places.
+CONVOLUTIONS = {
+    "plain": nn.Conv2d(3, 40, 3),
+    "stride": nn.Conv2d(3, 40, (3, 2), stride=2, padding=(1, 0)),
+    "dilation": nn.Conv2d(3, 40, 3, stride=3, padding=2, dilation=(2, 1), bias=False),
+    "circular": nn.Conv2d(3, 40, 2, stride=2, padding=1, padding_mode="circular"),
+    "same": nn.Conv2d(3, 40, (2, 5), padding="same", dilation=2),
+    "reflect-1d": nn.Conv1d(3, 40, 5, stride=4, padding=3, padding_mode="reflect"),
+    "3d": nn.Conv3d(3, 40, (1, 2, 3), stride=2, padding=(0, 1, 1)),
+    "groups": nn.Conv2d(3, 42, 3, groups=3, stride=3),
+    "depthwise": nn.Conv2d(3, 3, 3, groups=3, stride=3, bias=False),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolutions_are_sums_over_places(name):
+    torch.manual_seed(0)
+    convolution = CONVOLUTIONS[name].double()
+    axes = {nn.Conv1d: (49,), nn.Conv2d: (7, 7), nn.Conv3d: (1, 7, 7)}[type(convolution)]
+    rows = np.random.default_rng(1).normal(size=(6, 3, *axes))
+    with torch.no_grad():
+        places = convolution(torch.as_tensor(rows))[0, 0].numel()
+    head = nn.Linear(convolution.out_channels * places, 3)
+    module = nn.Sequential(convolution, nn.Tanh(), nn.Flatten(), head).double().eval()
+    network = make_network(module)
+    found = network.gradients(rows).layers[0]
+    p, q = network.layer_shapes[0]
+    few = convolution.groups == 1 and places * (p * p + q * q) < p * q * (p + q)
+    assert isinstance(found, LayerPlaces) == few
+    if few:
+        assert found.inputs.shape == (6, places, p) and found.deltas.shape == (6, places, q)
+    expected = TorchNetwork(module, engine="vmap").gradients(rows).layers[0]
+    np.testing.assert_allclose(found.dense(), expected.dense(), atol=1e-12)
+
+
+def test_few_places_are_kept_as_such():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.head(torch.tanh(self.body(torch.tanh(self.body(x)))))
+
+    class Sequence(nn.Module):
+        def __init__(self, places):
+            super().__init__()
+            self.body, self.head = nn.Linear(8, 8), nn.Linear(8 * places, 3)
+            self.places = places
+
+        def forward(self, x):
+            steps = torch.arange(1, self.places + 1).to(x) / self.places
+            return self.head(torch.tanh(self.body(x[:, None] * steps[:, None])).flatten(1))
+
+    # 9 * 8 * 17 / (81 + 64) = 8.4
+    for module, places in ((Twice(), 2), (Sequence(3), 3), (Sequence(8), 8), (Sequence(9), None)):
+        module = module.double().eval()
+        network = make_network(module)
+        body, head = network.gradients(X).layers
+        assert type(body) is (LayerMatrices if places is None else LayerPlaces)
+        assert places is None or body.inputs.shape == (len(X), places, 9)
+        assert isinstance(head, LayerFactors)
+        expected = TorchNetwork(module, engine="vmap").gradients(X).layers[0].dense()
+        np.testing.assert_allclose(body.dense(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["kfac", "diag", "euclidean"])
+@pytest.mark.parametrize("score", ["snr_ratio", "laplace"])
+def test_scores_do_not_depend_on_how_gradients_are_kept(metric, score):
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(1, 12, 3, stride=3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 4)
+    ).double()
+    images, y = load_digits(n_class=4, return_X_y=True)
+    images = images.reshape(-1, 1, 8, 8) / 16
+    assert isinstance(make_network(module.eval()).gradients(images).layers[0], LayerPlaces)
+    # By automatic differentiation of all samples there are only matrices; the dense head would
+    # have another metric.
+    places, matrices = (
+        GradPCADetector(TorchNetwork(module, engine=engine), metric=metric, score=score, params="0")
+        .fit(images, y)
+        .score_samples(images)
+        for engine in ("hooks", "vmap")
+    )
+    np.testing.assert_allclose(places, matrices, rtol=1e-7)
 
 
 def test_names_of_layers():

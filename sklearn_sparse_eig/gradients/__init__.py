@@ -5,12 +5,14 @@ from ._make import make_network
 from ._matrices import LayerMatrices
 from ._network import DenseNetwork, Network
 from ._outputs import scalar_output
+from ._places import LayerPlaces
 
 __all__ = [
     "DenseNetwork",
     "Gradients",
     "LayerFactors",
     "LayerMatrices",
+    "LayerPlaces",
     "Network",
     "make_network",
     "scalar_output",

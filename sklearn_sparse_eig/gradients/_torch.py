@@ -15,7 +15,8 @@ from ._matrices import LayerMatrices, LazyLayers
 from ._memory import BATCH_BYTES
 from ._network import Network
 from ._outputs import scalar_output
-from ._torch_layers import find_layers
+from ._places import LayerPlaces, are_few
+from ._torch_layers import are_places, find_layers, places
 from ._torch_samples import by_samples, derivatives, differentiable
 
 _NORMALISATION = torch.nn.modules.batchnorm._BatchNorm
@@ -24,7 +25,7 @@ _DROPOUT = torch.nn.modules.dropout._DropoutNd
 # Largest difference between hooks and automatic differentiation that is rounding; single
 # precision includes the shortened products of some accelerators.
 _TOLERANCES = {torch.float32: 2e-2, torch.float64: 1e-6}
-# Floats of one product of patches and deltas (64 MB).
+# Floats of patches and deltas, or of their products, at a time (64 MB).
 _BLOCK = 2**24
 # A batch has at least so many rows, however large their gradients.
 _LEAST_ROWS = 16
@@ -208,8 +209,11 @@ class TorchNetwork(Network):
             for i, uses in calls.items():
                 floats += sum(a.numel() + z.numel() for a, z in uses) // len(tensor)
                 if not self._has_rank_one(i, uses):
-                    largest = max(largest, sizes[i])
-            floats += 3 * largest + 1
+                    # Matrices, and what they are made of, before and after whitening.
+                    few = self._has_few_places(i, uses)
+                    places = self._n_places(i, uses) * sum(self.layer_shapes[i]) if few else 0
+                    largest = max(largest, 3 * sizes[i] + 2 * places)
+            floats += largest + 1
             self._sizes[layers] = min(floats, BATCH_BYTES // (8 * _LEAST_ROWS))
         return self._sizes[layers]
 
@@ -310,6 +314,14 @@ class TorchNetwork(Network):
         dense = isinstance(self._layers[i].module, torch.nn.Linear)
         return dense and len(uses) == 1 and uses[0][0].ndim == 2
 
+    def _n_places(self, i, uses):
+        return sum(delta[0].numel() for _, delta in uses) // self.layer_shapes[i][1]
+
+    def _has_few_places(self, i, uses):
+        return are_places(self._layers[i].module) and are_few(
+            self._n_places(i, uses), *self.layer_shapes[i]
+        )
+
     def _maker(self, i, uses, weights, predicted):
         """Return what makes the gradients of a layer from [(inputs, deltas), ...]."""
         layer, n = self._layers[i], len(weights)
@@ -323,16 +335,25 @@ class TorchNetwork(Network):
             is_head = np.array_equal(delta, _numpy(weights))
             return LayerFactors(inputs, delta, predicted if is_head else None)
 
+        def by_places():
+            pairs = [places(layer.module, inputs, delta) for inputs, delta in uses]
+            return LayerPlaces(*(_numpy(torch.cat(x, dim=1)) for x in zip(*pairs, strict=True)))
+
         def matrices():
             out = np.zeros((n, *layer.shape), dtype)
-            step = max(1, _BLOCK // int(np.prod(layer.shape)))
+            floats = int(np.prod(layer.shape))
+            if are_places(layer.module):
+                floats = max(floats, self._n_places(i, uses) * sum(layer.shape))
+            step = max(1, _BLOCK // floats)
             for start in range(0, n, step):
                 rows = slice(start, start + step)
                 for inputs, delta in uses:
                     out[rows] += _numpy(layer.closed_form(layer.module, inputs[rows], delta[rows]))
             return LayerMatrices(out)
 
-        return factors if self._has_rank_one(i, uses) else matrices
+        if self._has_rank_one(i, uses):
+            return factors
+        return by_places if uses and self._has_few_places(i, uses) else matrices
 
     # ---------------------------------------------------------------- automatic differentiation
 

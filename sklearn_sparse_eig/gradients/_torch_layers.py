@@ -4,6 +4,7 @@ Imported only when a torch module is given.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import nn
@@ -140,17 +141,9 @@ def _closed_form(module):
     return None
 
 
-def _with_bias(module, weight, delta):
-    """Append the gradient of the bias to that of the weight: delta is (n, places, q)."""
-    if module.bias is None:
-        return weight
-    return torch.cat([weight, delta.sum(dim=1, keepdim=True)], dim=1)
-
-
 def _linear(module, inputs, delta):
-    n, p, q = len(inputs), inputs.shape[-1], delta.shape[-1]
-    inputs, delta = inputs.reshape(n, -1, p), delta.reshape(n, -1, q)
-    return _with_bias(module, inputs.swapaxes(1, 2) @ delta, delta)
+    inputs, delta = places(module, inputs, delta)
+    return inputs.swapaxes(1, 2) @ delta
 
 
 def _embedding(module, inputs, delta):
@@ -164,20 +157,58 @@ def _embedding(module, inputs, delta):
 
 def _convolution(module, inputs, delta):
     """Each place is a dense layer from a patch to the channels: sum over places."""
-    axes, groups = inputs.ndim - 2, module.groups
+    inputs, delta = places(module, inputs, delta)
+    if module.groups == 1:
+        return inputs.swapaxes(1, 2) @ delta
+    n, q = len(delta), delta.shape[2]
+    patches = inputs if module.bias is None else inputs[:, :, :-1]
+    patches, blocks = (x.unflatten(2, (module.groups, -1)).swapaxes(1, 2) for x in (patches, delta))
+    weight = (patches.swapaxes(2, 3) @ blocks).swapaxes(1, 2).reshape(n, -1, q)
+    if module.bias is None:
+        return weight
+    return torch.cat([weight, delta.sum(dim=1, keepdim=True)], dim=1)
+
+
+def are_places(module):
+    """Whether the gradient of a module is a sum over places of outer products."""
+    return isinstance(module, (nn.Linear, *_CONVOLUTIONS)) and getattr(module, "groups", 1) == 1
+
+
+def places(module, inputs, delta):
+    """Return what enters and leaves a layer at each place, (n, places, p) and (n, places, q).
+
+    The last column of what enters is ones if the layer has a bias.
+    """
+    n = len(inputs)
+    if isinstance(module, nn.Linear):
+        patches, delta = (x.reshape(n, -1, x.shape[-1]) for x in (inputs, delta))
+        if module.bias is None:
+            return patches, delta
+        return torch.cat([patches, torch.ones_like(patches[:, :, :1])], dim=2), delta
+    windows = _windows(module, inputs)
+    # (n, *places, channels, *kernel)
+    axes = inputs.ndim - 2
+    windows = windows.permute(0, *range(2, 2 + axes), 1, *range(2 + axes, 2 + 2 * axes))
+    delta = delta.flatten(2).swapaxes(1, 2)
+    p = windows[0].numel() // delta.shape[1]
+    out = windows.new_ones(n, delta.shape[1], p + (module.bias is not None))
+    patches = out[:, :, :p].view(windows.shape)
+    # One entry of the kernel after the other: long loops inside, several times faster than one
+    # copy whose innermost axis has three entries.
+    for entry in product(*map(range, module.kernel_size)):
+        patches[(..., *entry)] = windows[(..., *entry)]
+    return out, delta
+
+
+def _windows(module, inputs):
+    """Return all patches as a view, (n, channels, *places, *kernel)."""
     mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
     windows = F.pad(inputs, module._reversed_padding_repeated_twice, mode=mode)
-    for axis in range(axes):
+    for axis in range(inputs.ndim - 2):
         kernel, dilation = module.kernel_size[axis], module.dilation[axis]
         windows = windows.unfold(2 + axis, dilation * (kernel - 1) + 1, module.stride[axis])
         windows = windows[..., ::dilation]
-    n, channels = windows.shape[:2]
-    # (n, groups, channels of the group, places, entries of the kernel) to patches by places.
-    windows = windows.reshape(n, groups, channels // groups, delta[0, 0].numel(), -1)
-    patches = windows.movedim(3, 4).reshape(n, groups, -1, windows.shape[3])
-    delta = delta.reshape(n, groups, -1, windows.shape[3]).swapaxes(2, 3)
-    weight = (patches @ delta).movedim(1, 2).reshape(n, patches.shape[2], -1)
-    return _with_bias(module, weight, delta.swapaxes(1, 2).reshape(n, windows.shape[3], -1))
+    return windows
 
 
 def _normalisation(module, inputs, delta):

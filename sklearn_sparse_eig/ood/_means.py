@@ -105,7 +105,9 @@ class _LowRankDirections:
     def _whole(self):
         lefts, rights = self._lefts.values, self._rights.values
         matrices = np.einsum("pcr,qcr->cpq", lefts, rights, optimize=True)
-        return WholeMeans(matrices).combined(self._combinations)
+        directions = np.tensordot(self._combinations, matrices, 1)
+        # In memory in the order in which LayerMatrices.dot wants them, not to be copied each time.
+        return _WholeDirections(directions.swapaxes(0, 1))
 
 
 def _leading_pairs(matrix, rank):

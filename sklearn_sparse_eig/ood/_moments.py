@@ -60,6 +60,24 @@ class Moment:
         products = matrices @ matrices.swapaxes(1, 2)
         self.fourth += float(np.einsum("nij,nij->", products, products))
 
+    def add_places(self, rows, weights, mass):
+        """Add A^T K A for rows A of an array (n, T, size) and Gram matrices K (n, T, T).
+
+        With K = D D^T that is G G^T for the matrices G = A^T D, which are not made.
+        """
+        self.mass += mass
+        weighted = weights @ rows
+        if self.diagonal:
+            squares = np.einsum("ntp,ntp->np", rows, weighted)
+            self.total += squares.sum(axis=0)
+            self.fourth += float((squares**2).sum())
+            return
+        size = rows.shape[2]
+        self.total += rows.reshape(-1, size).T @ weighted.reshape(-1, size)
+        # |A^T K A|^2 = tr(K H K H) for H = A A^T.
+        products = weighted @ rows.swapaxes(1, 2)
+        self.fourth += float(np.einsum("nst,nts->", products, products))
+
     def merge(self, other):
         """Add the sums of another moment."""
         self.mass += other.mass

@@ -16,6 +16,11 @@ class DiagonalRoot(InBothPrecisions):
     values : ndarray of shape (p,)
     """
 
+    @property
+    def cost(self):
+        """Multiplications for a row."""
+        return len(self.values)
+
     def of(self, rows):
         """Return rows @ R; sparse rows stay sparse."""
         if sp.issparse(rows):
@@ -31,6 +36,11 @@ class FullRoot(InBothPrecisions):
     values : ndarray of shape (p, p)
     """
 
+    @property
+    def cost(self):
+        """Multiplications for a row."""
+        return len(self.values) ** 2
+
     def of(self, rows):
         """Return rows @ R, dense."""
         return np.asarray(rows @ self.like(rows))
@@ -39,10 +49,17 @@ class FullRoot(InBothPrecisions):
 class TriangularRoot(FullRoot):
     """A root whose lower triangle is zero, which halves the products."""
 
+    @property
+    def cost(self):
+        """Multiplications for a row."""
+        return super().cost // 2
+
     def of(self, rows):
         """Return rows @ R, dense."""
-        if sp.issparse(rows) or rows.ndim > 2:
+        if sp.issparse(rows):
             return super().of(rows)
+        if rows.ndim > 2:
+            return self.of(rows.reshape(-1, rows.shape[-1])).reshape(rows.shape)
         # BLAS has columns first: (rows @ R)^T = R^T rows^T.
         multiply = strmm if rows.dtype == np.float32 else dtrmm
         return multiply(1.0, self.like(rows).T, rows.T, lower=True).T

@@ -143,8 +143,9 @@ class ClassMeanSubspace(Span):
         squared_norm = products = 0.0
         # Each layer once, for it may be large and made only now.
         for layer, directions in zip(layers, self._directions, strict=True):
-            squared_norm = squared_norm + layer.squared_norms()
+            # First what may have to make matrices, which then serve the norms.
             products = products + directions.products(layer)
+            squared_norm = squared_norm + layer.squared_norms()
         return squared_norm, products
 
 
