@@ -217,13 +217,6 @@ PROBLEMS = {
         "Fashion MLP", images(FASHION, [MNIST, "notmnist"]), mlp(128, 64), far=True
     ),
     "fashion_cnn": Problem("Fashion CNN", images(FASHION, [MNIST, "notmnist"]), cnn, far=True),
-    # Wider than what a factor of the metric may have: it is kept diagonal.
-    "fashion_wide": Problem(
-        "Fashion MLP, 5000 wide",
-        images(FASHION, [MNIST, "notmnist"]),
-        mlp(5000, max_iter=8),
-        far=True,
-    ),
     "mnist_minus_2": Problem("MNIST minus 2, MLP", images_minus_2(MNIST), mlp(256, 128), far=False),
     "fashion_minus_2": Problem(
         "Fashion minus 2, MLP", images_minus_2(FASHION), mlp(128, 64), far=False

@@ -1,6 +1,5 @@
 """Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
 
-import copy
 import warnings
 from numbers import Integral, Real
 
@@ -40,6 +39,7 @@ from .ood import (
     make_state,
     make_subspace,
     score,
+    snapshot,
 )
 from .sketching._checks import check_seed
 
@@ -581,7 +581,7 @@ class GradPCADetector(
         for start, gradients in self._gradients(X):
             if start == 0 and len(gradients.values) < n_rows(X) and self._state.n_samples:
                 # A later batch may fail, and then what was seen before must still be there.
-                self._state = copy.deepcopy(self._state)
+                self._state = snapshot(self._state)
             predicted = gradients.logits.argmax(axis=1)
             stop = start + len(predicted)
             self._state.update(

@@ -284,7 +284,8 @@ def test_many_parameters_are_never_formed(monkeypatch):
     monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_FACTOR", 256)
     labels = np.arange(120) % 20
     X = np.column_stack([labels, np.full(120, 7)]).astype(float)
-    detector = GradPCADetector(_Wide(), n_measurements=4096, score="ratio", random_state=0)
+    settings = {"subspace": "sketched", "n_measurements": 4096}
+    detector = GradPCADetector(_Wide(), score="ratio", random_state=0, **settings)
     tracemalloc.start()
     scores = detector.fit(X, labels).score_samples(X)
     peak = tracemalloc.get_traced_memory()[1]

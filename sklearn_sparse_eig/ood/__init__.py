@@ -10,7 +10,7 @@ from ._principal import PrincipalState, PrincipalSubspace
 from ._scores import SCORES, score
 from ._sketched_means import SketchedMeanSubspace, SketchedState
 from ._sparse_means import SparseMeanSubspace
-from ._state import GradientState
+from ._state import GradientState, snapshot
 from ._subspace import ClassMeanSubspace, Coordinates, Span
 from ._tensor_sketch import TensorSketch
 
@@ -39,4 +39,5 @@ __all__ = [
     "make_state",
     "make_subspace",
     "score",
+    "snapshot",
 ]

@@ -1,5 +1,7 @@
 """What is kept of a stream of gradients: sums over samples, so that shards add up."""
 
+import copy
+
 import numpy as np
 
 from ._moments import Moment
@@ -67,6 +69,12 @@ class GradientState:
         for mine, theirs in zip(self.moments, other.moments, strict=True):
             for moment, added in zip(mine, theirs, strict=True):
                 moment.merge(added)
+
+
+def snapshot(state):
+    """Return a copy that updates do not change; the metric, which never changes, is shared."""
+    metric = getattr(state, "metric", None)
+    return copy.deepcopy(state, {id(metric): metric})
 
 
 def new_moments(layer_shapes, metric, max_size):
