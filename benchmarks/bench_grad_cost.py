@@ -1,8 +1,8 @@
 """What GradPCA costs: fitting and scoring beside the model's own forward pass.
 
 Dense networks of scikit-learn with random weights (the cost does not depend on what they learned)
-and 4000 rows. "Counted" are the multiplications of scoring over those of a forward pass. Where
-torch is installed, a second table has convolutional networks, on one thread.
+and 4000 rows. "Counted" are the multiplications of scoring over those of a forward pass. A second
+table has convolutional networks on one thread, where torch is installed.
 """
 
 import time

@@ -169,8 +169,9 @@ class GradPCADetector(
     With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
     for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
     the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring
-    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``, and O(p q (p + q)) more
-    in layers that are not of rank one, such as convolutions. The state is a sum over samples, so
+    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``, and
+    O(min(T (p^2 + q^2), p q (p + q)) + T p q) more in layers that are used at T places of a
+    sample, such as convolutions. The state is a sum over samples, so
     streams add up and shards merge. Sketched, the class sums take C m floats, and a
     sample O(p + q + m log m) in each layer, C m more when scored; X is read twice by ``fit``.
 

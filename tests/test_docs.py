@@ -22,7 +22,13 @@ from sklearn_sparse_eig import (
 )
 from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
 from sklearn_sparse_eig.diagnostics import CollapseMonitor
-from sklearn_sparse_eig.gradients import Gradients, LayerFactors, LayerMatrices, Network
+from sklearn_sparse_eig.gradients import (
+    Gradients,
+    LayerFactors,
+    LayerMatrices,
+    LayerPlaces,
+    Network,
+)
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[1]
@@ -145,6 +151,7 @@ CLASSES = [
     Gradients,
     LayerFactors,
     LayerMatrices,
+    LayerPlaces,
     Network,
 ]
 

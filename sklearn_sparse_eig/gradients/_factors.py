@@ -135,7 +135,7 @@ class Gradients:
         The scalar output itself.
     logits : ndarray of shape (n_samples, n_classes)
         What it was computed from.
-    layers : sequence of LayerFactors or LayerMatrices
+    layers : sequence of LayerFactors, LayerMatrices or LayerPlaces
         Of the chosen layers, from input to output. Matrices may be made anew on each access.
     """
 

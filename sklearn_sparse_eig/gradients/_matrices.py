@@ -82,7 +82,7 @@ class LazyLayers(Sequence):
     Parameters
     ----------
     makers : sequence of callable
-        Each returns a LayerFactors or LayerMatrices.
+        Each returns a LayerFactors, LayerMatrices or LayerPlaces.
     """
 
     def __init__(self, makers):
