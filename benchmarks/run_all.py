@@ -34,6 +34,7 @@ SCRIPTS = {
     "seeds": "bench_seeds.py",
     "ood": "bench_ood.py",
     "grad_cost": "bench_grad_cost.py",
+    "grad_sketch": "bench_grad_sketch.py",
     "diagnostics": "bench_diagnostics.py",
     "mam_paper": "mam_paper.py",
     "kernels": "bench_sketch_throughput.py",
