@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 try:
@@ -25,6 +25,7 @@ except ImportError:
     ) from None
 
 from sklearn_sparse_eig import GradPCADetector
+from sklearn_sparse_eig.plotting import plot_ood_scores
 
 NEW = [3, 4, 7]
 started = time.perf_counter()
@@ -96,35 +97,11 @@ print(f"{time.perf_counter() - started:.1f} s in all")
 # %%
 # The scores on both sides of the threshold, and what any other threshold would give.
 try:
-    import matplotlib.pyplot as plt
+    panels = plot_ood_scores(scores, detector.offset_)
 except ImportError:
     print('No plot: matplotlib is not installed. pip install "sklearn_sparse_eig[plot]"')
 else:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-    inside, outside = scores["GradPCA, all layers"]
-    bins = np.geomspace(max(np.quantile(outside, 0.01), 1e-6), inside.max(), 40)
-    name = f"new digits ({', '.join(map(str, NEW))})"
-    for values, color, label in [(inside, "#2a6fbb", "known digits"), (outside, "#d1495b", name)]:
-        # As shares, so that sides of different size can be compared.
-        shares = np.full(len(values), 1.0 / len(values))
-        values = values.clip(bins[0], None)
-        left.hist(values, bins, weights=shares, color=color, alpha=0.7, label=label)
-    left.set_xscale("log")
-    left.axvline(detector.offset_, color="0.2", linestyle="--", label="threshold, from held-out")
-    left.set_xlabel("score: higher is more like the known digits")
-    left.set_yticks([])
-    left.legend(frameon=False, loc="upper left")
-    left.set_title("Scores of digits not trained on", loc="left")
-    colors = ["#2a6fbb", "#8aa6c1", "0.6"]
-    for (name, pair), color in zip(scores.items(), colors, strict=True):
-        rejected, kept, _ = roc_curve(truth, np.concatenate(pair))
-        right.plot(rejected, kept, color=color, label=f"{name} ({aurocs[name]:.3f})")
-    right.set_xlabel("new digits taken for known")
-    right.set_ylabel("known digits taken for known")
-    right.legend(frameon=False, loc="lower right")
-    right.set_title("All thresholds (area under the curve)", loc="left")
-    for panel in (left, right):
-        panel.spines[["top", "right"]].set_visible(False)
-    left.spines["left"].set_visible(False)
-    figure.savefig("ood_torch_cnn.png", dpi=150)
+    title = f"Scores of digits not trained on; {', '.join(map(str, NEW))} are new"
+    panels[0].set_title(title, loc="left")
+    panels[0].figure.savefig("ood_torch_cnn.png", dpi=150)
     print(f"Plot saved as {Path('ood_torch_cnn.png').resolve()}")

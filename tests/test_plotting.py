@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sklearn_sparse_eig import SketchedSparsePCA
-from sklearn_sparse_eig.plotting import ComponentsDisplay
+from sklearn_sparse_eig.plotting import ComponentsDisplay, plot_ood_scores
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +83,25 @@ def test_without_matplotlib_the_error_names_the_extra(fitted, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(ImportError, match=r"sklearn_sparse_eig\[plot\]"):
         ComponentsDisplay.from_estimator(fitted)
+
+
+def test_scores_of_known_and_new(plt):
+    rng = np.random.default_rng(0)
+    known, new = rng.lognormal(2.0, size=300), rng.lognormal(0.0, size=100)
+    scores = {"first": (known, new), "second": (-new[:50], -known[:80])}
+    left, right = plot_ood_scores(scores, threshold=2.5)
+    assert left.get_xscale() == "log"
+    # Shares of each side, all of them within the bins.
+    heights = np.array([patch.get_height() for patch in left.patches])
+    np.testing.assert_allclose(heights.sum(), 2.0)
+    dashed = left.lines[0].get_xdata()
+    np.testing.assert_array_equal(dashed, [2.5, 2.5])
+    share = (known[:, None] > new).mean()
+    labels = [text.get_text() for text in right.get_legend().get_texts()]
+    assert labels[0] == f"first ({share:.3f})" and labels[1].startswith("second (")
+    same = plot_ood_scores({"only": (-known, -new)}, ax=[left, right])
+    assert same[0] is left
+    with pytest.raises(ValueError, match="no scores"):
+        plot_ood_scores({})
+    with pytest.raises(ValueError, match="2 Axes, got 1"):
+        plot_ood_scores(scores, ax=left)

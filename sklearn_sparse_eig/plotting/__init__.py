@@ -2,5 +2,6 @@
 
 from ._collapse import plot_collapse
 from ._components import ComponentsDisplay
+from ._ood_scores import plot_ood_scores
 
-__all__ = ["ComponentsDisplay", "plot_collapse"]
+__all__ = ["ComponentsDisplay", "plot_collapse", "plot_ood_scores"]

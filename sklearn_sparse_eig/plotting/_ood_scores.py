@@ -1,0 +1,87 @@
+"""Scores of known and of new inputs: a histogram, and the curve of all thresholds."""
+
+import numpy as np
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from ._components import _import_pyplot
+
+_KNOWN, _NEW = "#2a6fbb", "#d1495b"
+_CURVES = ("#2a6fbb", "#8aa6c1", "0.6", "0.8")
+_N_BINS = 40
+
+
+def plot_ood_scores(scores, threshold=None, ax=None):
+    """Plot how detectors tell new inputs from known ones.
+
+    Parameters
+    ----------
+    scores : dict of str to (array-like of shape (n_known,), array-like of shape (n_new,))
+        Scores of known and of new inputs by the name of the detector, higher for known. The
+        histogram is of the first.
+    threshold : float, default=None
+        Of the first detector, drawn into the histogram: its ``offset_``.
+    ax : sequence of 2 matplotlib Axes, default=None
+        For the histogram and for the curves. None makes a new figure.
+
+    Returns
+    -------
+    ndarray of 2 matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If there are no scores, or not two axes.
+
+    Examples
+    --------
+    >>> from sklearn_sparse_eig.plotting import plot_ood_scores
+    >>> known, new = detector.score_samples(X), detector.score_samples(Z)  # doctest: +SKIP
+    >>> plot_ood_scores({"GradPCA": (known, new)}, detector.offset_)  # doctest: +SKIP
+    """
+    if not scores:
+        raise ValueError("There are no scores to plot.")
+    if ax is None:
+        _, ax = _import_pyplot().subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+    panels = np.ravel(np.asarray(ax, dtype=object))
+    if len(panels) != 2:
+        raise ValueError(f"ax must hold 2 Axes, got {len(panels)}.")
+    left, right = panels
+    _histogram(left, *map(np.asarray, next(iter(scores.values()))), threshold)
+    for i, (name, (known, new)) in enumerate(scores.items()):
+        truth = np.repeat([1, 0], [len(known), len(new)])
+        both = np.concatenate([known, new])
+        passed, kept, _ = roc_curve(truth, both)
+        label = f"{name} ({roc_auc_score(truth, both):.3f})"
+        right.plot(passed, kept, color=_CURVES[i % len(_CURVES)], label=label)
+    right.set_xlabel("new inputs taken for known")
+    right.set_ylabel("known inputs taken for known")
+    right.legend(frameon=False, loc="lower right")
+    right.set_title("All thresholds (area under the curve)", loc="left")
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+    return panels
+
+
+def _histogram(panel, known, new, threshold):
+    low, high = min(np.quantile(new, 0.01), known.min()), max(known.max(), new.max())
+    if low > 0.0:
+        # Scores of most detectors are ratios.
+        bins = np.geomspace(low, high, _N_BINS)
+        panel.set_xscale("log")
+    else:
+        bins = np.linspace(low, high, _N_BINS)
+    for values, color, label in [(known, _KNOWN, "known"), (new, _NEW, "new")]:
+        # As shares, so that sides of different size can be compared.
+        shares = np.full(len(values), 1.0 / len(values))
+        panel.hist(
+            values.clip(low, None), bins, weights=shares, color=color, alpha=0.7, label=label
+        )
+    if threshold is not None:
+        panel.axvline(threshold, color="0.2", linestyle="--", label="threshold")
+    panel.set_xlabel("score: higher is more like known inputs")
+    panel.set_yticks([])
+    panel.legend(frameon=False, loc="upper left")
+    panel.set_title("Scores", loc="left")
+    panel.spines["left"].set_visible(False)
