@@ -65,7 +65,8 @@ def plot_ood_scores(scores, threshold=None, ax=None):
 
 
 def _histogram(panel, known, new, threshold):
-    low, high = min(np.quantile(new, 0.01), known.min()), max(known.max(), new.max())
+    # The lowest hundredth of each side is drawn at the edge: few negative scores say no more.
+    low, high = min(np.quantile(side, 0.01) for side in (known, new)), max(known.max(), new.max())
     if low > 0.0:
         # Scores of most detectors are ratios.
         bins = np.geomspace(low, high, _N_BINS)
