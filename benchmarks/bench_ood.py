@@ -217,6 +217,13 @@ PROBLEMS = {
         "Fashion MLP", images(FASHION, [MNIST, "notmnist"]), mlp(128, 64), far=True
     ),
     "fashion_cnn": Problem("Fashion CNN", images(FASHION, [MNIST, "notmnist"]), cnn, far=True),
+    # Layers wider than a factor of the metric may be: those factors are kept diagonal.
+    "fashion_wide": Problem(
+        "Fashion MLP, 5000 wide",
+        images(FASHION, [MNIST, "notmnist"]),
+        mlp(5000, 64, max_iter=6),
+        far=True,
+    ),
     "mnist_minus_2": Problem("MNIST minus 2, MLP", images_minus_2(MNIST), mlp(256, 128), far=False),
     "fashion_minus_2": Problem(
         "Fashion minus 2, MLP", images_minus_2(FASHION), mlp(128, 64), far=False
