@@ -260,7 +260,9 @@ def measure_large(size, n_classes, n_samples):
     labels = np.arange(n_samples) % n_classes
     X = np.column_stack([labels, np.arange(n_samples)]).astype(float)
     with Meter() as meter:
-        detector = GradPCADetector(network, score="ratio", batch_size=100, random_state=0)
+        detector = GradPCADetector(
+            network, score="ratio", subspace="sketched", batch_size=100, random_state=0
+        )
         detector.fit(X, labels)
         mean = float(detector.score_samples(X[:200] + [0, n_samples]).mean())
     return meter.results(subspace=detector.subspace_, mean=mean)

@@ -98,7 +98,8 @@ class GradPCADetector(
         ``"sparse_pca"``: no class means, but the sparse leading principal directions of the
         gradients, ``n_components`` or one less than there are classes; up to 2**20 parameters.
         ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched, with means
-        recovered at ``sparsity=0.001`` unless that is given or the metric Euclidean. The metric of
+        recovered at ``sparsity=0.001`` unless that is given, the metric Euclidean, or the entries
+        of all means more than 2e9. The metric of
         the last two is fixed by the first samples: all of X in :meth:`fit`, the first batch in
         :meth:`partial_fit`.
     sparsity : float in (0, 1] or None, default=None
@@ -536,7 +537,13 @@ class GradPCADetector(
             self.subspace_ = choose_subspace(
                 self.subspace, self.n_components, len(self.classes_), self._shapes
             )
-        self._sparsity = choose_sparsity(self.sparsity, self.subspace, self.subspace_, self.metric)
+        self._sparsity = choose_sparsity(
+            self.sparsity,
+            self.subspace,
+            self.subspace_,
+            self.metric,
+            len(self.classes_) * sum(p * q for p, q in self._shapes),
+        )
         hashed = self.subspace_ in ("sketched", "sparse_pca")
         self._seed = check_seed(self.random_state)[0] if hashed else 0
         self._state = self._new_state()

@@ -795,6 +795,10 @@ def test_huge_models_are_sketched_and_their_means_recovered(blobs, monkeypatch):
     assert detector.subspace_ == "sketched"
     # 0.001 of 75 parameters, rounded up.
     assert (np.diff(detector.sparse_means_.indptr) == 1).all()
+    monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_SWEEP", 100)
+    with pytest.warns(UserWarning, match="entries, too many.*score='laplace'"):
+        too_many = GradPCADetector(model, **settings).fit(X, y)
+    assert not hasattr(too_many, "sparse_means_")
     plain = GradPCADetector(model, metric="euclidean", **settings).fit(X, y)
     assert plain.subspace_ == "sketched"
     assert not hasattr(plain, "sparse_means_")

@@ -19,6 +19,8 @@ SUBSPACES = ("auto", "exact", "sketched", "sparse_pca")
 _LARGEST_SUMS = 2**30
 # Share of the entries that "auto" recovers of a sketched class mean.
 _RECOVERED_SHARE = 1e-3
+# Entries of all class means that "auto" sweeps over to recover them, and how many in a second.
+_LARGEST_SWEEP, _SWEEP_RATE = 2e9, 3e7
 # Rows and columns of a factor of the metric (128 MB) beyond which it is kept diagonal.
 _LARGEST_FACTOR = 4096
 # Scores are within 0.01 of exact ones (measured), and m >= _LEAST_RATIO C.
@@ -44,15 +46,31 @@ def choose_subspace(subspace, n_components, n_classes, layer_shapes):
     return "exact" if n_bytes <= _LARGEST_SUMS else "sketched"
 
 
-def choose_sparsity(sparsity, asked, subspace, metric):
+def choose_sparsity(sparsity, asked, subspace, metric, n_entries):
     """Return the share of entries of class means to keep, None for all.
 
     Inner products of sketches rank badly in a metric that has been learned (measured:
-    doc/gradpca.md), so that sketches nobody has asked for are used to recover the means.
+    doc/gradpca.md), so that sketches nobody has asked for are used to recover the means, if these
+    do not have too many entries in all to sweep over.
+
+    Warns
+    -----
+    UserWarning
+        If they have.
     """
-    if sparsity is None and asked == "auto" and subspace == "sketched" and metric != "euclidean":
+    if sparsity is not None or asked != "auto" or subspace != "sketched" or metric == "euclidean":
+        return sparsity
+    if n_entries <= _LARGEST_SWEEP:
         return _RECOVERED_SHARE
-    return sparsity
+    warnings.warn(
+        f"The class means have {n_entries:.2g} entries, too many to recover unasked. Inner "
+        "products of sketches alone rank badly in a learned metric: use score='laplace', which "
+        f"needs no means, or sparsity={_RECOVERED_SHARE}, which takes about "
+        f"{n_entries / _SWEEP_RATE / 60:.0f} minutes once. subspace='sketched' silences this.",
+        UserWarning,
+        stacklevel=5,
+    )
+    return None
 
 
 def make_state(
