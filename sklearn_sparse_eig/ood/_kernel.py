@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._metric import Metric
-from ._subspace import Span, classes_with_means, combine
+from ._subspace import JointSpan, classes_with_means, combine
 
 
 class KernelState:
@@ -52,7 +52,7 @@ class KernelState:
         )
 
 
-class KernelSubspace(Span):
+class KernelSubspace(JointSpan):
     """Span of the class means in the inner product of the kernel.
 
     The mean of a class has the inner product with x that its samples have on average.

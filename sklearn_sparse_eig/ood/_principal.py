@@ -8,7 +8,7 @@ from ..sketching._sizing import choose_size
 from ._frozen_metric import FrozenMetricState
 from ._sparse_means import n_largest
 from ._sparse_rows import SparseRows
-from ._subspace import Span
+from ._subspace import JointSpan
 
 # Parameters up to which whitened gradients are made as dense rows and their mean is kept.
 LARGEST_DENSE_GRADIENT = 2**20
@@ -76,7 +76,7 @@ class PrincipalState(FrozenMetricState):
         return PrincipalSubspace(self, n_components or self.n_components)
 
 
-class PrincipalSubspace(Span):
+class PrincipalSubspace(JointSpan):
     """Span of sparse leading eigenvectors of the covariance of whitened gradients.
 
     Parameters

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 from ._frozen_metric import FrozenMetricState
 from ._sparse_means import SparseMeanSubspace, n_largest
-from ._subspace import Span, classes_with_means, combine
+from ._subspace import JointSpan, classes_with_means, combine
 from ._tensor_sketch import TensorSketch
 
 # Floats of a temporary array (16 MB).
@@ -62,7 +62,7 @@ class SketchedState(FrozenMetricState):
         return sp.vstack(rows, format="csr")
 
 
-class SketchedMeanSubspace(Span):
+class SketchedMeanSubspace(JointSpan):
     r"""Span of the class means, by inner products of sketches.
 
     Norms of gradients are exact. Sketches add noise to the coordinates: with k directions and m

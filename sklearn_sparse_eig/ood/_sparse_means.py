@@ -4,10 +4,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._sparse_rows import SparseRows
-from ._subspace import Span, classes_with_means, combine
+from ._subspace import JointSpan, classes_with_means, combine
 
 
-class SparseMeanSubspace(Span):
+class SparseMeanSubspace(JointSpan):
     """Span of class means of which each keeps its largest entries in the coordinates of a metric.
 
     The norms of gradients stay exact, over all parameters: evidence against a sample lies where

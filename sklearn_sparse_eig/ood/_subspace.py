@@ -1,5 +1,6 @@
 """The span of the class-mean gradients in a metric, and the coordinates of gradients in it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,10 +36,8 @@ class Coordinates:
         return np.sqrt(np.maximum(self.distance**2 - self.residual**2, 0.0))
 
 
-class Span:
+class Span(ABC):
     """A subspace through a centre, by inner products of gradients with its directions.
-
-    A subclass gives :meth:`_products`, or :meth:`_measure` to see one layer at a time.
 
     Parameters
     ----------
@@ -82,18 +81,28 @@ class Span:
             np.sqrt(squared_residual),
         )
 
+    @abstractmethod
     def _measure(self, layers):
-        """Return squared norms of whitened gradients, and their products."""
-        layers = tuple(layers)
-        return sum(layer.squared_norms() for layer in layers), self._products(layers)
+        """Return squared norms of whitened gradients, and their products.
 
-    def _products(self, layers):
-        """Return inner products of whitened gradients with directions and centre, in this order."""
-        raise NotImplementedError
+        These are inner products with directions and centre, in this order.
+        """
 
     def _outside(self, squared_distance, squared_length):
         """Return the squared distances to the subspace."""
         return squared_distance - squared_length
+
+
+class JointSpan(Span):
+    """A span whose products need all layers at the same time."""
+
+    def _measure(self, layers):
+        layers = tuple(layers)
+        return sum(layer.squared_norms() for layer in layers), self._products(layers)
+
+    @abstractmethod
+    def _products(self, layers):
+        """Return the products of whitened gradients given as a tuple of layers."""
 
 
 class ClassMeanSubspace(Span):
