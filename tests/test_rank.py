@@ -175,7 +175,7 @@ def test_wrong_requests():
     with pytest.raises(ValueError, match="where n_components is one"):
         SketchedSparsePCA("auto", n_nonzero_coefs=[3, 2]).fit(X)
     with pytest.raises(NotFittedError):
-        SketchedSparsePCA("auto").n_components_  # noqa: B018
+        SketchedSparsePCA("auto").n_components_  # noqa: B018 - the property raises
     sketch = sketch_of("exact", (9.0,), 0)
     with pytest.raises(ValueError, match="'auto' or 'plateau'"):
         sketch.recover("some")

@@ -201,7 +201,7 @@ def _group_mirror(model, equations):
         watched.append(stopping)
         times = flow_times(design, y, potential, model.max_iter)
         steps = group_flow(design, y, equations.labels, potential, times, tol=0.1 * model.tol)
-        for n_iter, (_, x, z, nu) in enumerate(steps):  # noqa: B007
+        for n_iter, (_, x, z, nu) in enumerate(steps):  # noqa: B007 - the last nu is kept
             residual = y - design.matvec(x)
             gates = np.repeat(z[..., None], len(part), axis=-1)
             if stopping.update(n_iter + 1, x, residual, design.rmatvec(residual), gates):
