@@ -14,7 +14,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from sklearn_sparse_eig import kernels
-from sklearn_sparse_eig.kernels._threads import thread_count
+from sklearn_sparse_eig._base.threads import thread_count
 
 
 def _parse():

@@ -1,19 +1,19 @@
 """Sparse and low-rank structure seen through a small linear sketch, as scikit-learn estimators."""
 
-from ._deep_factorization_covariance import DeepFactorizationCovariance
-from ._deep_matrix_factorization import DeepMatrixFactorization
-from ._diagonal_network import DiagonalNetworkRegressor
-from ._diagonal_network_paths import diagonal_network_path, learning_rate_path
-from ._grad_pca_detector import GradPCADetector
-from ._gradient_features import GradientFeatures
-from ._seed_confidence_filter import SeedConfidenceFilter
-from ._sketched_sparse_pca import SketchedSparsePCA
-from ._sparse_eigsh import sparse_eigsh
-from ._weighted_fourier import WeightedFourierRegressor
-from .fourier import trigonometric_risk
-from .lowrank import effective_rank, low_rank_intervals
+from .fourier import WeightedFourierRegressor, trigonometric_risk
+from .gradients import GradientFeatures
+from .implicit import DiagonalNetworkRegressor, diagonal_network_path, learning_rate_path
+from .lowrank import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    effective_rank,
+    low_rank_intervals,
+)
+from .ood import GradPCADetector
 from .recovery import RecoveryWarning, SparseEigenpairs
+from .seeds import SeedConfidenceFilter
 from .sketching import EigenSketch, recommend_sketch
+from .sparse_pca import SketchedSparsePCA, sparse_eigsh
 
 __version__ = "0.1.0"
 

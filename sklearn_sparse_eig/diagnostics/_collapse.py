@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
-from .._compat import n_rows, take_rows
-from ..gradients._memory import in_batches
+from .._base.batches import in_batches
+from .._base.compat import n_rows, take_rows
 from ._alignment import feature_tangent_kernel
 from ._blocks import kernel_blocks
 from ._invariant import compare, feature_side

@@ -1,6 +1,7 @@
 """Per-sample gradients of a model with respect to its parameters, as factors or matrices."""
 
 from ._factors import Gradients, LayerFactors
+from ._features import GradientFeatures
 from ._make import make_network
 from ._matrices import LayerMatrices
 from ._network import DenseNetwork, Network
@@ -9,6 +10,7 @@ from ._places import LayerPlaces
 
 __all__ = [
     "DenseNetwork",
+    "GradientFeatures",
     "Gradients",
     "LayerFactors",
     "LayerMatrices",
@@ -22,7 +24,7 @@ __all__ = [
 def __getattr__(name):
     # torch is imported by those who ask for it.
     if name == "TorchNetwork":
-        from ._torch import TorchNetwork
+        from .torch._network import TorchNetwork
 
         return TorchNetwork
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

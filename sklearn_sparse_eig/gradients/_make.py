@@ -42,7 +42,7 @@ def make_network(estimator):
     if isinstance(estimator, Network):
         return estimator
     if is_torch(estimator):
-        from ._torch import TorchNetwork
+        from .torch import TorchNetwork
 
         return TorchNetwork(estimator)
     if isinstance(estimator, Pipeline):

@@ -2,7 +2,7 @@
 
 from sklearn.utils.validation import check_array, validate_data
 
-from .._compat import n_rows
+from .._base.compat import n_rows
 from ._make import is_torch, unwrap
 from ._model import takes_any_input
 

@@ -1,6 +1,14 @@
 """What gradient descent on over-parameterised models computes, without the descent."""
 
 from ._learning_rates import LearningRatePath
+from ._paths import diagonal_network_path, learning_rate_path
 from ._potential import l1_gap_bound
+from ._regressor import DiagonalNetworkRegressor
 
-__all__ = ["LearningRatePath", "l1_gap_bound"]
+__all__ = [
+    "DiagonalNetworkRegressor",
+    "LearningRatePath",
+    "diagonal_network_path",
+    "l1_gap_bound",
+    "learning_rate_path",
+]

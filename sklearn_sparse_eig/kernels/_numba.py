@@ -1,6 +1,6 @@
 """Numba twins of the kernels.
 
-Compiled functions are serial, release the GIL and take a range; `_threads` splits the ranges.
+Compiled functions are serial, release the GIL and take a range; `_base.threads` splits the ranges.
 Numba's own parallelism is avoided: its threading layers abort under concurrent Python threads or a
 fork.
 
@@ -18,7 +18,7 @@ from numba import float32, float64, int64, uint64
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ._threads import run_ranges
+from .._base.threads import run_ranges
 
 _LANES = 8
 # Hash values are computed for this many columns at a time, into a buffer that stays in L1.

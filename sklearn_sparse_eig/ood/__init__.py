@@ -3,6 +3,7 @@
 from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_state, make_subspace
 from ._classes import check_counts, encode
 from ._conformal import conformal_p_values, conformal_threshold
+from ._detector import GradPCADetector
 from ._frozen_metric import FrozenMetricState
 from ._held_out import choose_held_out
 from ._metric import Metric
@@ -15,15 +16,16 @@ from ._subspace import ClassMeanSubspace, Coordinates, Span
 from ._tensor_sketch import TensorSketch
 
 __all__ = [
-    "SCORES",
-    "SUBSPACES",
     "ClassMeanSubspace",
     "Coordinates",
     "FrozenMetricState",
+    "GradPCADetector",
     "GradientState",
     "Metric",
     "PrincipalState",
     "PrincipalSubspace",
+    "SCORES",
+    "SUBSPACES",
     "SketchedMeanSubspace",
     "SketchedState",
     "Span",

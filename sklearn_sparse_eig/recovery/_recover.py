@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-from ..kernels._threads import limit_blas
+from .._base.threads import limit_blas
 from ._errors import sketch_errors
 from ._lifting import orthonormal_range
 from ._noise import IsotropicNoise

@@ -11,14 +11,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._compat import Interval, StrOptions, fit_context
-from .gradients._model import is_ready
-from .seeds._bins import confidence_bins
-from .seeds._confidence import class_labels, predicted_labels, probabilities
-from .seeds._generate import as_array, check_deterministic, generate_batches
-from .seeds._probe import fit_probe
-from .seeds._sampling import accept_until, choose_seeds
-from .seeds._separability import LEAST_PER_CLASS, compare_bins
+from .._base.compat import Interval, StrOptions, fit_context
+from ..gradients._model import is_ready
+from ._bins import confidence_bins
+from ._confidence import class_labels, predicted_labels, probabilities
+from ._generate import as_array, check_deterministic, generate_batches
+from ._probe import fit_probe
+from ._sampling import accept_until, choose_seeds
+from ._separability import LEAST_PER_CLASS, compare_bins
 
 # A covariance within classes needs two rows of each.
 _LEAST_IN_CLASS = 2

@@ -7,9 +7,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from ._compat import Interval, StrOptions
-from .lowrank import effective_rank
-from .lowrank._fit import Run
+from .._base.compat import Interval, StrOptions
+from ._effective_rank import effective_rank
+from ._fit import Run
 
 RUN_CONSTRAINTS = {
     "depth": [Interval(Integral, 2, None, closed="left")],

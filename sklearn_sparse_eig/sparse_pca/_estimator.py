@@ -10,17 +10,17 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from ._compat import Interval, StrOptions, check_sample_weight, fit_context
-from ._transaction import unchanged_on_error
-from .kernels._threads import limit_threads
-from .recovery import find_candidates, recover
-from .recovery._lifting import restricted_least_squares
-from .recovery._power_steps import MAX_CANDIDATES
-from .recovery._rank import RULES, resolve_n_components
-from .recovery.decoders import Decoder, make_decoder
-from .sketching import EigenSketch, Measurement
-from .sketching._checks import rows_from_entries
-from .sketching._sizing import choose_size
+from .._base.compat import Interval, StrOptions, check_sample_weight, fit_context
+from .._base.threads import limit_threads
+from .._base.transaction import unchanged_on_error
+from ..recovery import find_candidates, recover
+from ..recovery._lifting import restricted_least_squares
+from ..recovery._power_steps import MAX_CANDIDATES
+from ..recovery._rank import RULES, resolve_n_components
+from ..recovery.decoders import Decoder, make_decoder
+from ..sketching import EigenSketch, Measurement
+from ..sketching._checks import rows_from_entries
+from ..sketching._sizing import choose_size
 
 # Nonzeros per component that a sketch is sized for where the number is left open.
 _EXPECTED_NONZEROS = 50

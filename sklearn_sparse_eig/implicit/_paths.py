@@ -3,11 +3,11 @@
 import numpy as np
 from sklearn.utils.validation import check_X_y
 
-from .implicit._averaged_path import averaged_path
-from .implicit._design import Design
-from .implicit._learning_rates import flow_sharpness, learning_rates_end
-from .implicit._potential import Potential
-from .kernels._threads import limit_blas
+from .._base.threads import limit_blas
+from ._averaged_path import averaged_path
+from ._design import Design
+from ._learning_rates import flow_sharpness, learning_rates_end
+from ._potential import Potential
 
 
 def _check_data(X, y):

@@ -5,11 +5,11 @@ import scipy.sparse as sp
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from .kernels._threads import limit_blas
-from .recovery._errors import lanczos_errors
-from .recovery._pairs import assemble_pairs
-from .recovery._sparse_principal import sparse_principal_vectors
-from .recovery.decoders._base import largest_rows
+from .._base.threads import limit_blas
+from ..recovery._errors import lanczos_errors
+from ..recovery._pairs import assemble_pairs
+from ..recovery._sparse_principal import sparse_principal_vectors
+from ..recovery.decoders._base import largest_rows
 
 # The small sparse eigenproblem is solved on at most this many candidates: a second of work.
 _MAX_CANDIDATES = 1000

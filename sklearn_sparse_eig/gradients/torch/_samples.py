@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch.func import functional_call
 
-from ._memory import is_out_of_memory
+from ..._base.batches import is_out_of_memory
 
 try:
     from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -15,33 +15,24 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ._compat import Interval, StrOptions, fit_context, n_rows, take_rows
-from ._transaction import unchanged_on_error
-from .gradients import make_network
-from .gradients._given import GIVEN, make_given
-from .gradients._make import is_torch, on_device
-from .gradients._memory import in_batches
-from .gradients._model import fit_model, is_ready
-from .gradients._outputs import OUTPUTS
-from .gradients._rows import check_rows
-from .ood import (
-    SCORES,
-    SUBSPACES,
-    FrozenMetricState,
-    SparseMeanSubspace,
-    check_counts,
-    choose_held_out,
-    choose_sparsity,
-    choose_subspace,
-    conformal_p_values,
-    conformal_threshold,
-    encode,
-    make_state,
-    make_subspace,
-    score,
-    snapshot,
-)
-from .sketching._checks import check_seed
+from .._base.batches import in_batches
+from .._base.compat import Interval, StrOptions, fit_context, n_rows, take_rows
+from .._base.transaction import unchanged_on_error
+from ..gradients import make_network
+from ..gradients._given import GIVEN, make_given
+from ..gradients._make import is_torch, on_device
+from ..gradients._model import fit_model, is_ready
+from ..gradients._outputs import OUTPUTS
+from ..gradients._rows import check_rows
+from ..sketching._checks import check_seed
+from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_state, make_subspace
+from ._classes import check_counts, encode
+from ._conformal import conformal_p_values, conformal_threshold
+from ._frozen_metric import FrozenMetricState
+from ._held_out import choose_held_out
+from ._scores import SCORES, score
+from ._sparse_means import SparseMeanSubspace
+from ._state import snapshot
 
 # Samples below which a metric costs more than what sketching does (measured: doc/gradpca.md).
 _FEW_SAMPLES = 1000

@@ -9,8 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._compat import Interval, StrOptions, fit_context
-from .fourier._fit import CONVERGED, FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
+from .._base.compat import Interval, StrOptions, fit_context
+from ._fit import CONVERGED, FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
 
 
 class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):

@@ -31,7 +31,7 @@ from sklearn_sparse_eig.gradients import (
 )
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "doc").glob("*.md"))]
 MODULES = [
     "sklearn_sparse_eig",

@@ -7,12 +7,12 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._compat import Interval, StrOptions, fit_context, n_rows
-from .gradients import make_network
-from .gradients._memory import in_batches
-from .gradients._model import fit_model, is_ready
-from .gradients._outputs import OUTPUTS
-from .gradients._rows import check_rows
+from .._base.batches import in_batches
+from .._base.compat import Interval, StrOptions, fit_context, n_rows
+from ._make import make_network
+from ._model import fit_model, is_ready
+from ._outputs import OUTPUTS
+from ._rows import check_rows
 
 # Bytes of the dense result (16 GiB) beyond which it is refused, not tried.
 _LARGEST_DENSE = 2**34

@@ -7,10 +7,10 @@ import numpy as np
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils.validation import validate_data
 
-from ._compat import Interval, StrOptions, fit_context
+from .._base.compat import Interval, StrOptions, fit_context
+from ._fit import fit_spectrum
+from ._moments import RunningCovariance, covariance_of_sketch
 from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
-from .lowrank._fit import fit_spectrum
-from .lowrank._moments import RunningCovariance, covariance_of_sketch
 
 
 class DeepFactorizationCovariance(StoppedRun, EmpiricalCovariance):

@@ -3,7 +3,7 @@
 import sys
 import warnings
 
-from .._compat import n_rows, take_rows
+from .compat import n_rows, take_rows
 
 # Bytes of temporary arrays for a batch of rows.
 BATCH_BYTES = 2**25

@@ -10,14 +10,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from ._compat import Interval, StrOptions, fit_context
-from .implicit._centering import shifted, without_mean
-from .implicit._descent import Descent, solution_sharpness
-from .implicit._design import Design
-from .implicit._groups import Groups
-from .implicit._refit import refit, support_of
-from .implicit._training import Equations, Trained, train
-from .kernels._threads import limit_blas
+from .._base.compat import Interval, StrOptions, fit_context
+from .._base.threads import limit_blas
+from ._centering import shifted, without_mean
+from ._descent import Descent, solution_sharpness
+from ._design import Design
+from ._groups import Groups
+from ._refit import refit, support_of
+from ._training import Equations, Trained, train
 
 
 def _has_partial_fit(model):

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
-from ._factors import Gradients, LayerFactors
-from ._matrices import LayerMatrices, LazyLayers
-from ._memory import BATCH_BYTES
-from ._network import Network
-from ._outputs import scalar_output
-from ._places import LayerPlaces, are_few
-from ._torch_layers import are_places, find_layers, places
-from ._torch_samples import by_samples, derivatives, differentiable
+from ..._base.batches import BATCH_BYTES
+from .._factors import Gradients, LayerFactors
+from .._matrices import LayerMatrices, LazyLayers
+from .._network import Network
+from .._outputs import scalar_output
+from .._places import LayerPlaces, are_few
+from ._layers import are_places, find_layers, places
+from ._samples import by_samples, derivatives, differentiable
 
 _NORMALISATION = torch.nn.modules.batchnorm._BatchNorm
 _ENGINES = ("auto", "hooks", "vmap", "loop")

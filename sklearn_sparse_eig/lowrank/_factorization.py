@@ -6,10 +6,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from ._compat import Interval, StrOptions, fit_context
+from .._base.compat import Interval, StrOptions, fit_context
+from ._fit import fit_complete, fit_missing, is_symmetric
+from ._greedy import row_coordinates
 from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
-from .lowrank._fit import fit_complete, fit_missing, is_symmetric
-from .lowrank._greedy import row_coordinates
 
 
 class DeepMatrixFactorization(
