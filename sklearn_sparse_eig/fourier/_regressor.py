@@ -9,7 +9,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._base.compat import Interval, StrOptions, fit_context
+from .._base.compat import Interval, StrOptions
+from .._base.fitting import fitting
 from ._fit import CONVERGED, FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
 
 
@@ -127,7 +128,7 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.alpha = alpha
         self.solver = solver
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fitting(prefer_skip_nested_validation=True)
     def fit(self, X, y):
         """Fit to points and targets.
 

@@ -8,7 +8,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.batches import in_batches
-from .._base.compat import Interval, StrOptions, fit_context, n_rows
+from .._base.compat import Interval, StrOptions, n_rows
+from .._base.fitting import fitting
 from ._make import make_network
 from ._model import fit_model, is_ready
 from ._outputs import OUTPUTS
@@ -98,7 +99,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.batch_size = batch_size
         self.random_state = random_state
 
-    @fit_context(prefer_skip_nested_validation=False)
+    @fitting(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
         """Fit the estimator, unless it is fitted.
 

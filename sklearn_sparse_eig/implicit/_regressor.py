@@ -10,7 +10,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from .._base.compat import Interval, StrOptions, fit_context
+from .._base.compat import Interval, StrOptions
+from .._base.fitting import fitting
 from .._base.threads import limit_blas
 from ._centering import shifted, without_mean
 from ._descent import Descent, solution_sharpness
@@ -225,7 +226,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         tags.input_tags.sparse = not (grouped and self.fit_intercept)
         return tags
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fitting(prefer_skip_nested_validation=True)
     def fit(self, X, y):
         """Fit the coefficients.
 
@@ -252,7 +253,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return self
 
     @available_if(_has_partial_fit)
-    @fit_context(prefer_skip_nested_validation=True)
+    @fitting(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y):
         """Make one step of gradient descent on the given rows.
 

@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils.validation import validate_data
 
-from .._base.compat import Interval, StrOptions, fit_context
+from .._base.compat import Interval, StrOptions
+from .._base.fitting import fitting
 from ._fit import fit_spectrum
 from ._moments import RunningCovariance, covariance_of_sketch
 from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
@@ -115,7 +116,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         self.tol = tol
         self.noise_variance = noise_variance
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fitting(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Fit to X alone, forgetting what was seen before.
 
@@ -142,7 +143,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         X = validate_data(self, X, dtype=np.float64)
         return self._add(RunningCovariance.empty(X.shape[1]), X)
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fitting(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None):
         """Add rows: the result is that of one fit to all of them.
 
@@ -180,7 +181,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         )
         return self
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fitting(prefer_skip_nested_validation=True)
     def fit_sketch(self, sketch, *, n_components=None, **options):
         """Fit to an :class:`EigenSketch` rather than to rows.
 

@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from .._base.compat import Interval, StrOptions, fit_context
+from .._base.compat import Interval, StrOptions
+from .._base.fitting import fitting
 from ._fit import fit_complete, fit_missing, is_symmetric
 from ._greedy import row_coordinates
 from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
@@ -160,7 +161,7 @@ class DeepMatrixFactorization(
         self.solver = solver
         self.max_iter = max_iter
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fitting(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Run on X, and stop.
 

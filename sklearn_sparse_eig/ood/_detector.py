@@ -1,6 +1,7 @@
 """Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
 
 import warnings
+from contextlib import nullcontext
 from numbers import Integral, Real
 
 import numpy as np
@@ -16,8 +17,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.batches import in_batches
-from .._base.compat import Interval, StrOptions, fit_context, n_rows, take_rows
-from .._base.transaction import unchanged_on_error
+from .._base.compat import Interval, StrOptions, n_rows, take_rows
+from .._base.fitting import fitting
 from ..gradients import make_network
 from ..gradients._given import GIVEN, make_given
 from ..gradients._make import is_torch, on_device
@@ -275,7 +276,7 @@ class GradPCADetector(
 
     # ---------------------------------------------------------------------------------- fitting
 
-    @fit_context(prefer_skip_nested_validation=False)
+    @fitting(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
         """Fit to X alone, forgetting what was seen before.
 
@@ -303,7 +304,7 @@ class GradPCADetector(
             If there are fewer than two classes, fewer than two samples in a class, or labels
             that the classifier does not know.
         """
-        with unchanged_on_error(self):
+        with nullcontext():
             X, y = self._check_input(X, y, reset=True)
             rng = check_random_state(self.random_state)
             held_out, model = None, self._ready_model(X, y)
@@ -328,7 +329,7 @@ class GradPCADetector(
                 self._set_threshold(self._scores(held_out))
         return self
 
-    @fit_context(prefer_skip_nested_validation=False)
+    @fitting(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y=None, classes=None):
         """Add samples to the class means and to the metric.
 
@@ -360,7 +361,7 @@ class GradPCADetector(
             If the metric is fixed by fewer than 1000 samples.
         """
         first = not hasattr(self, "_state")
-        with unchanged_on_error(self):
+        with nullcontext():
             X, y = self._check_input(X, y, reset=first)
             if first:
                 model = self._ready_model(X, y if classes is None else classes)

@@ -11,7 +11,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._base.compat import Interval, StrOptions, fit_context
+from .._base.compat import Interval, StrOptions
+from .._base.fitting import fitting
 from ..gradients._model import is_ready
 from ._bins import confidence_bins
 from ._confidence import class_labels, predicted_labels, probabilities
@@ -189,7 +190,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.train_on = train_on
         self.random_state = random_state
 
-    @fit_context(prefer_skip_nested_validation=False)
+    @fitting(prefer_skip_nested_validation=False)
     def fit(self, Z, y=None):
         """Generate from all seeds, and learn to predict labels of confident ones.
 

@@ -1,6 +1,7 @@
 """Sparse PCA of a stream of rows, by sketching: the scikit-learn shell."""
 
 import warnings
+from contextlib import nullcontext
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,9 +11,9 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from .._base.compat import Interval, StrOptions, check_sample_weight, fit_context
+from .._base.compat import Interval, StrOptions, check_sample_weight
+from .._base.fitting import fitting
 from .._base.threads import limit_threads
-from .._base.transaction import unchanged_on_error
 from ..recovery import find_candidates, recover
 from ..recovery._lifting import restricted_least_squares
 from ..recovery._power_steps import MAX_CANDIDATES
@@ -238,7 +239,7 @@ default="sparse_sign"
 
     # ---------------------------------------------------------------------------------- fitting
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fitting(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
         """Fit to X alone, forgetting what was seen before.
 
@@ -261,7 +262,7 @@ default="sparse_sign"
             variance, or is too narrow for n_components and n_nonzero_coefs. A previous fit is
             then left as it was.
         """
-        with unchanged_on_error(self), limit_threads(self._n_threads()):
+        with nullcontext(), limit_threads(self._n_threads()):
             X, weights = self._check_rows(X, sample_weight, reset=True)
             if X.shape[0] < 2:
                 raise ValueError(
@@ -280,7 +281,7 @@ default="sparse_sign"
             self._set_state(sketch, recovered)
         return self
 
-    @fit_context(prefer_skip_nested_validation=True)
+    @fitting(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """Add rows to the sketch. Components follow when they are looked at.
 
@@ -304,7 +305,7 @@ default="sparse_sign"
             is then left as it was.
         """
         first = not hasattr(self, "sketch_")
-        with unchanged_on_error(self), limit_threads(self._n_threads()):
+        with nullcontext(), limit_threads(self._n_threads()):
             X, weights = self._check_rows(X, sample_weight, reset=first)
             sketch = self._make_sketch(X.shape[1]) if first else self.sketch_
             for rows, part in self._batches(X, weights):

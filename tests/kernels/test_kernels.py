@@ -14,7 +14,8 @@ from scipy.sparse import csr_array
 from scipy.stats import chi2
 
 from sklearn_sparse_eig import kernels
-from sklearn_sparse_eig.kernels import _threads, use_backend
+from sklearn_sparse_eig._base import threads as _threads
+from sklearn_sparse_eig.kernels import use_backend
 from sklearn_sparse_eig.kernels._hashing import hash_columns as reference_hash
 
 HAS_NUMBA = find_spec("numba") is not None

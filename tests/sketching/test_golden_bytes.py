@@ -18,7 +18,7 @@ SKETCHES = {
     "range": {"n_measurements": None, "measurement": "identity", "range_size": 4, "center": False},
     "mam": {"n_measurements": 16, "center": False, "feature_moments": False},
     "two_sided": {"n_measurements": 16, "range_size": 8},
-    "prime_residue": {"n_measurements": 17, "range_size": 8, "measurement": "prime_residue"},
+    "prime_residue": {"n_measurements": 240, "range_size": 8, "measurement": "prime_residue"},
     "identified": {"n_measurements": 16, "range_size": 8, "identification": (3, 8)},
 }
 

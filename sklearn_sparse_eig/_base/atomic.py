@@ -1,0 +1,140 @@
+"""All or nothing: a change of an object succeeds as a whole or leaves it as it was."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from .locks import locks_of
+
+
+class Journal:
+    """What an object held before it was changed: enough to take the change back, bit for bit.
+
+    Attributes that are set anew need no care. Of arrays that are written in place only what is
+    about to be written is copied, so that a small change of a large state stays cheap; all
+    together that is at most one copy of the state.
+    """
+
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
+        self._attributes = dict(vars(owner))
+        self._whole: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._kept: dict[int, np.ndarray] = {}
+
+    def keep(self, array: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Keep the rows of an array that are about to change in place; None for all of it."""
+        key = id(array)
+        if key in self._whole:
+            return
+        if rows is None or 2 * len(rows) >= len(array):
+            self._whole[key] = array, array.copy()
+            return
+        kept = self._kept.setdefault(key, np.zeros(len(array), dtype=bool))
+        rows = np.unique(rows)
+        rows = rows[~kept[rows]]
+        self._parts.append((array, rows, array[rows]))
+        kept[rows] = True
+
+    def has_changes(self) -> bool:
+        """Whether anything was written, or an attribute set anew."""
+        now = vars(self._owner)
+        return bool(self._whole or self._parts) or any(
+            now.get(name) is not value for name, value in self._attributes.items()
+        )
+
+    def undo(self) -> None:
+        """Bring the object back to what it was when the journal was begun."""
+        # Whole copies first: single rows of the same array were kept before it was copied.
+        for array, values in self._whole.values():
+            array[...] = values
+        for array, rows, values in self._parts:
+            array[rows] = values
+        attributes = vars(self._owner)
+        for name in attributes.keys() - self._attributes.keys():
+            del attributes[name]
+        attributes.update(self._attributes)
+
+
+class Journaled:
+    """An object that announces to a journal which of its arrays it is about to write in place."""
+
+    revision: int = 0
+    _journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the change that is under way."""
+        if self._journal is None:
+            raise RuntimeError(
+                f"A {type(self).__name__} is changed in methods that are all_or_nothing."
+            )
+        return self._journal
+
+
+class _Transaction:
+    def __init__(self, owner, others):
+        self._owner = owner
+        # What is inside another change of the same state is taken back with that one.
+        self._states = [s for s in _journaled(owner) if s._journal is None]
+        self._locks = locks_of(owner, *others)
+        self._n_held = 0
+        self._journals = []
+
+    def begin(self):
+        for lock in self._locks:
+            self._n_held += lock.acquire()
+        self._journals = [Journal(self._owner), *map(Journal, self._states)]
+        for state, journal in zip(self._states, self._journals[1:], strict=True):
+            state._journal = journal
+
+    def end(self):
+        for state, journal in zip(self._states, self._journals[1:], strict=True):
+            vars(state).pop("_journal", None)
+            state.revision += journal.has_changes()
+        self._release()
+
+    def undo(self):
+        for journal in self._journals:
+            journal.undo()
+        self._release()
+
+    def _release(self):
+        while self._n_held:
+            self._n_held -= 1
+            self._locks[self._n_held].release()
+
+
+def _journaled(owner):
+    """Return the journaled objects among an object and, at any depth, its attributes."""
+    found = [owner] if isinstance(owner, Journaled) else []
+    for value in vars(owner).values():
+        if isinstance(value, Journaled):
+            found += _journaled(value)
+    return found
+
+
+def all_or_nothing(method: Callable) -> Callable:
+    """Decorate a method that changes its object: an error, or Ctrl-C, changes nothing.
+
+    Attributes are put back, and each :class:`Journaled` object among them takes back what was
+    written. Other objects that attributes refer to must not be changed in place: set new ones.
+    Threads that read the object under :func:`~.locks.locked` wait until the method has ended.
+    Arguments of the object's own type are locked too, so that what is merged does not change.
+    """
+
+    @wraps(method)
+    def changed_as_a_whole(self, *args, **kwargs):
+        transaction = _Transaction(self, [arg for arg in args if type(arg) is type(self)])
+        try:
+            transaction.begin()
+            result = method(self, *args, **kwargs)
+            transaction.end()
+            return result
+        except BaseException:
+            transaction.undo()
+            raise
+
+    return changed_as_a_whole

@@ -1,0 +1,30 @@
+"""One lock for each object that several threads may use: a writer and its readers take turns."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Lock, RLock
+from typing import Any
+from weakref import WeakKeyDictionary
+
+# Kept outside the objects, so that these can be copied and pickled as they are.
+_locks: WeakKeyDictionary = WeakKeyDictionary()
+_guard = Lock()
+
+
+def locks_of(*items: Any) -> list:
+    """Return the locks of some objects, in one order whatever that of the arguments.
+
+    Where all take them in this order, two merges in opposite directions cannot wait for each other.
+    """
+    with _guard:
+        distinct = sorted({id(item): item for item in items}.values(), key=id)
+        return [_locks.setdefault(item, RLock()) for item in distinct]
+
+
+@contextmanager
+def locked(*items: Any) -> Iterator[None]:
+    """Hold the locks of some objects within a ``with`` block, so that nobody changes them."""
+    with ExitStack() as stack:
+        for lock in locks_of(*items):
+            stack.enter_context(lock)
+        yield

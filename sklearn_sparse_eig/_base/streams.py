@@ -1,0 +1,114 @@
+"""What estimators share whose state is a sum over a stream: shards of it merge."""
+
+from typing import Any, Self
+
+from sklearn.utils.validation import check_is_fitted
+
+from .atomic import all_or_nothing
+from .linear import LinearState, check_same
+from .locks import locked
+
+
+class StreamMixin:
+    """``merge``, ``+``, ``sum()``, ``empty_copy`` and ``n_samples_seen_`` of an estimator.
+
+    The estimator names the attribute of its :class:`LinearState` (``_state_name``), says what else
+    must agree (:meth:`_merge_settings`) and drops what it has computed from the state
+    (:meth:`_state_changed`). Scikit-learn's own attributes, of the number and names of features,
+    are taken care of here.
+    """
+
+    _state_name: str
+
+    def _merge_settings(self) -> dict[str, Any]:
+        """Return what must agree besides the settings of the state: parameters, fitted models."""
+        return {}
+
+    def _state_changed(self) -> None:
+        """Drop what depends on the content of the state."""
+
+    def _check_merge(self, other: Self) -> None:
+        """Raise if this estimator cannot merge at all, as it is."""
+
+    def _stream_state(self) -> LinearState:
+        check_is_fitted(self)
+        return getattr(self, self._state_name)
+
+    @property
+    def n_samples_seen_(self) -> int:
+        """Rows seen: all that were passed or merged since the last ``fit``."""
+        return self._stream_state().n_samples
+
+    @all_or_nothing
+    def merge(self, other: Self, *, shard_id: str | int | None = None) -> Self:
+        """Add the rows seen by another estimator, as if they had been passed to partial_fit.
+
+        Parameters
+        ----------
+        other : same type
+            Fitted with the same parameters and the same int ``random_state``. It is not changed.
+        shard_id : str, int or None, default=None
+            A name of the rows in `other`. A shard that is here already is refused, so that a
+            retried task cannot count its rows twice.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If `other` is of another type.
+        ValueError
+            If the two differ in anything but the rows seen, features in number or name included,
+            or a shard would be counted twice. The message gives both values, and this estimator is
+            left as it was.
+        """
+        state = self._stream_state()
+        if not isinstance(other, type(self)):
+            raise TypeError(f"Can only merge a {type(self).__name__}, got {type(other).__name__}.")
+        theirs = other._stream_state()
+        self._check_merge(other)
+        check_same(_features(self, other), _features(other, self))
+        check_same(self._merge_settings(), other._merge_settings())
+        state.merge(theirs, shard_id=shard_id)
+        self._state_changed()
+        return self
+
+    def empty_copy(self) -> Self:
+        """Return a copy that has seen no rows, for a shard of the stream.
+
+        What is passed to its ``partial_fit`` can be merged with this estimator and with other
+        copies, for it measures in the same way.
+
+        Returns
+        -------
+        estimator
+            Of the same type and parameters.
+        """
+        state = self._stream_state()
+        with locked(self):
+            empty = object.__new__(type(self))
+            vars(empty).update(vars(self))
+            setattr(empty, self._state_name, state.empty())
+            empty._state_changed()
+        return empty
+
+    def __add__(self, other: Self) -> Self:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self.empty_copy().merge(self).merge(other)
+
+    def __radd__(self, other: int) -> Self:
+        # The zero that sum() starts with.
+        if isinstance(other, int) and other == 0:
+            return self.empty_copy().merge(self)
+        return NotImplemented
+
+
+def _features(estimator, other):
+    """Return the number of features and, where both know them, their names."""
+    features = {"n_features": getattr(estimator, "n_features_in_", None)}
+    if all(hasattr(e, "feature_names_in_") for e in (estimator, other)):
+        features["feature_names_in_"] = estimator.feature_names_in_.tolist()
+    return features
