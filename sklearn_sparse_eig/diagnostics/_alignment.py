@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._base.compat import take_rows
-from ..gradients._outputs import OUTPUTS
+from ..gradients import OUTPUTS
 from ._blocks import KernelBlocks, kernel_blocks
 from ._samples import balanced_rows, check_samples
 

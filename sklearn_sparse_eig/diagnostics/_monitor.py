@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from ..gradients._make import is_torch, unwrap
+from ..gradients import is_torch, unwrap
 from ._alignment import ntk_alignment
 from ._collapse import neural_collapse
 

@@ -3,10 +3,8 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from ..gradients import make_network
-from ..gradients._make import unwrap
-from ..gradients._model import takes_any_input
-from ..ood._classes import check_counts, encode
+from ..gradients import make_network, takes_any_input, unwrap
+from ..ood import check_counts, encode
 
 
 def check_samples(estimator, X, y):

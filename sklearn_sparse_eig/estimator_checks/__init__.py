@@ -57,8 +57,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import aslinearoperator
 from sklearn.base import clone
 
-from ..recovery.decoders import make_decoder
-from ..sketching.measurements import from_spec, make_measurement
+from ..recovery import make_decoder
+from ..sketching import from_spec, make_measurement
 
 __all__ = [
     "check_decoder_contract",

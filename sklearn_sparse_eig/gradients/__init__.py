@@ -2,22 +2,36 @@
 
 from ._factors import Gradients, LayerFactors
 from ._features import GradientFeatures
-from ._make import make_network
-from ._matrices import LayerMatrices
+from ._given import GIVEN, make_given
+from ._make import is_torch, make_network, on_device, unwrap
+from ._matrices import LayerMatrices, LazyLayers
+from ._model import fit_model, is_ready, takes_any_input
 from ._network import DenseNetwork, Network
-from ._outputs import scalar_output
+from ._outputs import OUTPUTS, scalar_output
 from ._places import LayerPlaces
+from ._rows import check_rows
 
 __all__ = [
     "DenseNetwork",
+    "GIVEN",
     "GradientFeatures",
     "Gradients",
     "LayerFactors",
     "LayerMatrices",
     "LayerPlaces",
+    "LazyLayers",
     "Network",
+    "OUTPUTS",
+    "check_rows",
+    "fit_model",
+    "is_ready",
+    "is_torch",
+    "make_given",
     "make_network",
+    "on_device",
     "scalar_output",
+    "takes_any_input",
+    "unwrap",
 ]
 
 

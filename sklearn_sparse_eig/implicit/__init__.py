@@ -1,14 +1,18 @@
 """What gradient descent on over-parameterised models computes, without the descent."""
 
 from ._learning_rates import LearningRatePath
+from ._limit import InconsistentError, flow_limit
 from ._paths import diagonal_network_path, learning_rate_path
-from ._potential import l1_gap_bound
+from ._potential import Potential, l1_gap_bound
 from ._regressor import DiagonalNetworkRegressor
 
 __all__ = [
     "DiagonalNetworkRegressor",
+    "InconsistentError",
     "LearningRatePath",
+    "Potential",
     "diagonal_network_path",
+    "flow_limit",
     "l1_gap_bound",
     "learning_rate_path",
 ]

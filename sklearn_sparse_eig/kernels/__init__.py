@@ -20,7 +20,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from ._hashing import HASH_VERSION
+from ._hashing import HASH_VERSION, mix64
 
 __all__ = [
     "HASH_VERSION",
@@ -33,6 +33,7 @@ __all__ = [
     "expand_csr",
     "get_backend",
     "hash_columns",
+    "mix64",
     "sketch_csr",
     "sketch_dense",
     "use_backend",

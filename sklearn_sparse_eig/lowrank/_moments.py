@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..recovery._lifting import restricted_least_squares
+from ..recovery import restricted_least_squares
 
 
 @dataclass(frozen=True)

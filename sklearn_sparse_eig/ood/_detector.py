@@ -19,13 +19,18 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.batches import in_batches
 from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
-from ..gradients import make_network
-from ..gradients._given import GIVEN, make_given
-from ..gradients._make import is_torch, on_device
-from ..gradients._model import fit_model, is_ready
-from ..gradients._outputs import OUTPUTS
-from ..gradients._rows import check_rows
-from ..sketching._checks import check_seed
+from ..gradients import (
+    GIVEN,
+    OUTPUTS,
+    check_rows,
+    fit_model,
+    is_ready,
+    is_torch,
+    make_given,
+    make_network,
+    on_device,
+)
+from ..sketching import check_seed
 from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_state, make_subspace
 from ._classes import check_counts, encode
 from ._conformal import conformal_p_values, conformal_threshold

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..gradients import LayerMatrices
-from ..gradients._matrices import LazyLayers
+from ..gradients import LayerMatrices, LazyLayers
 from ._roots import eigenbasis_root, inverse_root
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from ..sketching import EigenSketch
-from ..sketching._sizing import choose_size
+from ..sketching import EigenSketch, choose_size
 from ._frozen_metric import FrozenMetricState
 from ._sparse_means import n_largest
 from ._sparse_rows import SparseRows

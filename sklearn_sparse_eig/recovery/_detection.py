@@ -7,7 +7,7 @@ they are hashed it is dominated by collisions, and read off ghost columns.
 import numpy as np
 from scipy.stats import chi2, norm
 
-from ..sketching.measurements import IdentityMeasurement
+from ..sketching import IdentityMeasurement
 from ._lifting import measure_rows, orthonormal_range, restricted_least_squares
 from ._support_model import model_of_vectors
 from .decoders._null import FALSE_ALARMS, discoveries, ghost_rows

@@ -8,7 +8,7 @@ The derivation is in ``doc/how_the_sketch_works.md``.
 
 import numpy as np
 
-from ..sketching.measurements import IdentityMeasurement
+from ..sketching import IdentityMeasurement
 from ._lifting import dual_basis, orthonormal_range
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sketching.measurements import IdentityMeasurement
+from ..sketching import IdentityMeasurement
 
 # Well-conditioned supports need a tenth of this.
 _MAX_GRADIENTS = 200

@@ -6,7 +6,7 @@ what is estimated is d: one number (isotropic) or the diagonal of A less the sig
 
 import numpy as np
 
-from ..sketching.measurements import SparseSignMeasurement
+from ..sketching import SparseSignMeasurement
 
 # Noise of variance s adds s M Omega^T to the sketch, which differs from its expectation (zero for
 # independent sides, s (N / m) I for equal ones) by about s sqrt(N / k). The rows' own noise is

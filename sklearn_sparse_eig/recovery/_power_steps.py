@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..sketching.measurements import IdentityMeasurement
+from ..sketching import MAX_CANDIDATES, MAX_SUPPORT, IdentityMeasurement
 from ._detection import Detection
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._noise import IsotropicNoise, NoNoise, make_noise_model
@@ -26,10 +26,6 @@ from .decoders import make_decoder
 from .decoders._base import largest_rows
 from .decoders._htp import MAX_SUPPORT_SHARE
 
-# The small sparse eigenproblem is solved on at most this many features: a second of work. Where
-# more nonzeros than that are asked for in all, it grows with them up to a bound on memory (128 MB).
-MAX_CANDIDATES = 1000
-MAX_SUPPORT = 4000
 # The sparse power steps settle in one or two rounds where there is signal.
 _MAX_SPARSE_ROUNDS = 10
 # Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from ..sketching.measurements import IdentityMeasurement
+from ..sketching import IdentityMeasurement
 from ._pairs import RecoveryWarning
 from .decoders._htp import MAX_SUPPORT_SHARE
 

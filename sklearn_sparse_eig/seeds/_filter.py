@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
-from ..gradients._model import is_ready
+from ..gradients import is_ready
 from ._bins import confidence_bins
 from ._confidence import class_labels, predicted_labels, probabilities
 from ._generate import as_array, check_deterministic, generate_batches

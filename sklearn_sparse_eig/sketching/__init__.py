@@ -1,24 +1,37 @@
 """Measure: from rows or entries to a small linear sketch, S = M A Omega^T."""
 
+from ._checks import check_seed, rows_from_entries
 from ._eigen_sketch import EigenSketch
+from ._limits import IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT
 from ._recommend import SketchRecommendation, recommend_sketch
+from ._sizing import choose_size
 from .measurements import (
     GaussianMeasurement,
     IdentityMeasurement,
     Measurement,
     PrimeResidueMeasurement,
     SparseSignMeasurement,
+    from_spec,
+    make_measurement,
     register,
 )
 
 __all__ = [
     "EigenSketch",
     "GaussianMeasurement",
+    "IDENTIFICATION_LIMIT",
+    "MAX_CANDIDATES",
+    "MAX_SUPPORT",
     "IdentityMeasurement",
     "Measurement",
     "PrimeResidueMeasurement",
     "SketchRecommendation",
     "SparseSignMeasurement",
+    "check_seed",
+    "choose_size",
+    "from_spec",
+    "make_measurement",
     "recommend_sketch",
     "register",
+    "rows_from_entries",
 ]

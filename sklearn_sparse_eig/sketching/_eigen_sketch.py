@@ -20,6 +20,7 @@ from ._checks import (
 )
 from ._feature_moments import FeatureMoments
 from ._identification import IdentificationSketch
+from ._limits import IDENTIFICATION_LIMIT
 from .measurements import IdentityMeasurement, make_measurement
 
 # Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
@@ -28,9 +29,6 @@ _BUFFER = 1 << 21
 _SCATTER_SHARE = 0.1
 # Features up to which exact feature moments are kept unless asked otherwise: 24 MB.
 _MOMENTS_LIMIT = 1 << 20
-# Features beyond which features are identified by their ids unless asked otherwise: a recovery
-# makes ten or twenty sweeps, and over more features these would take minutes.
-IDENTIFICATION_LIMIT = 1 << 27
 # Buckets and width of the identification by default: 22 MB at N = 2**27, 50 MB at 2**62.
 _IDENTIFICATION_SIZE = 3072, 32
 _STATE_ARRAYS = ("_cross", "_left_sum", "_left_shift", "_right_sum", "_right_shift")

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 from ._eigen_sketch import IDENTIFICATION_LIMIT
 from ._identification import N_BLOCKS
+from ._limits import MAX_SUPPORT
 from ._sizing import choose_size
 from .measurements import make_measurement
 
@@ -289,7 +290,6 @@ class _Need:
         sensing, t log(1 + N / t) of them in proportion to the square of that tell t features
         apart from the others; without noise a number for each feature does.
         """
-        from ..recovery._power_steps import MAX_SUPPORT  # a state does not depend on how it is read
 
         m, k = _shape(size, self.N)
         regime, alone = _regime(size), 1 + 1 / self.r

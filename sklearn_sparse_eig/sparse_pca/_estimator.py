@@ -14,14 +14,16 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from .._base.compat import Interval, StrOptions, check_sample_weight
 from .._base.fitting import fitting
 from .._base.threads import limit_threads
-from ..recovery import find_candidates, recover
-from ..recovery._lifting import restricted_least_squares
-from ..recovery._power_steps import MAX_CANDIDATES
-from ..recovery._rank import RULES, resolve_n_components
-from ..recovery.decoders import Decoder, make_decoder
-from ..sketching import EigenSketch, Measurement
-from ..sketching._checks import rows_from_entries
-from ..sketching._sizing import choose_size
+from ..recovery import (
+    RULES,
+    Decoder,
+    find_candidates,
+    make_decoder,
+    recover,
+    resolve_n_components,
+    restricted_least_squares,
+)
+from ..sketching import MAX_CANDIDATES, EigenSketch, Measurement, choose_size, rows_from_entries
 
 # Nonzeros per component that a sketch is sized for where the number is left open.
 _EXPECTED_NONZEROS = 50

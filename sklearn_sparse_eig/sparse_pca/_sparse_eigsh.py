@@ -6,10 +6,7 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._base.threads import limit_blas
-from ..recovery._errors import lanczos_errors
-from ..recovery._pairs import assemble_pairs
-from ..recovery._sparse_principal import sparse_principal_vectors
-from ..recovery.decoders._base import largest_rows
+from ..recovery import assemble_pairs, lanczos_errors, largest_rows, sparse_principal_vectors
 
 # The small sparse eigenproblem is solved on at most this many candidates: a second of work.
 _MAX_CANDIDATES = 1000

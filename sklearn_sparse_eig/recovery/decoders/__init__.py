@@ -3,7 +3,7 @@
 To add one: subclass :class:`Decoder`, give it ``decode``, and pass an instance as ``decoder=``.
 """
 
-from ...sketching._eigen_sketch import IDENTIFICATION_LIMIT
+from ...sketching import IDENTIFICATION_LIMIT
 from ._base import Decoder
 from ._bit_test import BitTestDecoder
 from ._diagonal_network import DiagonalNetworkDecoder

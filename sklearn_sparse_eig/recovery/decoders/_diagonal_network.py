@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from ...implicit._limit import InconsistentError, flow_limit
-from ...implicit._potential import Potential
+from ...implicit import InconsistentError, Potential, flow_limit
 from .._lifting import fit_on_support
 from ._base import Decoder, largest_rows
 from ._htp import MAX_SUPPORT_SHARE

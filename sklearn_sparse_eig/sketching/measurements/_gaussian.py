@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from ...kernels._hashing import mix64
+from ...kernels import mix64
 from ._base import CHUNK, Measurement
 
 
