@@ -3,6 +3,10 @@
 import numpy as np
 import scipy.sparse as sp
 
+# What is compared of two fits, as far as there is any.
+FITTED = ("components_", "explained_variance_", "mean_")
+METHODS = ("transform", "score_samples", "predict")
+
 
 def as_dense(A):
     return A.toarray() if sp.issparse(A) else np.asarray(A)
@@ -63,11 +67,11 @@ def assert_same_fit(actual, desired, X, what, rtol, count=True):
         raise AssertionError(
             f"{what}: n_samples_seen_ {actual.n_samples_seen_} against {desired.n_samples_seen_}."
         )
-    for name in ("components_", "explained_variance_", "mean_"):
+    for name in FITTED:
         if hasattr(desired, name):
             found, expected = getattr(actual, name), getattr(desired, name)
             assert_close(found, expected, f"{what}: {name}", rtol)
-    for name in ("transform", "score_samples", "predict"):
+    for name in METHODS:
         if hasattr(desired, name):
             found, expected = getattr(actual, name)(X), getattr(desired, name)(X)
             assert_close(found, expected, f"{what}: {name}(X)", rtol)

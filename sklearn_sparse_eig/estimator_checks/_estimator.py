@@ -7,8 +7,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 
-from ._compare import as_dense, assert_close, assert_raises, assert_same_fit
+from ._compare import FITTED, METHODS, as_dense, assert_close, assert_raises, assert_same_fit
 from ._draw import cut, estimator_rows
+from ._state import check_failed_refit_keeps_fit, check_unchanged_on_error, yield_state_checks
 
 
 def check_estimator_batches(estimator, X=None, *, random_state=0, rtol=1e-7):
@@ -173,7 +174,8 @@ def yield_estimator_checks(estimator, X=None):
     """
     checks = [check_estimator_batches, check_estimator_resume, check_estimator_weights]
     # Which rows are the latest is not known between shards, so forgetting does not merge.
-    if getattr(estimator, "forgetting", 1.0) == 1.0:
+    forgets_nothing = getattr(estimator, "forgetting", 1.0) == 1.0
+    if forgets_nothing:
         checks.append(check_estimator_merge)
     if estimator.__sklearn_tags__().input_tags.sparse:
         checks.append(check_estimator_sparse_rows)
@@ -182,6 +184,17 @@ def yield_estimator_checks(estimator, X=None):
     checks.append(check_estimator_bad_input)
     for check in checks:
         yield partial(check, estimator, X)
+    X = estimator_rows(X, 0)
+    make, fit, n = partial(clone, estimator), _call("fit", X), X.shape[0]
+    yield partial(check_failed_refit_keeps_fit, make, fit, {"complex rows": _call("fit", X * 1j)})
+    yield partial(check_unchanged_on_error, partial(_fitted, estimator, X), fit, max_lines=60)
+    yield from yield_state_checks(
+        make,
+        lambda trial, rows: trial.partial_fit(rows),
+        cut(X, [n // 3, 2 * n // 3]),
+        partial(_readings, X=X),
+        merges=forgets_nothing,
+    )
 
 
 def check_sketch_estimator(estimator, X=None):
@@ -210,3 +223,19 @@ def _partial_fit(estimator, batches):
     for rows in batches:
         estimator.partial_fit(rows)
     return estimator
+
+
+def _call(method, X):
+    """Return a function that calls a method of an estimator with the rows."""
+    return lambda estimator: getattr(estimator, method)(X)
+
+
+def _fitted(estimator, X):
+    return clone(estimator).fit(X)
+
+
+def _readings(estimator, X):
+    """Return all that is compared of a fit, in one vector."""
+    parts = [getattr(estimator, name) for name in FITTED if hasattr(estimator, name)]
+    parts += [getattr(estimator, name)(X) for name in METHODS if hasattr(estimator, name)]
+    return np.concatenate([as_dense(part).ravel() for part in parts])

@@ -9,6 +9,7 @@ from scipy.sparse.linalg import aslinearoperator
 
 from ._compare import as_dense, assert_close, assert_raises, assert_same_bytes, assert_same_sketch
 from ._draw import EXPLICIT, begin, compress, cut, some_ids
+from ._state import yield_state_checks
 
 
 def check_sketch_definition(make_sketch, X=None, *, random_state=0, rtol=1e-10):
@@ -330,3 +331,14 @@ def yield_sketch_checks(make_sketch, X=None):
     ):
         yield partial(check, make_sketch, X)
     yield partial(check_sketch_entries, make_sketch)
+    _, X, _ = begin(make_sketch, X, 0)
+    n = X.shape[0]
+    yield from yield_state_checks(make_sketch, _update, cut(X, [n // 3, 2 * n // 3]), _matrix)
+
+
+def _update(sketch, rows):
+    sketch.update(rows)
+
+
+def _matrix(sketch):
+    return sketch.matrix()
