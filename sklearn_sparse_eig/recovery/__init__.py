@@ -3,7 +3,7 @@
 from ._errors import lanczos_errors
 from ._lifting import restricted_least_squares
 from ._pairs import RecoveryWarning, SparseEigenpairs, assemble_pairs
-from ._rank import RULES, resolve_n_components
+from ._rank import RULES, Rank, choose_rank, resolve_n_components
 from ._recover import find_candidates, recover
 from ._sparse_principal import sparse_principal_vectors
 from .decoders import Decoder, make_decoder
@@ -12,9 +12,11 @@ from .decoders._base import largest_rows
 __all__ = [
     "Decoder",
     "RULES",
+    "Rank",
     "RecoveryWarning",
     "SparseEigenpairs",
     "assemble_pairs",
+    "choose_rank",
     "find_candidates",
     "lanczos_errors",
     "largest_rows",

@@ -7,7 +7,6 @@ they are hashed it is dominated by collisions, and read off ghost columns.
 import numpy as np
 from scipy.stats import chi2, norm
 
-from ..sketching import IdentityMeasurement
 from ._lifting import measure_rows, orthonormal_range, restricted_least_squares
 from ._support_model import model_of_vectors
 from .decoders._null import FALSE_ALARMS, discoveries, ghost_rows
@@ -32,7 +31,7 @@ class Detection:
         self._sketch = sketch
         self._n_hypotheses = n_hypotheses or sketch.n_features
         self._S = S
-        self._by_index = isinstance(sketch.measurement, IdentityMeasurement)
+        self._by_index = sketch.measurement.keeps_features
         self._samples = sketch.effective_samples
 
     def rows_above_noise(self, B, W, limit):

@@ -6,9 +6,10 @@ the vectors leave, as in any regression, and first-order perturbation theory doe
 The derivation is in ``doc/how_the_sketch_works.md``.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from ..sketching import IdentityMeasurement
 from ._lifting import dual_basis, orthonormal_range
 
 
@@ -49,7 +50,9 @@ def sketch_errors(sketch, S, model, refitted, vectors):
     return vector_errors, value_errors
 
 
-def lanczos_errors(multiply, vectors):
+def lanczos_errors(
+    multiply: Callable[[np.ndarray], np.ndarray], vectors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Estimate the errors of eigenpairs of a matrix that can be multiplied.
 
     One step of block Lanczos: the eigenvectors of A within the span of the vectors V and of A V.
@@ -98,7 +101,7 @@ def _model_errors(sketch, S, model, vectors):
     basis = model.basis @ axes
     values = np.diagonal(core).copy()
     n = np.inf if sketch.content == "entries" else sketch.effective_samples
-    by_index = isinstance(sketch.measurement, IdentityMeasurement)
+    by_index = sketch.measurement.keeps_features
     m, k = S.shape
 
     # What is left of the measured A U, and of its mirror image through the test matrix.

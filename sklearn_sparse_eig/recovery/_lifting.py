@@ -6,8 +6,9 @@ M_T are the columns of the measurement M at the ids T. For the identity all of t
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..sketching import IdentityMeasurement
+from ..sketching import Measurement
 
 # Well-conditioned supports need a tenth of this.
 _MAX_GRADIENTS = 200
@@ -19,16 +20,18 @@ _SHORTEST = 1e-13
 _ROUGH, _FINE = 1e-6, 1e-15
 
 
-def measure_rows(measurement, ids, Z):
+def measure_rows(measurement: Measurement, ids: np.ndarray, Z: np.ndarray) -> np.ndarray:
     """Return M_T Z, shape (m, r): the measurement of vectors with rows Z at ids."""
-    if isinstance(measurement, IdentityMeasurement):
+    if measurement.keeps_features:
         out = np.zeros((measurement.n_measurements, Z.shape[1]))
         out[ids] = Z
         return out
     return np.asarray(measurement.columns(ids).T @ Z)
 
 
-def restricted_least_squares(measurement, ids, Q, tolerance=_FINE):
+def restricted_least_squares(
+    measurement: Measurement, ids: np.ndarray, Q: np.ndarray, tolerance: float = _FINE
+) -> np.ndarray:
     """Return the Z of shape (len(ids), r) that minimises ||Q - M_T Z||_F.
 
     `tolerance` bounds the gradient at the end, relative to the one at Z = 0.
@@ -40,7 +43,7 @@ def restricted_least_squares(measurement, ids, Q, tolerance=_FINE):
     rounding: O(t K r) each, where a factorisation costs O(m t^2). Ids that the measurements can
     hardly tell apart are left to a dense solver, up to 1000 of them.
     """
-    if isinstance(measurement, IdentityMeasurement):
+    if measurement.keeps_features:
         return Q[ids]
     columns = measurement.columns(ids)
     rows = columns.T.tocsr()
@@ -82,14 +85,14 @@ class SupportFit:
         Q - M_T Z.
     """
 
-    measurement: object
+    measurement: Measurement
     Q: np.ndarray
     ids: np.ndarray
     Z: np.ndarray
     residual: np.ndarray
 
 
-def fit_on_support(measurement, Q, ids):
+def fit_on_support(measurement: Measurement, Q: np.ndarray, ids: ArrayLike) -> SupportFit:
     """Return the :class:`SupportFit` of Q on the given ids, possibly none."""
     ids = np.asarray(ids, dtype=np.int64)
     if len(ids) == 0:
@@ -102,7 +105,7 @@ def fit_on_support(measurement, Q, ids):
     return SupportFit(measurement, Q, ids, Z, residual)
 
 
-def orthonormal_range(Z, tolerance=1e-7):
+def orthonormal_range(Z: np.ndarray, tolerance: float = 1e-7) -> np.ndarray:
     """Return an orthonormal basis of the columns of Z, without the numerically dependent ones.
 
     Through the Gram matrix, twice: products only, so several times faster than QR for a tall Z.
@@ -121,7 +124,7 @@ def orthonormal_range(Z, tolerance=1e-7):
     return Z
 
 
-def dual_basis(P):
+def dual_basis(P: np.ndarray) -> np.ndarray:
     """Return P (P^T P)^-1, the transpose of the pseudo-inverse of a tall matrix P."""
     gram = P.T @ P
     if gram.size == 0:

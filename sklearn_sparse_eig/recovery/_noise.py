@@ -4,9 +4,12 @@ Noise of variance d_j in feature j adds M diag(d) Omega^T to S. The matrix is kn
 what is estimated is d: one number (isotropic) or the diagonal of A less the signal's (diagonal).
 """
 
+from abc import ABC, abstractmethod
+from typing import Any
+
 import numpy as np
 
-from ..sketching import SparseSignMeasurement
+from ._support_model import SupportModel
 
 # Noise of variance s adds s M Omega^T to the sketch, which differs from its expectation (zero for
 # independent sides, s (N / m) I for equal ones) by about s sqrt(N / k). The rows' own noise is
@@ -15,27 +18,58 @@ from ..sketching import SparseSignMeasurement
 _NEGLIGIBLE_RATIO = 1e3
 
 
-class NoNoise:
+class NoiseModel(ABC):
+    """A model of the noise in a sketch, fitted along the way.
+
+    Attributes
+    ----------
+    variance : float
+        The estimated variance of the noise in a feature, on average.
+    is_present : bool
+        Whether there is any noise in the model.
+    is_isotropic : bool
+        Whether all features have the same variance, so that noise moves the eigenvalues of a
+        matrix alike and none of its eigenvectors.
+    differs_by_feature : bool
+        Whether each feature has a variance of its own.
+    """
+
+    variance: float
+    is_present = True
+    is_isotropic = False
+    differs_by_feature = False
+
+    @abstractmethod
+    def correct(self, S: np.ndarray, model: SupportModel | None = None) -> np.ndarray:
+        """Return S less the noise, given what the model explains of it (None: nothing)."""
+
+    @abstractmethod
+    def quadratic(self, vectors: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Return v^T diag(d) v for vectors with rows at ids, shape (r,)."""
+
+
+class NoNoise(NoiseModel):
     """A is taken as it is."""
 
     variance = 0.0
+    is_present = False
 
     def correct(self, S, model=None):
-        """Return S less the noise, given what the model explains of it (None: nothing)."""
         return S
 
     def quadratic(self, vectors, ids):
-        """Return v^T diag(d) v for vectors with rows at ids, shape (r,)."""
         return np.zeros(vectors.shape[1])
 
 
-class IsotropicNoise(NoNoise):
+class IsotropicNoise(NoiseModel):
     """One variance for all features, fitted by least squares: <S - signal, G> / <G, G>.
 
     G = M Omega^T is the sketch of the identity matrix.
     """
 
-    def __init__(self, sketch, gram=None):
+    is_isotropic = True
+
+    def __init__(self, sketch: Any, gram: np.ndarray | None = None) -> None:
         self._gram = sketch.measurement.cross_gram(sketch.test) if gram is None else gram
         self._norm = np.vdot(self._gram, self._gram)
         self._projection = None
@@ -53,13 +87,15 @@ class IsotropicNoise(NoNoise):
         return np.full(vectors.shape[1], self.variance)
 
 
-class SpreadNoise(NoNoise):
+class SpreadNoise(NoiseModel):
     """Isotropic noise that two independent hashes have spread until nothing of it adds up.
 
     Its variance is what the trace of A holds beyond the signal.
     """
 
-    def __init__(self, sketch):
+    is_isotropic = True
+
+    def __init__(self, sketch: Any) -> None:
         self._trace = sketch.total_variance()
         self._n_features = sketch.n_features
         self.variance = self._trace / self._n_features
@@ -69,20 +105,25 @@ class SpreadNoise(NoNoise):
         self.variance = max(self._trace - signal, 0.0) / self._n_features
         return S
 
+    def quadratic(self, vectors, ids):
+        return np.zeros(vectors.shape[1])
 
-class DiagonalNoise(NoNoise):
+
+class DiagonalNoise(NoiseModel):
     """A variance for each feature: what the tracked diagonal of A holds beyond the signal.
 
     This is factor analysis rather than PCA: the components explain what features share.
     """
 
-    def __init__(self, sketch):
+    differs_by_feature = True
+
+    def __init__(self, sketch: Any) -> None:
         self._sketch = sketch
         self._diagonal = sketch.feature_variance()
         self._noise = self._diagonal
 
     @property
-    def variance(self):
+    def variance(self) -> float:
         return float(self._noise.mean())
 
     def correct(self, S, model=None):
@@ -97,7 +138,7 @@ class DiagonalNoise(NoNoise):
         return np.square(vectors).T @ self._noise[ids]
 
 
-def make_noise_model(noise, sketch):
+def make_noise_model(noise: str | None, sketch: Any) -> NoiseModel:
     """Return the noise model for a sketch.
 
     Parameters
@@ -120,7 +161,7 @@ def make_noise_model(noise, sketch):
     if noise != "isotropic":
         raise ValueError(f"noise must be 'auto', 'isotropic', 'diagonal' or None, got {noise!r}.")
     samples = sketch.effective_samples
-    hashed = isinstance(sketch.measurement, SparseSignMeasurement)
+    hashed = sketch.measurement.is_hashed
     if hashed and samples and sketch.n_features > _NEGLIGIBLE_RATIO * samples:
         if not sketch.is_symmetric:
             return SpreadNoise(sketch)

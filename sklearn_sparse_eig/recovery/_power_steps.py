@@ -9,22 +9,19 @@
 
 import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from ..sketching import MAX_CANDIDATES, MAX_SUPPORT, IdentityMeasurement
+from ..sketching import MAX_CANDIDATES
 from ._detection import Detection
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
-from ._noise import IsotropicNoise, NoNoise, make_noise_model
-from ._progress import SweepReport
-from ._rank import resolve_n_components
-from ._request import check_request
+from ._noise import NoiseModel, NoNoise, make_noise_model
+from ._request import RecoveryRequest
 from ._sparse_principal import sparse_principal_vectors
 from ._spectrum import leading_subspace
-from ._support_model import fit_support_model, model_of_vectors
-from .decoders import make_decoder
+from ._support_model import SupportModel, fit_support_model, model_of_vectors
 from .decoders._base import largest_rows
-from .decoders._htp import MAX_SUPPORT_SHARE
 
 # The sparse power steps settle in one or two rounds where there is signal.
 _MAX_SPARSE_ROUNDS = 10
@@ -49,7 +46,7 @@ class Found:
 
     S: np.ndarray
     ids: np.ndarray
-    model: object
+    model: SupportModel | None
     n_iter: int
     reason: str
     vectors: np.ndarray | None = None
@@ -58,70 +55,61 @@ class Found:
 class PowerSteps:
     """The steps of the module docstring, over inputs fixed at the start.
 
-    The parameters are those of :func:`recover`.
+    Parameters
+    ----------
+    sketch : EigenSketch
+    request : RecoveryRequest
+        Made for this sketch.
 
     Attributes
     ----------
     r : int
     sizes : ndarray of int, shape (r,), or None
     sign : float
-        -1 where the smallest eigenvalues are wanted: the largest of -A.
+        As in the request.
     S : ndarray of shape (m, k)
         The sketch of A, or of -A.
-    noise : NoNoise
+    noise : NoiseModel
         The model of the noise, fitted along the way.
     only_reports_noise : bool
         Whether noise is estimated in the end, but not removed.
     detection : Detection
     """
 
-    def __init__(
-        self,
-        sketch,
-        n_components,
-        n_nonzero_coefs,
-        decoder,
-        noise,
-        which,
-        n_hypotheses,
-        random_state,
-        verbose,
-    ):
+    def __init__(self, sketch: Any, request: RecoveryRequest) -> None:
         self.sketch = sketch
-        n_components = resolve_n_components(sketch, n_components, noise)
-        self.r, self.sizes = check_request(sketch, n_components, n_nonzero_coefs, which)
-        self.sign = -1.0 if which == "SA" else 1.0
-        self.which = "LA" if which == "SA" else which
+        self.r, self.sizes = request.n_components, request.sizes
+        self.sign, self.which = request.sign, request.which
+        self.max_iter, self.max_support = request.max_iter, request.max_support
+        self.rng = request.rng
         self.S = self.sign * sketch.matrix()
-        self.by_index = isinstance(sketch.measurement, IdentityMeasurement)
-        # A copy, for the decoder may be someone else's.
-        decoder = copy.copy(make_decoder(decoder, sketch.n_features if sketch.identifies else 0))
-        if verbose:
-            decoder.report = SweepReport()
+        self.by_index = sketch.measurement.keeps_features
+        self.decoder = self._own_decoder(request)
+        n_hypotheses = request.n_hypotheses
         if not self.by_index:
-            decoder = decoder.attach(sketch, self.S)
-            n_hypotheses = n_hypotheses or decoder.n_hypotheses(sketch.measurement)
-        self.decoder = decoder
-        self.noise = make_noise_model(noise, sketch)
-        self.rng = np.random.default_rng(random_state)
+            n_hypotheses = n_hypotheses or self.decoder.n_hypotheses(sketch.measurement)
+        self.noise: NoiseModel = make_noise_model(request.noise, sketch)
         self.detection = Detection(sketch, self.S, n_hypotheses)
-        share = 1.0 if self.by_index else MAX_SUPPORT_SHARE
-        wanted = 0 if self.sizes is None else min(int(self.sizes.sum()), MAX_SUPPORT)
-        bound = min(max(MAX_CANDIDATES, wanted), int(share * sketch.shape[0]))
-        self.max_support = max(self.r, bound)
         # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there
         # is nothing to remove, and the variance of a component is meant to include it, as in PCA.
-        self.only_reports_noise = sketch.is_exact and isinstance(self.noise, IsotropicNoise)
+        self.only_reports_noise = sketch.is_exact and self.noise.is_isotropic
         if self.only_reports_noise:
             self.noise = NoNoise()
 
-    def solve(self, max_iter):
+    def _own_decoder(self, request):
+        """Return the decoder for this recovery alone: the one given may be someone else's."""
+        decoder = copy.copy(request.decoder)
+        if request.report is not None:
+            decoder.report = request.report
+        return decoder if self.by_index else decoder.attach(self.sketch, self.S)
+
+    def solve(self) -> Found:
         """Return the sparse vectors, from the start that lets most of them stand out."""
         all_fit = self.sketch.is_exact and self.sketch.n_features <= MAX_CANDIDATES
-        if all_fit and self.sizes is not None and type(self.noise) is NoNoise:
+        if all_fit and self.sizes is not None and not self.noise.is_present:
             ids = np.arange(self.sketch.n_features)
             return self._sparse_steps(Found(self.S, ids, None, 0, "all features are candidates"))
-        found = self._sparse_steps(self.joint_steps(max_iter))
+        found = self._sparse_steps(self.joint_steps(self.max_iter))
         if self.sizes is not None or self.sketch.is_exact:
             return found
         # A weak component may not stand out before it has been cleaned, nor be cleaned before it
@@ -140,10 +128,10 @@ class PowerSteps:
         """Return how many vectors do not stand out from noise."""
         return int((self.strength(found) <= 1.0).sum())
 
-    def strength(self, found):
+    def strength(self, found: Found) -> np.ndarray:
         return self.detection.strength(found.S, found.ids, found.vectors, self.rest(found))
 
-    def rest(self, found):
+    def rest(self, found: Found) -> np.ndarray:
         """Return the rows at the candidates of what stands out beside the vectors, if anything."""
         if self.sketch.is_exact:
             return found.vectors[:, :0]
@@ -151,7 +139,7 @@ class PowerSteps:
 
     # ----------------------------------------------------------------------- joint power steps
 
-    def joint_steps(self, max_iter, start_size=None):
+    def joint_steps(self, max_iter: int, start_size: int | None = None) -> Found:
         """Decode, fit, multiply, until the leading subspace repeats.
 
         A `start_size` fixes the size of the joint support; otherwise it follows from the sizes

@@ -4,13 +4,14 @@ Derived in ``doc/low_rank_and_smooth.md``. Both rules look at singular values of
 its noise, which are those of the signal nearly, and at the edge of what noise leaves there.
 """
 
-import warnings
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg as la
 from scipy.optimize import minimize_scalar
 
-from ._noise import DiagonalNoise, make_noise_model
+from .._base.messages import warn_user
+from ._noise import make_noise_model
 from ._pairs import RecoveryWarning
 from ._spectrum import _symmetric_leading
 
@@ -26,7 +27,7 @@ _UNEVEN = 0.3
 _RESOLUTION = 1e-7
 
 
-def resolve_n_components(sketch, n_components, noise="auto"):
+def resolve_n_components(sketch: Any, n_components: int | str, noise: str | None = "auto") -> int:
     """Return the number of components: as given, or by a rule.
 
     Parameters
@@ -48,8 +49,20 @@ def resolve_n_components(sketch, n_components, noise="auto"):
     RecoveryWarning
         If nothing stands above the noise, or too much for a rank.
     """
+    return choose_rank(sketch, n_components, noise).count
+
+
+class Rank(NamedTuple):
+    """A number of components, and whether a rule has found nothing but noise."""
+
+    count: int
+    is_only_noise: bool = False
+
+
+def choose_rank(sketch: Any, n_components: int | str, noise: str | None = "auto") -> Rank:
+    """Return the number of components as :func:`resolve_n_components` does, and what it is of."""
     if not isinstance(n_components, str):
-        return n_components
+        return Rank(n_components)
     if n_components not in RULES:
         raise ValueError(
             f"n_components must be an integer, 'auto' or 'plateau', got {n_components!r}."
@@ -58,23 +71,22 @@ def resolve_n_components(sketch, n_components, noise="auto"):
     values, edges = spectrum_and_edges(sketch, most + 1, noise)
     count = int(np.argmin(np.append(values > edges, False)))
     if count == 0:
-        warnings.warn(
+        remedy = "Give more rows" if sketch.is_exact else "Give more rows or a larger sketch"
+        warn_user(
             "Nothing stands above the noise of the sketch; one component is returned all the "
-            "same. Give more rows or a larger sketch, or a number of components.",
+            f"same. {remedy}, or a number of components.",
             RecoveryWarning,
-            stacklevel=5,
         )
-        return 1
+        return Rank(1, is_only_noise=True)
     if n_components == "plateau":
         count = longest_gap(values, count)
     if count > most:
-        warnings.warn(
+        warn_user(
             f"More than {most} components stand above white noise, which more likely is a spectrum "
             f"that decays without a gap: {most} are returned. Give a number of components.",
             RecoveryWarning,
-            stacklevel=5,
         )
-    return min(count, most)
+    return Rank(min(count, most))
 
 
 def longest_gap(values, count):
@@ -97,7 +109,7 @@ def spectrum_and_edges(sketch, count, noise="auto"):
     # Noise that is to be left in the components is not one of them.
     model, samples = make_noise_model(noise or "auto", sketch), sketch.effective_samples
     if sketch.is_exact and samples is not None:
-        return _covariance_spectrum(sketch, count, isinstance(model, DiagonalNoise))
+        return _covariance_spectrum(sketch, count, model.differs_by_feature)
     S = model.correct(sketch.matrix())
     small, large = sorted(S.shape)
     if sketch.is_symmetric:

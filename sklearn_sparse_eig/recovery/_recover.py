@@ -4,32 +4,22 @@ The work is done by the power steps (``_power_steps``). Here their result is ref
 reported. The derivation is in ``doc/how_the_sketch_works.md``.
 """
 
-import warnings
+from typing import Any
 
 import numpy as np
 
+from .._base.messages import warn_user
 from .._base.threads import limit_blas
 from ._errors import sketch_errors
 from ._lifting import orthonormal_range
 from ._noise import IsotropicNoise
-from ._pairs import RecoveryWarning, assemble_pairs
+from ._pairs import RecoveryWarning, SparseEigenpairs, assemble_pairs
 from ._power_steps import PowerSteps
+from ._request import RecoveryRequest
 from ._support_model import fit_support_model
 
 
-def recover(
-    sketch,
-    n_components,
-    *,
-    n_nonzero_coefs="auto",
-    decoder="auto",
-    noise="auto",
-    which="LA",
-    max_iter=12,
-    n_hypotheses=None,
-    random_state=0,
-    verbose=0,
-):
+def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigenpairs:
     """Recover sparse eigenpairs from a sketch.
 
     Parameters
@@ -41,7 +31,7 @@ def recover(
         eigenvalues above that edge; at least 1 and at most 32.
     n_nonzero_coefs : int, sequence of int or "auto", default="auto"
         Nonzeros of each vector; "auto" keeps what stands out from noise.
-    decoder : {"auto", "htp", "bit_test", "median"} or Decoder, default="auto"
+    decoder : {"auto", "htp", "bit_test", "median", "diagonal_network"} or Decoder, default="auto"
         Used where the measurement is compressed. "auto" is "htp", which sweeps over all features,
         or beyond 2**27 features "bit_test", whose time does not depend on their number.
     noise : {"auto", "isotropic", "diagonal"} or None, default="auto"
@@ -58,6 +48,8 @@ def recover(
         Seeds some starts of the small eigenproblem.
     verbose : int, default=0
         Report the progress of long sweeps over the features.
+    noise_is_known : bool, default=False
+        Spare the warning that components cannot be told from noise, where one was given before.
 
     Returns
     -------
@@ -80,33 +72,19 @@ def recover(
     step O(N K r) to score all features where M is compressed, and O(m k r); O(p^2 s) for the small
     problem on p <= 1000 candidates.
     """
-    steps = PowerSteps(
-        sketch,
-        n_components,
-        n_nonzero_coefs,
-        decoder,
-        noise,
-        which,
-        n_hypotheses,
-        random_state,
-        verbose,
-    )
+    request = RecoveryRequest.of(sketch, n_components, **options)
     with limit_blas(1):
-        return _report(steps, steps.solve(max_iter))
+        steps = PowerSteps(sketch, request)
+        found = steps.solve()
+        pairs = _pairs(steps, found)
+    if not request.noise_is_known and (pairs.signal_to_threshold <= 1.0).any():
+        _warn_of_noise(request.sees_everything)
+    return pairs
 
 
 def find_candidates(
-    sketch,
-    n_components,
-    *,
-    n_nonzero_coefs="auto",
-    decoder="auto",
-    noise="auto",
-    max_iter=12,
-    n_hypotheses=None,
-    random_state=0,
-    verbose=0,
-):
+    sketch: Any, n_components: int | str, **options: Any
+) -> tuple[np.ndarray, float]:
     """Find the features among which the sparse vectors are, without solving for them.
 
     For callers that can look at these columns of the data again. Parameters as in :func:`recover`.
@@ -117,20 +95,10 @@ def find_candidates(
         Sorted, at most 1000 where ``n_nonzero_coefs`` is given.
     noise_variance : float
     """
-    steps = PowerSteps(
-        sketch,
-        n_components,
-        n_nonzero_coefs,
-        decoder,
-        noise,
-        "LA",
-        n_hypotheses,
-        random_state,
-        verbose,
-    )
+    steps = PowerSteps(sketch, RecoveryRequest.of(sketch, n_components, **options))
     with limit_blas(1):
         # Sizes that are given need no vectors to be settled.
-        found = steps.solve(max_iter) if steps.sizes is None else steps.joint_steps(max_iter)
+        found = steps.solve() if steps.sizes is None else steps.joint_steps(steps.max_iter)
         model = found.model
         if steps.sizes is None:
             span = orthonormal_range(found.vectors)
@@ -138,7 +106,7 @@ def find_candidates(
     return found.ids, _noise_variance(steps, model)
 
 
-def _report(steps, found):
+def _pairs(steps, found):
     """Return the eigenpairs found by the steps, with all that is known of them."""
     used = np.any(found.vectors != 0, axis=1)
     ids, vectors = found.ids[used], found.vectors[used]
@@ -152,7 +120,6 @@ def _report(steps, found):
         sizes = np.count_nonzero(vectors, axis=0)
         overall = steps.detection.strength_against_noise(eigenvalues, noise_variance, sizes)
         strength = np.minimum(strength, overall)
-    _warn_if_only_noise(strength)
     full = _full_model(steps, found, found.vectors)
     vector_errors, value_errors = sketch_errors(
         steps.sketch, found.S, found.model, full, found.vectors
@@ -205,13 +172,17 @@ def _residual(steps, S, span):
     return gap / size if size > 0.0 else 0.0
 
 
-def _warn_if_only_noise(strength):
-    weak = np.flatnonzero(strength <= 1.0)
-    if len(weak):
-        warnings.warn(
-            f"Component(s) {', '.join(map(str, weak))} cannot be told from noise: no entry stands "
-            "above the level that idle features reach. Ask for fewer components, give more rows, "
-            "or allow a larger sketch (memory_budget, n_measurements and range_size).",
-            RecoveryWarning,
-            stacklevel=4,
+def _warn_of_noise(sees_everything):
+    # The same words for any number of components: Python shows a warning once for each line and
+    # text, not once in each fold of a search.
+    remedy = "Ask for fewer components or give more rows."
+    if not sees_everything:
+        remedy = (
+            "Ask for fewer components, give more rows, or allow a larger sketch (memory_budget, "
+            "n_measurements and range_size)."
         )
+    warn_user(
+        "Some components cannot be told from noise, those of signal_to_threshold <= 1: no entry "
+        f"stands above the level that idle features reach. {remedy}",
+        RecoveryWarning,
+    )

@@ -1,18 +1,120 @@
-"""Checks of what is asked of a sketch, before any work is done."""
+"""What is asked of a sketch, checked once, before any work is done."""
 
-import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..sketching import IdentityMeasurement
+from .._base.messages import Progress, warn_user
+from ..sketching import MAX_CANDIDATES, MAX_SUPPORT
 from ._pairs import RecoveryWarning
+from ._rank import choose_rank
+from .decoders import Decoder, make_decoder
 from .decoders._htp import MAX_SUPPORT_SHARE
 
 
-def check_request(sketch, n_components, n_nonzero_coefs, which):
-    """Return n_components and the sizes (an int array, or None for auto) or raise."""
-    if which not in ("LA", "SA", "LM"):
-        raise ValueError(f"which must be 'LA', 'SA' or 'LM', got {which!r}.")
+@dataclass(frozen=True)
+class RecoveryRequest:
+    """What a recovery is to find, and by what means: good for the sketch it was made for.
+
+    Attributes
+    ----------
+    n_components : int
+        r, the number of eigenpairs.
+    sizes : ndarray of int, shape (r,), or None
+        Nonzeros of each vector; None for what stands out from noise.
+    which : {"LA", "LM"}
+        What is to be largest, the eigenvalues or their magnitudes.
+    sign : float
+        -1 where the smallest eigenvalues are wanted: the largest of -A.
+    decoder : Decoder
+        As given, not attached to the sketch.
+    noise : {"auto", "isotropic", "diagonal"} or None
+    max_iter : int
+        Bound on the power steps.
+    max_support : int
+        Bound on the features in a joint support.
+    n_hypotheses : int or None
+        Features that were looked at before, None for those of the sketch.
+    rng : Generator
+    report : callable or None
+        Called as ``report(n_done, n_features)`` in sweeps over the features.
+    noise_is_known : bool
+        Whether the caller has been warned that there may be nothing but noise.
+    sees_everything : bool
+        Whether the matrix itself is kept, of all features: no larger sketch exists.
+    """
+
+    n_components: int
+    sizes: np.ndarray | None
+    which: str
+    sign: float
+    decoder: Decoder
+    noise: str | None
+    max_iter: int
+    max_support: int
+    n_hypotheses: int | None
+    rng: np.random.Generator
+    report: Callable[[int, int], None] | None
+    noise_is_known: bool
+    sees_everything: bool
+
+    @classmethod
+    def of(
+        cls,
+        sketch: Any,
+        n_components: int | str,
+        *,
+        n_nonzero_coefs: Any = "auto",
+        decoder: str | Decoder = "auto",
+        noise: str | None = "auto",
+        which: str = "LA",
+        max_iter: int = 12,
+        n_hypotheses: int | None = None,
+        random_state: int | np.random.Generator = 0,
+        verbose: int = 0,
+        noise_is_known: bool = False,
+    ) -> "RecoveryRequest":
+        """Return the request that the parameters of :func:`recover` stand for, or raise.
+
+        Raises
+        ------
+        ValueError
+            If the sketch is too small for it, or a parameter is out of range.
+        """
+        rank = choose_rank(sketch, n_components, noise)
+        n_components = rank.count
+        if which not in ("LA", "SA", "LM"):
+            raise ValueError(f"which must be 'LA', 'SA' or 'LM', got {which!r}.")
+        _check_n_components(sketch, n_components)
+        sizes = _checked_sizes(sketch, n_components, n_nonzero_coefs)
+        return cls(
+            n_components=n_components,
+            sizes=sizes,
+            which="LA" if which == "SA" else which,
+            sign=-1.0 if which == "SA" else 1.0,
+            decoder=make_decoder(decoder, sketch.n_features, identifies=sketch.identifies),
+            noise=noise,
+            max_iter=max_iter,
+            max_support=_largest_support(sketch, n_components, sizes),
+            n_hypotheses=n_hypotheses,
+            rng=np.random.default_rng(random_state),
+            report=Progress("recover", "features") if verbose else None,
+            noise_is_known=noise_is_known or rank.is_only_noise,
+            sees_everything=sketch.is_exact and n_hypotheses is None,
+        )
+
+
+def _largest_support(sketch, n_components, sizes):
+    """Return how many features a joint support may have."""
+    wanted = 0 if sizes is None else min(int(sizes.sum()), MAX_SUPPORT)
+    share = 1.0 if sketch.measurement.keeps_features else MAX_SUPPORT_SHARE
+    bound = min(max(MAX_CANDIDATES, wanted), int(share * sketch.shape[0]))
+    return max(n_components, bound)
+
+
+def _check_n_components(sketch, n_components):
     m, k = sketch.shape
     limit = min(m, k) if sketch.is_exact else max(1, min(m, k) // 2)
     if not 1 <= n_components <= limit:
@@ -21,13 +123,17 @@ def check_request(sketch, n_components, n_nonzero_coefs, which):
             f"{n_components}. A compressed sketch needs twice as many rows as components: use a "
             "larger n_measurements and range_size."
         )
+
+
+def _checked_sizes(sketch, n_components, n_nonzero_coefs):
+    """Return the nonzeros of each component, or None for "auto"."""
     if isinstance(n_nonzero_coefs, str):
         if n_nonzero_coefs != "auto":
             raise ValueError(
                 f"n_nonzero_coefs must be 'auto', an int or one int per component, got "
                 f"{n_nonzero_coefs!r}."
             )
-        return n_components, None
+        return None
     sizes = np.asarray(n_nonzero_coefs, dtype=np.int64)
     if sizes.shape not in ((), (n_components,)):
         raise ValueError(
@@ -40,21 +146,26 @@ def check_request(sketch, n_components, n_nonzero_coefs, which):
             f"n_nonzero_coefs must lie in [1, n_features={sketch.n_features}], got "
             f"{n_nonzero_coefs!r}."
         )
-    if not isinstance(sketch.measurement, IdentityMeasurement):
-        total = min(int(sizes.sum()), sketch.n_features)
-        allowed = int(MAX_SUPPORT_SHARE * m)
-        if sizes.max() > allowed:
-            raise ValueError(
-                f"n_nonzero_coefs={int(sizes.max())} nonzeros cannot be told apart by "
-                f"n_measurements={m}: at most {allowed} can. Use n_measurements >= "
-                f"{4 * int(sizes.max())}, or fewer nonzeros."
-            )
-        if total > allowed:
-            warnings.warn(
-                f"{n_components} components of up to {int(sizes.max())} nonzeros may touch {total} "
-                f"features, but n_measurements={m} resolve at most {allowed} at a time: the "
-                f"weakest may be lost. n_measurements={4 * total} would do.",
-                RecoveryWarning,
-                stacklevel=4,
-            )
-    return n_components, sizes
+    if not sketch.measurement.keeps_features:
+        _check_resolution(sketch, sizes)
+    return sizes
+
+
+def _check_resolution(sketch, sizes):
+    """Raise, or warn, where measurements are too few to tell the nonzeros apart."""
+    m = sketch.shape[0]
+    total = min(int(sizes.sum()), sketch.n_features)
+    allowed = int(MAX_SUPPORT_SHARE * m)
+    if sizes.max() > allowed:
+        raise ValueError(
+            f"n_nonzero_coefs={int(sizes.max())} nonzeros cannot be told apart by "
+            f"n_measurements={m}: at most {allowed} can. Use n_measurements >= "
+            f"{4 * int(sizes.max())}, or fewer nonzeros."
+        )
+    if total > allowed:
+        warn_user(
+            f"{len(sizes)} components of up to {int(sizes.max())} nonzeros may touch {total} "
+            f"features, but n_measurements={m} resolve at most {allowed} at a time: the "
+            f"weakest may be lost. n_measurements={4 * total} would do.",
+            RecoveryWarning,
+        )

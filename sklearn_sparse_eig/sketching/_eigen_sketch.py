@@ -193,6 +193,11 @@ default="sparse_sign"
         return self._cross.shape
 
     @property
+    def revision(self):
+        """Numbers that change with the rows in the sketch."""
+        return self.n_samples, self.weight, float(self._left_sum.sum())
+
+    @property
     def is_exact(self):
         """Whether both sides are the identity, so that S is A itself."""
         return self.is_symmetric and isinstance(self.measurement, IdentityMeasurement)
@@ -566,12 +571,16 @@ default="sparse_sign"
         """Return an independent copy."""
         return self._empty_like().merge(self)
 
+    def empty(self):
+        """Return a sketch of the same settings that has seen nothing."""
+        return self._empty_like()
+
     def _empty_like(self):
         new = object.__new__(type(self))
         new._start_like(self)
         return new
 
-    def merge(self, other):
+    def merge(self, other, *, shard_id=None):
         """Add the other's content to this sketch, as if its updates had been made here.
 
         Parameters

@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig._base import messages
 from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
-from sklearn_sparse_eig.recovery import _progress
 from sklearn_sparse_eig.recovery._lifting import fit_on_support
-from sklearn_sparse_eig.recovery._progress import SweepReport
 from sklearn_sparse_eig.recovery.decoders import BitTestDecoder, HTPDecoder, _base, _htp
 
 N = 300
@@ -354,8 +353,8 @@ def test_a_sweep_finds_the_strongest(monkeypatch):
 
 def test_progress_of_long_sweeps(monkeypatch, capsys):
     now = iter(np.arange(0.0, 1000.0, 0.9))
-    monkeypatch.setattr(_progress.time, "perf_counter", lambda: next(now))
-    report = SweepReport()
+    monkeypatch.setattr(messages.time, "perf_counter", lambda: next(now))
+    report = messages.Progress("recover", "features")
     for _ in range(2):
         for done in range(1, 11):
             report(done * 10**8, 10**9)

@@ -217,7 +217,9 @@ def test_without_centring(planted, decoder):
         2, n_nonzero_coefs=3, decoder=decoder, center=False, memory_budget=8e6, random_state=0
     ).partial_fit(planted.rows)
     assert pca.mean_.shape == (1, N) and not pca.mean_.data.any()
-    assert_allclose(pca.transform(planted.rows), planted.values @ pca._loadings(), atol=1e-9)
+    assert_allclose(
+        pca.transform(planted.rows), planted.values @ pca._projection().loadings, atol=1e-9
+    )
 
 
 def test_refined_on_the_data(planted, decoder):
@@ -226,7 +228,7 @@ def test_refined_on_the_data(planted, decoder):
         2, n_nonzero_coefs=3, decoder=decoder, memory_budget=8e6, random_state=0
     ).fit(planted.rows)
     assert_array_equal(pca.support_, planted.support)
-    covariance, V = planted.covariance(), pca._loadings()
+    covariance, V = planted.covariance(), pca._projection().loadings
     assert_allclose(pca.eigenpairs_.eigenvalues, np.diag(V.T @ covariance @ V), rtol=1e-9)
     assert_allclose(pca.mean_.data, planted.values.mean(axis=0), rtol=1e-9)
 

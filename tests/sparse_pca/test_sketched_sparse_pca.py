@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
-import sklearn_sparse_eig.sparse_pca._estimator as module
+import sklearn_sparse_eig.sparse_pca._recovered as module
 from sklearn_sparse_eig import EigenSketch, RecoveryWarning, SketchedSparsePCA
 from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 from sklearn_sparse_eig.recovery._pairs import assemble_pairs

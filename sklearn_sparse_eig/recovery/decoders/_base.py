@@ -1,8 +1,13 @@
 """What a support decoder is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+
+from ...sketching import Measurement
+from .._lifting import SupportFit
 
 # Ids scored at a time in a sweep over all features: bounds the memory of a sweep at 8 MB.
 SWEEP = 1 << 20
@@ -22,10 +27,10 @@ class Decoder(ABC):
     """
 
     name: str
-    needs_identification = False
-    report = None
+    needs_identification: bool = False
+    report: Callable[[int, int], None] | None = None
 
-    def attach(self, sketch, S):
+    def attach(self, sketch: Any, S: np.ndarray) -> "Decoder":
         """Return a decoder for one recovery from a sketch, whose matrix less noise is S.
 
         Most decoders need nothing but what :meth:`decode` is given, and return themselves.
@@ -33,7 +38,9 @@ class Decoder(ABC):
         return self
 
     @abstractmethod
-    def decode(self, measurement, Q, size=None):
+    def decode(
+        self, measurement: Measurement, Q: np.ndarray, size: int | None = None
+    ) -> np.ndarray:
         """Return the support of F.
 
         Parameters
@@ -49,7 +56,7 @@ class Decoder(ABC):
             Sorted ids, possibly none.
         """
 
-    def strongest(self, fit, size):
+    def strongest(self, fit: SupportFit, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Return features that explain most of what a fit leaves of Q.
 
         The default scores all features of the measurement, see :func:`strongest_features`.
@@ -68,7 +75,7 @@ class Decoder(ABC):
         """
         return strongest_features(fit.measurement, fit.residual, size, self.report)
 
-    def n_hypotheses(self, measurement):
+    def n_hypotheses(self, measurement: Measurement) -> int:
         """Return the number of features that :meth:`strongest` compares.
 
         It sets the level above which the strongest of them are no coincidence.

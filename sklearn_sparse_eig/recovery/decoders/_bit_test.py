@@ -1,10 +1,14 @@
 """Decoding in time that does not grow with the number of features: ids spelled by their bits."""
 
+from typing import Any
+
 import numpy as np
 
+from ...sketching import Measurement
 from .._lifting import orthonormal_range, restricted_least_squares
 from ._base import best_of
 from ._htp import HTPDecoder
+from ._registry import register
 
 # The least certain bits of a bucket are tried both ways; a wrong id then passes the test of its
 # bucket 2^_DOUBTS / b times in a bucket, and is left to its score.
@@ -13,6 +17,7 @@ _DOUBTS = 6
 _SILENCE = 1e-6
 
 
+@register
 class BitTestDecoder(HTPDecoder):
     """Hard thresholding pursuit whose candidates spell their own ids.
 
@@ -47,7 +52,7 @@ class BitTestDecoder(HTPDecoder):
     name = "bit_test"
     needs_identification = True
 
-    def attach(self, sketch, S):
+    def attach(self, sketch: Any, S: np.ndarray) -> "BitTestDecoder":
         if not sketch.identifies:
             raise ValueError(
                 "decoder='bit_test' reads the ids of features from a side sketch, which this "
@@ -58,10 +63,12 @@ class BitTestDecoder(HTPDecoder):
         bound._last = None, None
         return bound
 
-    def n_hypotheses(self, measurement):
+    def n_hypotheses(self, measurement: Measurement) -> int:
         return self._sketch.identification_hash.n_measurements << _DOUBTS
 
-    def decode(self, measurement, Q, size=None):
+    def decode(
+        self, measurement: Measurement, Q: np.ndarray, size: int | None = None
+    ) -> np.ndarray:
         if not self._is_attached:
             raise ValueError(
                 "decoder='bit_test' reads a sketch, not its measurement alone: decode through "

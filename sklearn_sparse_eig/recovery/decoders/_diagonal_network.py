@@ -3,9 +3,11 @@
 import numpy as np
 
 from ...implicit import InconsistentError, Potential, flow_limit
+from ...sketching import Measurement
 from .._lifting import fit_on_support
 from ._base import Decoder, largest_rows
 from ._htp import MAX_SUPPORT_SHARE
+from ._registry import register
 
 _DEPTH = 4
 # Scale of the initialisation relative to Q, and accuracy of its equations.
@@ -14,6 +16,7 @@ _SCALE, _TOLERANCE = 1e-6, 1e-6
 _CANDIDATES = 4
 
 
+@register
 class DiagonalNetworkDecoder(Decoder):
     """Each column of Q on its own: the solution of M f = q near the least l1 norm.
 
@@ -35,7 +38,9 @@ class DiagonalNetworkDecoder(Decoder):
 
     name = "diagonal_network"
 
-    def decode(self, measurement, Q, size=None):
+    def decode(
+        self, measurement: Measurement, Q: np.ndarray, size: int | None = None
+    ) -> np.ndarray:
         m, N = measurement.n_measurements, measurement.n_features
         limit = min(max(1, int(MAX_SUPPORT_SHARE * m)), N)
         ids, _ = self.strongest(fit_on_support(measurement, Q, []), min(_CANDIDATES * m, N))

@@ -1,12 +1,15 @@
 """The default decoder: joint hard thresholding pursuit over all components."""
 
 import copy
+from typing import Any
 
 import numpy as np
 
+from ...sketching import Measurement
 from .._lifting import fit_on_support
 from ._base import Decoder, best_of, largest_rows
 from ._null import discoveries, energy_tail
+from ._registry import register
 
 # A support is not allowed to pass this share of m: beyond it least squares amplifies noise.
 MAX_SUPPORT_SHARE = 1 / 3
@@ -21,6 +24,7 @@ _LOOKS = 1
 _PROGRESS = 0.99
 
 
+@register
 class HTPDecoder(Decoder):
     """Simultaneous CoSaMP / hard thresholding pursuit on the union of the supports.
 
@@ -52,10 +56,10 @@ class HTPDecoder(Decoder):
     _pool = None
     _is_attached = False
 
-    def __init__(self, max_iter=20):
+    def __init__(self, max_iter: int = 20) -> None:
         self.max_iter = max_iter
 
-    def attach(self, sketch, S):
+    def attach(self, sketch: Any, S: np.ndarray | None) -> "HTPDecoder":
         bound = copy.copy(self)
         bound._pool, bound._is_attached = None, True
         return bound
@@ -79,7 +83,9 @@ class HTPDecoder(Decoder):
         self._pool = np.insert(ids, np.searchsorted(ids, known), known)
         return bool(is_new.any())
 
-    def decode(self, measurement, Q, size=None):
+    def decode(
+        self, measurement: Measurement, Q: np.ndarray, size: int | None = None
+    ) -> np.ndarray:
         if not self._is_attached:
             return self.attach(None, None).decode(measurement, Q, size)
         limit = max(1, int(MAX_SUPPORT_SHARE * measurement.n_measurements))

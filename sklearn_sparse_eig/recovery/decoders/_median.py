@@ -2,9 +2,12 @@
 
 import numpy as np
 
+from ...sketching import Measurement
 from ._base import SWEEP, Decoder
+from ._registry import register
 
 
+@register
 class MedianDecoder(Decoder):
     """Each column of Q on its own: the median of a feature's K readings estimates its entry.
 
@@ -20,7 +23,9 @@ class MedianDecoder(Decoder):
 
     name = "median"
 
-    def decode(self, measurement, Q, size=None):
+    def decode(
+        self, measurement: Measurement, Q: np.ndarray, size: int | None = None
+    ) -> np.ndarray:
         N, r = measurement.n_features, Q.shape[1]
         if size is None:
             size = max(1, measurement.n_measurements // 4)

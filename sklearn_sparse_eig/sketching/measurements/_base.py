@@ -30,13 +30,19 @@ class Measurement(ABC):
     ----------
     name : str
         The name under which the class is registered and saved.
+    keeps_features : bool
+        Whether measurement i is feature i, so that nothing has to be decoded.
     has_ghosts : bool
         Whether ids beyond ``n_features`` have columns too. Such *ghost* columns never occur in
         data, so what a decoder sees at them is exactly what it sees at an idle feature.
+    is_hashed : bool
+        Whether columns are hashed, with few nonzeros at places that are even on average.
     """
 
     name: str
+    keeps_features = False
     has_ghosts = False
+    is_hashed = False
 
     def __init__(self, n_features, n_measurements, seed=0):
         self.n_features = int(n_features)

@@ -22,6 +22,7 @@ class IdentityMeasurement(Measurement):
     """
 
     name = "identity"
+    keeps_features = True
 
     def __init__(self, n_features, n_measurements=None, seed=0):
         if n_measurements not in (None, n_features):

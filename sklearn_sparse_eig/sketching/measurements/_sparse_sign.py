@@ -38,6 +38,7 @@ class SparseSignMeasurement(Measurement):
 
     name = "sparse_sign"
     has_ghosts = True
+    is_hashed = True
 
     def __init__(self, n_features, n_measurements, seed=0, n_blocks=8):
         super().__init__(n_features, n_measurements, seed)

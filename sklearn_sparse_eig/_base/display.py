@@ -1,0 +1,40 @@
+"""Showing an estimator, as notebooks do after every cell, must not compute what is lazy."""
+
+from contextvars import ContextVar
+from typing import Any
+
+_shown: ContextVar[Any] = ContextVar("sklearn_sparse_eig_shown", default=None)
+
+
+class lazy_property(property):
+    """A property whose value is computed when it is first read, which may take long."""
+
+
+class LazyDisplayMixin:
+    """Keeps scikit-learn's HTML display from computing attributes that are lazy.
+
+    The display reads every attribute that ``dir`` names. While it does so, those declared as
+    :class:`lazy_property` are named only if they are known (:meth:`_lazy_values_are_known`).
+    """
+
+    def _lazy_values_are_known(self) -> bool:
+        """Return whether reading the lazy attributes would compute nothing."""
+        raise NotImplementedError
+
+    def __dir__(self):
+        names = super().__dir__()
+        if _shown.get() is not self or self._lazy_values_are_known():
+            return names
+        return [name for name in names if not _is_lazy(type(self), name)]
+
+    def _get_fitted_attr_html(self, doc_link=""):
+        # Scikit-learn's own hook for the table of fitted attributes, since its release 1.9.
+        token = _shown.set(self)
+        try:
+            return super()._get_fitted_attr_html(doc_link)
+        finally:
+            _shown.reset(token)
+
+
+def _is_lazy(cls, name):
+    return isinstance(getattr(cls, name, None), lazy_property)

@@ -1,0 +1,53 @@
+"""Decoders by name."""
+
+from ...sketching import IDENTIFICATION_LIMIT
+from ._base import Decoder
+
+_REGISTRY: dict[str, type[Decoder]] = {}
+
+
+def register(cls: type[Decoder]) -> type[Decoder]:
+    """Make a decoder class known by its ``name``. Returns the class, so it decorates."""
+    _REGISTRY[cls.name] = cls
+    return cls
+
+
+def decoder_names() -> list[str]:
+    """Return the names of all registered decoders, sorted."""
+    return sorted(_REGISTRY)
+
+
+def make_decoder(
+    decoder: str | Decoder, n_features: int = 0, *, identifies: bool = True
+) -> Decoder:
+    """Return a decoder from its name, or an instance as it is.
+
+    Parameters
+    ----------
+    decoder : "auto", a registered name or Decoder
+    n_features : int, default=0
+        Number of features, by which "auto" chooses: "bit_test" where there are so many that a
+        sketch identifies them unless asked otherwise (2**27), else "htp".
+    identifies : bool, default=True
+        Whether the sketch holds the ids of features, or will; without them "auto" is "htp".
+
+    Returns
+    -------
+    Decoder
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    if isinstance(decoder, Decoder):  # an instance or a name, as the parameter allows
+        return decoder
+    name = decoder
+    if decoder == "auto":
+        name = "bit_test" if identifies and n_features > IDENTIFICATION_LIMIT else "htp"
+    if name not in _REGISTRY:
+        raise ValueError(
+            f"decoder must be 'auto', one of {decoder_names()} or a Decoder instance, "
+            f"got {decoder!r}."
+        )
+    return _REGISTRY[name]()

@@ -1,0 +1,219 @@
+"""Using components: coordinates of rows, scores, names and dense forms."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from .._base.locks import locked
+from .._base.messages import warn_user
+from ._projection import Projection
+from ._recovered import RecoveredMixin
+from ._rows import canonical, columns_of, squared_norm_of_mean, sum_of_squares
+from ._variance import ROUNDING
+
+# Rows read at a time: a few megabytes for wide sparse rows, enough for BLAS where they are dense.
+_BATCH = 8192
+# Bytes of a dense array over all features (16 GiB) beyond which it is refused, not tried: where
+# memory is overcommitted, the attempt may end the process.
+_LARGEST_DENSE = 2**34
+
+
+# Scikit-learn wraps the ``transform`` of the class that inherits from TransformerMixin itself.
+class ComponentsMixin(RecoveredMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """The methods of an estimator that use its components and change nothing."""
+
+    def _batches(self, X, weights):
+        step = self.batch_size or _BATCH
+        for low in range(0, X.shape[0], step):
+            part = weights if np.ndim(weights) == 0 else weights[low : low + step]
+            yield X[low : low + step], part
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Return the coordinates of the rows' projections onto the span of the components.
+
+        The components need not be orthogonal: coordinates are those of the least-squares fit
+        ``X - mean_ ~ Z @ components_``, so ``inverse_transform(transform(X))`` is the orthogonal
+        projection of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            float32 for float32 input, else float64.
+        """
+        X = self._check_new_rows(X)
+        onto = self._projection()
+        Z = onto.products(columns_of(X, onto.support), onto.mean) @ onto.inverse_gram
+        return Z.astype(np.float32) if X.dtype == np.float32 else Z
+
+    def _check_new_rows(self, X):
+        check_is_fitted(self)
+        return canonical(validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric"))
+
+    def _projection(self) -> Projection:
+        def compute():
+            return Projection.of(self.eigenpairs_, self._support_mean())
+
+        return self._cached("projection", compute)
+
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray | sp.csr_array:
+        """Return the rows with given coordinates: ``X @ components_ + mean_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), or csr_array
+            A csr_array on the support features where there are too many to track their means.
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=[np.float64, np.float32])
+        with locked(self), locked(self.sketch_):
+            onto, mean = self._projection(), self.sketch_.feature_mean()
+        n_components = onto.loadings.shape[1]
+        if X.shape[1] != n_components:
+            raise ValueError(
+                f"X has {X.shape[1]} columns, but there are {n_components} components."
+            )
+        values = (X @ onto.loadings.T + onto.mean).astype(X.dtype, copy=False)
+        ids, shape = onto.support, (len(X), self.n_features_in_)
+        if mean is None:
+            indptr = np.arange(len(X) + 1) * len(ids)
+            return sp.csr_array((values.ravel(), np.tile(ids, len(X)), indptr), shape=shape)
+        out = np.empty(shape, dtype=X.dtype)
+        out[:] = mean if self.center else 0.0
+        out[:, ids] = values
+        return out
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Return the share of the variance of X that lies in the span of the components.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Held-out rows; their own mean is subtracted.
+        y : Ignored
+
+        Returns
+        -------
+        float
+            At most 1, higher is better; NaN, with a warning, where X has no variance.
+        """
+        X = self._check_new_rows(X)
+        onto = self._projection()
+        columns = columns_of(X, onto.support)
+        mean = np.asarray(columns.mean(axis=0)).ravel() if self.center else 0.0 * onto.support
+        coordinates = onto.products(columns, mean)
+        total = self._total_squares(X)
+        if total == 0.0:
+            warn_user(
+                "The share of variance is not defined: X has no variance. Give rows that differ.",
+                UndefinedMetricWarning,
+            )
+            return float("nan")
+        explained = np.einsum("ij,jk,ik->", coordinates, onto.inverse_gram, coordinates)
+        return float(explained / total)
+
+    def _total_squares(self, X):
+        """Return the sum of the squares of X, less its mean if centred; 0 where only rounding."""
+        if sp.issparse(X):
+            squares = sum_of_squares(X.data)
+            total = squares - self.center * X.shape[0] * squared_norm_of_mean(X)
+            return total if total > ROUNDING * squares else 0.0
+        mean = X.mean(axis=0, dtype=np.float64) if self.center else np.zeros(X.shape[1])
+        total = sum(sum_of_squares(rows - mean) for rows, _ in self._batches(X, 1.0))
+        return total if total > ROUNDING**2 * X.shape[0] * (mean @ mean) else 0.0
+
+    def get_support(self, indices: bool = False) -> np.ndarray:
+        """Return which features occur in any component.
+
+        Parameters
+        ----------
+        indices : bool, default=False
+            Return their indices rather than a mask of length n_features.
+
+        Returns
+        -------
+        ndarray
+
+        Raises
+        ------
+        ValueError
+            If the mask would take more than 16 GiB.
+        """
+        support = self.support_
+        if indices:
+            return support
+        self._check_dense("A mask over all features", 1, "Use get_support(indices=True).")
+        mask = np.zeros(self.n_features_in_, dtype=bool)
+        mask[support] = True
+        return mask
+
+    def describe(
+        self, input_features: Sequence[str] | None = None, *, max_features: int | None = None
+    ) -> list[list[tuple[str | int, float]]]:
+        """Return each component as (feature, loading) pairs, largest magnitude first.
+
+        Parameters
+        ----------
+        input_features : sequence of str, default=None
+            Names; None for ``feature_names_in_``, or for indices where there are none. Only those
+            of the support are looked up, so a sequence may make them when asked.
+        max_features : int, default=None
+            At most this many per component.
+
+        Returns
+        -------
+        list of list of (str or int, float)
+        """
+        if input_features is None:
+            input_features = getattr(self, "feature_names_in_", None)
+        elif len(input_features) != self.n_features_in_:
+            raise ValueError(
+                f"input_features has {len(input_features)} names, but there are "
+                f"{self.n_features_in_} features."
+            )
+        vectors = self.eigenpairs_.eigenvectors
+        described = []
+        for start, stop in zip(vectors.indptr[:-1], vectors.indptr[1:], strict=True):
+            ids, loadings = vectors.indices[start:stop], vectors.data[start:stop]
+            order = np.argsort(-np.abs(loadings), kind="stable")[:max_features]
+            names = ids.tolist() if input_features is None else [input_features[i] for i in ids]
+            described.append([(names[i], float(loadings[i])) for i in order])
+        return described
+
+    def densify(self) -> Self:
+        """Make ``components_`` an ndarray. Returns self.
+
+        Raises
+        ------
+        ValueError
+            If it would take more than 16 GiB. The components stay sparse.
+        """
+        check_is_fitted(self)
+        self._check_dense(
+            f"Dense components_ of shape {(self.n_components_, self.n_features_in_)}",
+            8 * self.n_components_,
+            "Leave them sparse: transform, describe and support_ work with them as they are.",
+        )
+        self._dense = True
+        return self
+
+    def _check_dense(self, what, bytes_per_feature, instead):
+        needed = bytes_per_feature * self.n_features_in_
+        if needed > _LARGEST_DENSE:
+            raise ValueError(
+                f"{what} would take {needed:.3g} bytes, for n_features={self.n_features_in_}. "
+                f"{instead}"
+            )

@@ -1,0 +1,198 @@
+"""What is recovered from the sketch of an estimator when it is first looked at, and then kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from joblib import effective_n_jobs
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from .._base.display import LazyDisplayMixin, lazy_property
+from .._base.locks import locked
+from .._base.messages import report
+from .._base.threads import limit_threads
+from ..recovery import (
+    Rank,
+    SparseEigenpairs,
+    choose_rank,
+    recover,
+    restricted_least_squares,
+)
+from ..sketching import EigenSketch
+from ._sizes import wanted_sizes
+from ._variance import check_variance
+
+
+class RecoveredMixin(LazyDisplayMixin):
+    """The fitted attributes that follow from ``sketch_``, computed once for each revision of it.
+
+    A reader holds the lock of the estimator and that of the sketch while it computes and keeps a
+    result, so that a result always belongs to the revision it is kept for.
+    """
+
+    # -------------------------------------------------------------------------------- the cache
+
+    def _state_changed(self) -> None:
+        self._keep({})
+
+    def _keep(self, values: dict[str, Any], revision: int | None = None) -> None:
+        # One container, so that looking at a component after partial_fit, which computes it,
+        # changes no attribute of the estimator.
+        self._cache = {"revision": revision} | values
+
+    def _valid_cache(self) -> dict[str, Any]:
+        """Return what is known of the present content; the caller holds the locks."""
+        revision = self.sketch_.revision
+        if self._cache["revision"] != revision:  # rows were added or deleted, here or in sketch_
+            self._cache.clear()
+            self._cache["revision"] = revision
+        return self._cache
+
+    def _cached(self, key: str, compute: Callable[[], Any]) -> Any:
+        check_is_fitted(self)
+        with locked(self), locked(self.sketch_):
+            cache = self._valid_cache()
+            if key not in cache:
+                cache[key] = compute()
+            return cache[key]
+
+    def _lazy_values_are_known(self) -> bool:
+        if not self.__sklearn_is_fitted__():
+            return True  # there is nothing that could be computed
+        with locked(self), locked(self.sketch_):
+            return "eigenpairs" in self._valid_cache()
+
+    # --------------------------------------------------------------------------------- recovery
+
+    def _n_threads(self) -> int | None:
+        return None if self.n_jobs is None else effective_n_jobs(self.n_jobs)
+
+    def _recovery_options(self) -> dict[str, Any]:
+        sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
+        return {
+            "n_nonzero_coefs": "auto" if sizes is None else sizes,
+            "decoder": self.decoder,
+            "noise": self.noise,
+            "verbose": self.verbose,
+        }
+
+    def _recover(self, sketch: EigenSketch, rank: Rank, **options) -> SparseEigenpairs:
+        options |= self._recovery_options()
+        pairs = recover(sketch, rank.count, noise_is_known=rank.is_only_noise, **options)
+        self._say(
+            f"recovered {pairs.eigenvectors.nnz} nonzeros in {pairs.n_iter} steps: "
+            f"{pairs.stop_reason}"
+        )
+        return pairs
+
+    def _say(self, message: str, level: int = 1) -> None:
+        report(type(self).__name__, message, self.verbose, level)
+
+    def _from_sketch(self, compute: Callable[[], Any]) -> Any:
+        """Return what is computed from the sketch, if rows enough have been seen for it."""
+        try:
+            if self.sketch_.n_samples < 2:
+                raise ValueError(
+                    f"A variance needs at least two rows, seen so far: {self.sketch_.n_samples}. "
+                    "Call partial_fit with more rows."
+                )
+            check_variance(self.sketch_)
+            with limit_threads(self._n_threads()):
+                return compute()
+        except ValueError as error:
+            # An AttributeError too, as an attribute that cannot be had should be: hasattr and
+            # the HTML representation rely on it.
+            raise NotFittedError(str(error)) from error
+
+    def _rank(self) -> Rank:
+        """Return the number of components that a recovery finds, without making it."""
+
+        def compute():
+            return self._from_sketch(
+                lambda: choose_rank(self.sketch_, self.n_components, self.noise)
+            )
+
+        return self._cached("rank", compute)
+
+    # ------------------------------------------------------------------------ fitted attributes
+
+    @lazy_property
+    def eigenpairs_(self) -> SparseEigenpairs:
+        def compute():
+            rank = self._rank()
+            return self._from_sketch(lambda: self._recover(self.sketch_, rank))
+
+        return self._cached("eigenpairs", compute)
+
+    @lazy_property
+    def components_(self) -> sp.csr_array | np.ndarray:
+        check_is_fitted(self)
+        with locked(self):
+            components = self._cached("components", lambda: self.eigenpairs_.eigenvectors.T.tocsr())
+            if getattr(self, "_dense", False):
+                return self._cached("dense", components.toarray)
+        return components
+
+    @lazy_property
+    def explained_variance_(self) -> np.ndarray:
+        return self.eigenpairs_.added_variance
+
+    @lazy_property
+    def explained_variance_ratio_(self) -> np.ndarray:
+        check_is_fitted(self)
+        with locked(self), locked(self.sketch_):
+            return self.explained_variance_ / self.sketch_.total_variance()
+
+    @lazy_property
+    def noise_variance_(self) -> float:
+        return self.eigenpairs_.noise_variance
+
+    @lazy_property
+    def support_(self) -> np.ndarray:
+        return self.eigenpairs_.support
+
+    @lazy_property
+    def n_components_(self) -> int:
+        check_is_fitted(self)
+        with locked(self), locked(self.sketch_):
+            pairs = self._valid_cache().get("eigenpairs")
+            return self._rank().count if pairs is None else pairs.eigenvectors.shape[1]
+
+    @lazy_property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    @lazy_property
+    def n_nonzero_coefs_(self) -> np.ndarray:
+        return np.diff(self.eigenpairs_.eigenvectors.indptr)
+
+    @lazy_property
+    def residual_(self) -> float:
+        return self.eigenpairs_.residual
+
+    @lazy_property
+    def mean_(self) -> np.ndarray | sp.csr_array:
+        check_is_fitted(self)
+        with locked(self), locked(self.sketch_):
+            mean = self.sketch_.feature_mean()
+            if mean is not None:
+                return mean if self.center else np.zeros(self.n_features_in_)
+            ids, values = self.support_, self._support_mean()
+        return sp.csr_array((values, ids, [0, len(ids)]), shape=(1, self.n_features_in_))
+
+    def _support_mean(self) -> np.ndarray:
+        """Return the means of the support features, exact or decoded from the sketch."""
+
+        def compute():
+            ids = self.support_
+            if not self.center:
+                return np.zeros(len(ids))
+            mean = self.sketch_.feature_mean()
+            if mean is not None:
+                return mean[ids]
+            measured = self.sketch_.measured_mean()[:, None]
+            return restricted_least_squares(self.sketch_.measurement, ids, measured)[:, 0]
+
+        return self._cached("support_mean", compute)
