@@ -64,8 +64,9 @@ def choose_sparsity(sparsity, asked, subspace, metric, n_entries):
         return _RECOVERED_SHARE
     warnings.warn(
         f"The class means have {n_entries:.2g} entries, too many to recover unasked. Inner "
-        "products of sketches alone rank badly in a learned metric: use score='laplace', which "
-        f"needs no means, or sparsity={_RECOVERED_SHARE}, which takes about "
+        "products of sketches alone rank badly in a learned metric: use "
+        "score_function='laplace', which needs no means, or "
+        f"sparsity={_RECOVERED_SHARE}, which takes about "
         f"{n_entries / _SWEEP_RATE / 60:.0f} minutes once. subspace='sketched' silences this.",
         UserWarning,
         stacklevel=5,

@@ -66,7 +66,7 @@ class GradPCADetector(
     output : {"max", "logsumexp", "sum", "loss"}, default="max"
         The scalar f whose gradient is taken: the largest logit, the logarithm of the sum of
         exponentials of the logits, their sum, or the log-loss of the predicted class. ``"loss"``
-        goes with ``score="ratio"`` only.
+        goes with ``score_function="ratio"`` only.
     params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
         Layers whose parameters count: all; those that are dense (for torch modules with hidden
         ``Linear`` layers the cheaper choice, and as good: see ``doc/gradpca.md``); the last; the
@@ -76,7 +76,7 @@ class GradPCADetector(
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
         samples, by Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more
         than 4096 rows are kept diagonal. ``"diag"`` keeps all of them diagonal.
-    score : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
+    score_function : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
         With u the gradient g less the mean of the class means, and theta its angle to their
         span: (f / \\|u\\|) cot(theta); cos(theta), as in the paper; f / \\|u\\|; f / \\|g\\|.
     n_components : int, float or None, default=None
@@ -116,7 +116,7 @@ class GradPCADetector(
         n_parameters), dense or CSR, and their metric is their second moment. ``"kernel"``: X holds
         inner products of gradients with those of the n_train samples of :meth:`fit`, in their
         order, and in a last column with themselves, (n, n_train + 1); ``metric`` has no effect.
-        These two go with ``estimator=None``, with y, and with ``score="ratio"``.
+        These two go with ``estimator=None``, with y, and with ``score_function="ratio"``.
     device : str, torch.device or None, default=None
         Where a torch module runs, in a copy of its own if it is elsewhere; None for where it is.
     batch_size : int or "auto", default="auto"
@@ -197,7 +197,7 @@ class GradPCADetector(
         "output": [StrOptions(set(OUTPUTS))],
         "params": [str, "array-like"],
         "metric": [StrOptions({"kfac", "diag", "euclidean"})],
-        "score": [StrOptions(set(SCORES))],
+        "score_function": [StrOptions(set(SCORES))],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="neither"),
@@ -222,7 +222,7 @@ class GradPCADetector(
         output="max",
         params="all",
         metric="kfac",
-        score="snr_ratio",
+        score_function="snr_ratio",
         n_components=None,
         mean_rank=16,
         labels="true",
@@ -239,7 +239,7 @@ class GradPCADetector(
         self.output = output
         self.params = params
         self.metric = metric
-        self.score = score
+        self.score_function = score_function
         self.n_components = n_components
         self.mean_rank = mean_rank
         self.labels = labels
@@ -273,7 +273,7 @@ class GradPCADetector(
             "output": "max",
             "params": "last_hidden",
             "metric": "euclidean",
-            "score": "ratio",
+            "score_function": "ratio",
             "n_components": 0.99,
             "mean_rank": None,
         }
@@ -474,10 +474,11 @@ class GradPCADetector(
         return self
 
     def _check_input(self, X, y, reset):
-        if self.output == "loss" and self.score != "ratio":
+        if self.output == "loss" and self.score_function != "ratio":
             raise ValueError(
-                f"score={self.score!r} divides by what would make output='loss' high, which is no "
-                "sign of a known input. Use score='ratio', or output='max'."
+                f"score_function={self.score_function!r} divides by what would make output='loss' "
+                "high, which is no sign of a known input. Use score_function='ratio', or "
+                "output='max'."
             )
         if self.backend in GIVEN:
             self._check_given(y)
@@ -494,10 +495,11 @@ class GradPCADetector(
             raise ValueError(f"{what}: it goes with estimator=None, got {self.estimator!r}.")
         if y is None or self.labels == "predicted":
             raise ValueError(f"{what} and knows no predictions: pass y, with labels='true'.")
-        if self.score != "ratio":
+        if self.score_function != "ratio":
             raise ValueError(
-                f"{what} and does not know the output, which score={self.score!r} needs. Use "
-                "score='ratio', or describe the model by a gradients.Network."
+                f"{what} and does not know the output, which "
+                f"score_function={self.score_function!r} needs. Use score_function='ratio', "
+                "or describe the model by a gradients.Network."
             )
         if self.backend == "kernel" and not (
             self.subspace in ("auto", "exact") and self.sparsity is None
@@ -732,7 +734,7 @@ class GradPCADetector(
         subspace = self._get_subspace()
         return np.concatenate(
             [
-                score(self.score, gradients.values, gradients.layers, subspace)
+                score(self.score_function, gradients.values, gradients.layers, subspace)
                 for _, gradients in self._gradients(X)
             ]
         )
