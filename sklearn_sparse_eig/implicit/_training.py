@@ -1,11 +1,11 @@
 """The training rules of a diagonal network, for several targets: each returns what it ends in."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from .._base.messages import warn_user
 from ._descent import Descent, solve_descent
 from ._group_limit import group_flow, group_flow_limit
 from ._limit import InconsistentError, Limit, flow_limit
@@ -241,10 +241,9 @@ def _merged(model, parts, nu):
 
 def _warn(model, reached):
     if not reached.all():
-        warnings.warn(
+        warn_user(
             f"After max_iter={model.max_iter} steps the residual was not at its level for "
             f"{int((~reached).sum())} of {len(reached)} targets. Raise max_iter, tol or, with "
             "solver='gd', init_scale.",
             ConvergenceWarning,
-            stacklevel=6,
         )

@@ -1,6 +1,5 @@
 """Covariance by a deep factorisation, stopped while it is of low rank: the scikit-learn shell."""
 
-import warnings
 from numbers import Real
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.utils.validation import validate_data
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
+from .._base.messages import warn_user
 from ._fit import fit_spectrum
 from ._moments import RunningCovariance, covariance_of_sketch
 from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
@@ -171,7 +171,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
     def _add(self, moments, X):
         moments = moments.add(X)
         if moments.n_samples == 1:
-            warnings.warn("Only one sample available: the covariance of it is zero.", stacklevel=3)
+            warn_user("Only one sample available: the covariance of it is zero.")
         n_informed = moments.n_samples - (not self.assume_centered)
         self._filter(moments.covariance(self.assume_centered), n_informed=n_informed)
         self._moments, self.support_ = moments, None
