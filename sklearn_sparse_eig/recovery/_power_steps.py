@@ -16,6 +16,7 @@ from ..sketching import MAX_CANDIDATES, MAX_SUPPORT, IdentityMeasurement
 from ._detection import Detection
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._noise import IsotropicNoise, NoNoise, make_noise_model
+from ._polish import NystromModel, Polished, polish
 from ._progress import SweepReport
 from ._rank import resolve_n_components
 from ._request import check_request
@@ -55,6 +56,12 @@ class Found:
     vectors: np.ndarray | None = None
 
 
+# Candidates at least, where the rows of A are at hand: more cost little.
+_MIN_CANDIDATES = 200
+# A Nystrom model that lacks no more than this share of the trace speaks for all of A.
+_LOST_SHARE = 0.05
+
+
 class PowerSteps:
     """The steps of the module docstring, over inputs fixed at the start.
 
@@ -86,8 +93,10 @@ class PowerSteps:
         n_hypotheses,
         random_state,
         verbose,
+        start_vectors=None,
     ):
         self.sketch = sketch
+        self.start_vectors = start_vectors
         n_components = resolve_n_components(sketch, n_components, noise)
         self.r, self.sizes = check_request(sketch, n_components, n_nonzero_coefs, which)
         self.sign = -1.0 if which == "SA" else 1.0
@@ -120,7 +129,8 @@ class PowerSteps:
         all_fit = self.sketch.is_exact and self.sketch.n_features <= MAX_CANDIDATES
         if all_fit and self.sizes is not None and type(self.noise) is NoNoise:
             ids = np.arange(self.sketch.n_features)
-            return self._sparse_steps(Found(self.S, ids, None, 0, "all features are candidates"))
+            found = Found(self.S, ids, None, 0, "all features are candidates")
+            return replace(found, vectors=self._solve_on(self.S, self.sizes, self.start_vectors))
         found = self._sparse_steps(self.joint_steps(max_iter))
         if self.sizes is not None or self.sketch.is_exact:
             return found
@@ -276,18 +286,38 @@ class PowerSteps:
         """Return the features among which the sparse problem may choose."""
         if self.sizes is None:
             return model.ids
-        total = int(self.sizes.sum())
-        wanted = max(2 * total, 200) if self.by_index else 2 * total
+        if self.by_index:
+            # Rows of A on its leading directions, by which a feature of a strong component counts
+            # for more than one of a weak component; all features are seen, whatever the steps left.
+            W = leading_subspace(S, self.r, self.r, self.sketch.is_symmetric)
+            return _with_largest_rows(model.ids, S @ W, self._n_candidates())
         # The leading r directions alone: further ones would bring in features of their own.
         Q = orthonormal_range(S @ model.directions()[:, : self.r])
-        return self._extend(model.ids, Q, wanted - len(model.ids))
+        return self._extend(model.ids, Q, 2 * int(self.sizes.sum()) - len(model.ids))
+
+    def _n_candidates(self):
+        """Return how many features the sparse problem may choose from, where these are at hand."""
+        return min(max(2 * int(self.sizes.sum()), _MIN_CANDIDATES), self.max_support)
 
     def _sparse_steps(self, found):
         """Solve the sparse problem, multiply by its vectors, until they capture no more."""
         S, ids, model = found.S, found.ids, found.model
         if self.sketch.is_exact:
             vectors = self._solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
-            return replace(found, vectors=vectors)
+            if not self._can_polish() or len(ids) == len(S):
+                return replace(found, vectors=vectors)
+            return self._polished(
+                replace(found, vectors=vectors), lambda Q: S @ Q, lambda ids: S[np.ix_(ids, ids)]
+            )
+        if self.by_index and self._can_polish():
+            nystrom = NystromModel(self.sketch, self.S)
+            if nystrom.lost_share <= _LOST_SHARE:
+                vectors = self._solve_on(nystrom.matrix(ids), self.sizes)
+                found = replace(found, vectors=vectors)
+                found = self._polished(found, nystrom.multiply, nystrom.matrix)
+                Z = orthonormal_range(found.vectors)
+                model = fit_support_model(self.sketch, S, found.ids, Z, self.which)
+                return replace(found, model=model)
         W, previous = model.directions(), None
         rounds = 1 if self._is_clear(S, model) else _MAX_SPARSE_ROUNDS
         for left in range(rounds - 1, -1, -1):
@@ -311,6 +341,22 @@ class PowerSteps:
         # The rounds needed a good vector each, the answer deserves a thorough search.
         vectors = self._solve_on(model.matrix(), sizes)
         return replace(found, S=S, ids=ids, model=model, vectors=vectors)
+
+    def _can_polish(self):
+        """Whether power steps over all features make sense: with a covariance, and given sizes."""
+        return self.sizes is not None and self.sketch.content == "rows" and self.sign > 0.0
+
+    def _polished(self, found, multiply, matrix):
+        """Return what power steps over all features make of the vectors found."""
+        better = polish(
+            multiply,
+            lambda ids, vectors: self._solve_on(matrix(ids), self.sizes, vectors),
+            Polished(found.ids, found.vectors),
+            self.sizes,
+            self.sketch.n_features,
+            self._n_candidates(),
+        )
+        return replace(found, ids=better.ids, vectors=better.vectors)
 
     def _is_clear(self, S, model):
         """Whether there is no noise for sparse power steps to remove.
@@ -359,12 +405,25 @@ class PowerSteps:
         out[: len(sizes)] = np.maximum(sizes, 1)
         return out
 
-    def _solve_on(self, A, sizes, starts=3):
+    def _solve_on(self, A, sizes, start_vectors=None, starts=3):
         if np.max(sizes) > _LARGE_SIZE:
             starts = 1
         return sparse_principal_vectors(
-            A, self.r, sizes, which=self.which, starts=starts, rng=self.rng
+            A,
+            self.r,
+            sizes,
+            which=self.which,
+            starts=starts,
+            start_vectors=start_vectors,
+            rng=self.rng,
         ).vectors
+
+
+def _with_largest_rows(ids, B, size):
+    """Return the ids and, up to `size` in all, the largest rows of B besides them."""
+    others = np.setdiff1d(np.arange(len(B)), ids, assume_unique=True)
+    room = max(size - len(ids), 0)
+    return np.union1d(ids, others[largest_rows(B[others], room)] if room else ids)
 
 
 def _explains_all(S, model):

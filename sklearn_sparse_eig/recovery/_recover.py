@@ -27,6 +27,7 @@ def recover(
     which="LA",
     max_iter=12,
     n_hypotheses=None,
+    start_vectors=None,
     random_state=0,
     verbose=0,
 ):
@@ -54,6 +55,8 @@ def recover(
     n_hypotheses : int or None, default=None
         Number of features that were looked at before these were chosen, for the detection levels
         of "auto"; None for those of the sketch.
+    start_vectors : ndarray of shape (n_features, n_components) or None, default=None
+        Guesses at the vectors, tried among the starts where all features are candidates.
     random_state : int or Generator, default=0
         Seeds some starts of the small eigenproblem.
     verbose : int, default=0
@@ -90,6 +93,7 @@ def recover(
         n_hypotheses,
         random_state,
         verbose,
+        start_vectors,
     )
     with limit_blas(1):
         return _report(steps, steps.solve(max_iter))

@@ -24,6 +24,7 @@ from ..recovery import (
     restricted_least_squares,
 )
 from ..sketching import MAX_CANDIDATES, EigenSketch, Measurement, choose_size, rows_from_entries
+from ._second_reading import SecondReading, recover_from_rows, selected_columns
 
 # Nonzeros per component that a sketch is sized for where the number is left open.
 _EXPECTED_NONZEROS = 50
@@ -532,12 +533,20 @@ default="sparse_sign"
         options = self._recovery_options()
         n_components = resolve_n_components(sketch, self.n_components, self.noise)
         ids, noise_variance = find_candidates(sketch, n_components, **options)
-        exact = EigenSketch(
-            len(ids), n_measurements=None, measurement="identity", center=self.center
+        reading = SecondReading(
+            lambda: self._batches(X, weights), X.shape[1], self.center, self._add_rows
         )
-        for rows, part in self._batches(X, weights):
-            self._add_rows(exact, _columns(rows, ids), part)
-        pairs = recover(exact, n_components, n_hypotheses=X.shape[1], **options)
+        # Where rows are forgotten, products with all of X would have to be too.
+        memory = self.memory_budget if self.forgetting == 1.0 else 0.0
+        exact, ids, pairs = recover_from_rows(
+            reading,
+            ids,
+            n_components,
+            self._sizes(),
+            memory,
+            n_hypotheses=X.shape[1],
+            **options,
+        )
         self._report(pairs)
         mean = exact.feature_mean()[pairs.support] if self.center else None
         pairs = pairs.embed(ids, X.shape[1], noise_variance=noise_variance)
@@ -681,7 +690,7 @@ default="sparse_sign"
             float32 for float32 input, else float64.
         """
         X = self._check_new_rows(X)
-        Z = self._coordinates(_columns(X, self.support_), self._support_mean())
+        Z = self._coordinates(selected_columns(X, self.support_), self._support_mean())
         Z = Z @ self._inverse_gram()
         return Z.astype(np.float32) if X.dtype == np.float32 else Z
 
@@ -755,7 +764,7 @@ default="sparse_sign"
             At most 1, higher is better; NaN, with a warning, where X has no variance.
         """
         X = self._check_new_rows(X)
-        columns = _columns(X, self.support_)
+        columns = selected_columns(X, self.support_)
         mean = np.asarray(columns.mean(axis=0)).ravel() if self.center else 0.0 * self.support_
         coordinates = self._coordinates(columns, mean)
         total = self._total_squares(X)
@@ -903,18 +912,6 @@ def _canonical(X):
         X = X.copy()
         X.sum_duplicates()
     return X
-
-
-def _columns(X, ids):
-    """Return X[:, ids] as float64, dense or CSR; nothing of the length of a row is allocated."""
-    if not sp.issparse(X):
-        return np.asarray(X[:, ids], dtype=np.float64)
-    position = np.searchsorted(ids, X.indices)
-    position[position == len(ids)] = 0
-    kept = ids[position] == X.indices
-    indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr]
-    data = X.data[kept].astype(np.float64)
-    return sp.csr_array((data, position[kept], indptr), shape=(X.shape[0], len(ids)))
 
 
 def _sum_of_squares(values):
