@@ -695,7 +695,7 @@ def test_a_failure_in_recovery_leaves_the_old_fit(X, refine, monkeypatch):
         raise MemoryError("late")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "recover", fail)
+        patch.setattr("sklearn_sparse_eig.sparse_pca._recovered.recover", fail)
         with pytest.raises(MemoryError, match="late"):
             pca.fit(frame.iloc[:, :40].rename(columns=str.upper))
     assert snapshot(pca, frame) == before
