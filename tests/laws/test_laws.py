@@ -473,3 +473,15 @@ def test_distributed_errors():
         tree_merge([1, 2], sum, fan_in=1)
     with pytest.raises(ValueError, match="forgetting"):
         fit_partitions(SketchedSparsePCA(random_state=0, forgetting=0.9), [X, X])
+
+
+def test_fit_partitions_changes_no_input():
+    X = estimator_rows(None, 0)
+    estimator = SketchedSparsePCA(2, random_state=0)
+    before, settings_before = X.copy(), estimator.get_params()
+    blocks = [X[:0], X[:90].tolist(), [], X[90:]]
+    fitted = fit_partitions(estimator, blocks)
+    assert fitted.n_samples_seen_ == len(X)
+    np.testing.assert_array_equal(X, before)
+    assert estimator.get_params() == settings_before
+    assert not hasattr(estimator, "n_features_in_")
