@@ -189,6 +189,10 @@ def test_reproducible_and_not_modifying():
         (sp.csr_array(np.triu(np.ones((3, 3)))), {}, "symmetric"),
         (np.full((3, 3), np.nan), {}, "NaN or infinity"),
         (sp.csr_array(np.full((3, 3), np.inf)), {}, "NaN or infinity"),
+        (np.eye(3) + 0j, {}, "A must be real, got dtype complex128"),
+        (sp.csr_array(np.eye(3) + 0j), {}, "A must be real"),
+        (aslinearoperator(np.eye(3) + 0j), {}, "A must be real"),
+        (np.eye(3), {"k": 2.0}, "k must be an integer, got 2.0"),
         (np.eye(3), {"k": 4}, r"k must lie in \[1, n=3\], got 4"),
         (np.eye(3), {"k": 0}, r"k must lie in \[1, n=3\], got 0"),
         (np.eye(3), {"which": "BE"}, "which must be 'LA', 'SA' or 'LM', got 'BE'"),
@@ -200,3 +204,26 @@ def test_reproducible_and_not_modifying():
 def test_errors(A, options, match):
     with pytest.raises(ValueError, match=match):
         sparse_eigsh(A, **options)
+
+
+def test_rounding_in_single_precision_is_symmetric_enough():
+    X = np.random.default_rng(0).standard_normal((200, 30)).astype(np.float32)
+    A = X.T @ X
+    A[0, 1] *= 1 + 3e-7  # what products in blocks of different order leave
+    exact = sparse_eigsh(X.T.astype(float) @ X.astype(float), 2, n_nonzero_coefs=5)
+    for rounded in (A, sp.csr_array(A)):
+        assert abs(rounded - rounded.T).max() > 0
+        found = sparse_eigsh(rounded, 2, n_nonzero_coefs=5)
+        np.testing.assert_allclose(found.eigenvalues, exact.eigenvalues, rtol=1e-5)
+    A[0, 1] += 1e-5 * np.abs(A).max()
+    with pytest.raises(ValueError, match="symmetric"):
+        sparse_eigsh(A)
+
+
+@pytest.mark.parametrize("n_nonzero_coefs", ["auto", 3])
+def test_the_zero_matrix(n_nonzero_coefs):
+    for A in (sp.csr_array((1200, 1200)), np.zeros((5, 5))):
+        pairs = sparse_eigsh(A, 2, n_nonzero_coefs=n_nonzero_coefs)
+        np.testing.assert_array_equal(pairs.eigenvalues, 0.0)
+        assert pairs.residual == 0.0 and (np.diff(pairs.eigenvectors.indptr) >= 1).all()
+        np.testing.assert_allclose(np.linalg.norm(pairs.eigenvectors.toarray(), axis=0), 1.0)

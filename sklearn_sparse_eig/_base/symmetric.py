@@ -1,0 +1,47 @@
+"""What counts as a symmetric matrix, in every part of the package."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+# Largest |A - A^T| that passes for rounding, as a share of the largest |A|. A Gram matrix that
+# was computed in single precision is off by about 1e-7; a matrix that is not meant to be symmetric
+# by very much more.
+SYMMETRY_TOLERANCE = 1e-6
+
+
+def check_real(A: Any, name: str = "A") -> None:
+    """Raise ValueError if the entries of a matrix, or operator, are complex or no numbers."""
+    dtype = getattr(A, "dtype", None)
+    if dtype is not None and np.dtype(dtype).kind == "c":
+        raise ValueError(
+            f"{name} must be real, got dtype {dtype}. The real symmetric matrix "
+            "[[Re, -Im], [Im, Re]] of a Hermitian one has the same eigenvalues, each twice."
+        )
+
+
+def symmetric_part(A: Any, name: str = "A") -> Any:
+    """Return (A + A^T) / 2 of a matrix that is symmetric but for rounding.
+
+    Parameters
+    ----------
+    A : ndarray or sparse array of float, square
+    name : str, default="A"
+        What the message calls it.
+
+    Raises
+    ------
+    ValueError
+        If A is further from symmetric than rounding explains.
+    """
+    gap = abs(A - A.T).max()
+    if gap == 0.0:
+        return A
+    if gap > SYMMETRY_TOLERANCE * abs(A).max():
+        raise ValueError(
+            f"{name} must be symmetric, but max |{name} - {name}^T| is {gap:.3g}; pass "
+            f"({name} + {name}.T) / 2 if the symmetric part is meant."
+        )
+    half = 0.5 * (A + A.T)
+    return sp.csr_array(half) if sp.issparse(A) else half
