@@ -1,5 +1,7 @@
 """Which kind of known gradients, and how much of the class means, for a detector's parameters."""
 
+from typing import Any
+
 from .._base.messages import warn_user
 
 # Kinds register themselves as they are imported: a new one is added to this list.
@@ -61,7 +63,7 @@ def make_known(
     n_classes: int,
     layer_shapes: tuple[tuple[int, int], ...],
     metric: str,
-    **options: object,
+    **options: Any,
 ) -> KnownGradients:
     """Return the empty state of a kind; `options` are further fields of Plan.
 

@@ -1,5 +1,6 @@
 """Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
 
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Self
 
@@ -12,31 +13,27 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from .._base.batches import in_batches
 from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
-from .._base.locks import locked
-from .._base.messages import warn_user
 from .._base.streams import StreamMixin
-from ..gradients import GIVEN, OUTPUTS, check_rows, fit_model, make_network, on_device
+from ..gradients import GIVEN, OUTPUTS, fit_model, make_network, on_device
 from ..sketching import check_seed
 from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_known
 from ._classes import check_counts, encode
+from ._frozen_metric import warn_if_few
 from ._held_out import choose_held_out
 from ._input import check_input, ready_model
 from ._known import KINDS, SpanRequest
 from ._results import ResultsMixin
-from ._scores import SCORES, score
+from ._scores import SCORES
+from ._scoring import ScoringMixin
 from ._threshold import ThresholdMixin
-
-# Samples below which a metric costs more than what sketching does (measured: doc/gradpca.md).
-_FEW_SAMPLES = 1000
 
 
 class GradPCADetector(
     StreamMixin,
+    ScoringMixin,
     ThresholdMixin,
     ResultsMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -49,8 +46,7 @@ class GradPCADetector(
     The gradient of the largest logit with respect to the parameters says through which parts of
     the network an input acts. Those of known inputs lie near the span of the class means
     (GradPCA); an input far from it, or whose logit is small for a gradient so unusual, is likely
-    to be out of distribution. Dense layers keep the gradient as two short factors; of others it is
-    formed layer by layer.
+    to be out of distribution.
 
     Parameters
     ----------
@@ -65,9 +61,8 @@ class GradPCADetector(
         exponentials of the logits, their sum, or the log-loss of the predicted class. ``"loss"``
         goes with ``score_function="ratio"`` only.
     params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all; those that are dense (for torch modules with hidden
-        ``Linear`` layers the cheaper choice, and as good: see ``doc/gradpca.md``); the last; the
-        one before it (the last where there is no other); or by name: ``"hidden0"``, ``"hidden1"``,
+        Layers whose parameters count: all; those that are dense (cheaper); the last; the one
+        before it (the last where there is no other); or by name: ``"hidden0"``, ``"hidden1"``,
         ..., ``"head"``, and those of modules, which stand for all modules inside.
     metric : {"kfac", "diag", "euclidean"}, default="kfac"
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
@@ -81,9 +76,7 @@ class GradPCADetector(
         out was harmful. A float in (0, 1) for the fewest with this share of the trace.
     mean_rank : int or None, default=16
         Greatest rank of the mean gradient of a class in each dense layer, the nearest in the
-        metric; None for the means as they are. Scoring takes C r (p + q) products instead of
-        C p q, for C classes, rank r and a layer of p inputs and q outputs. Rank 16 scored as well
-        as whole means, see ``doc/gradpca.md``. Norms of gradients are exact in any case.
+        metric, so that scoring is cheaper; None for the means as they are. Norms are exact.
     labels : {"true", "predicted"}, default="true"
         Which classes the means are of. ``"true"`` uses y, and the predicted ones without y.
     subspace : {"auto", "exact", "sketched", "sparse_pca"}, default="auto"
@@ -91,18 +84,13 @@ class GradPCADetector(
         each only ``n_measurements`` hashed sums, however many parameters there are.
         ``"sparse_pca"``: no class means, but the sparse leading principal directions of the
         gradients, ``n_components`` or one less than there are classes; up to 2**20 parameters.
-        ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched, with means
-        recovered at ``sparsity=0.001`` unless that is given, the metric Euclidean, or the entries
-        of all means more than 2e9. The metric of
-        the last two is fixed by the first samples: all of X in :meth:`fit`, the first batch in
-        :meth:`partial_fit`.
+        ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched with recovered
+        means where that is feasible. The metric of the last two is fixed by the first samples:
+        all of X in :meth:`fit`, the first batch in :meth:`partial_fit`.
     sparsity : float in (0, 1] or None, default=None
         Share of the entries of each class mean that is kept, the largest in the eigenbasis of the
-        metric, once the sums are known. Norms count all parameters nevertheless. Sketched means
-        are then recovered entry by entry, in O(C P) time, which in the default metric is far
-        more accurate than inner products of sketches; 0.001 is a good choice. With
-        ``"sparse_pca"`` it is the share of the entries of a direction that are not zero, and None
-        stands for 50 entries.
+        metric; 0.001 is a good choice for sketched means. With ``"sparse_pca"`` it is the share of
+        the entries of a direction that are not zero, and None stands for 50 entries.
     n_measurements : int or "auto", default="auto"
         Numbers kept of each sketched class sum, a multiple of 4. The error of a cosine falls as
         one over its square root; ``"auto"`` is 16384, or more for more than 4096 classes.
@@ -142,12 +130,12 @@ class GradPCADetector(
     shrinkage_ : dict of str to (float, float)
         For each layer, the share of the identity in the factors of the metric.
     offset_ : float
-        The threshold: ``predict`` is -1 where ``score_samples`` is below.
+        The threshold: ``predict`` is -1 where ``score_samples`` is below. ``partial_fit`` and
+        ``merge`` drop it, for they change the scores; :meth:`calibrate` sets one.
     calibration_ : {"training", "held out"}
         Where ``offset_`` comes from. ``"held out"`` has the guarantee of :meth:`calibrate`.
-        ``"training"`` is the quantile of the training scores, as in other detectors of
-        scikit-learn: the classifier knows these samples, so more than ``contamination`` of new
-        ones are rejected. Use :meth:`calibrate`.
+        ``"training"`` is the quantile of the training scores: the classifier knows these samples,
+        so more than ``contamination`` of new ones are rejected. Use :meth:`calibrate`.
     calibration_scores_ : ndarray
         Increasing scores of the held-out samples; only if there are any.
     n_features_in_ : int
@@ -161,14 +149,8 @@ class GradPCADetector(
 
     Notes
     -----
-    With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
-    for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
-    the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring
-    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``, and
-    O(min(T (p^2 + q^2), p q (p + q)) + T p q) more in layers that are used at T places of a
-    sample, such as convolutions. The state is a sum over samples, so
-    streams add up and shards merge. Sketched, the class sums take C m floats, and a
-    sample O(p + q + m log m) in each layer, C m more when scored; X is read twice by ``fit``.
+    The state is a sum over samples, so streams add up and shards merge. Derivations, costs and
+    measurements are in ``doc/gradpca.md``.
 
     References
     ----------
@@ -308,28 +290,29 @@ class GradPCADetector(
             If there are fewer than two classes, fewer than two samples in a class, or labels
             that the classifier does not know.
         """
-        X, y = check_input(self, X, y, reset=True)
+        rows, targets = check_input(self, X, y, reset=True)
         rng = check_random_state(self.random_state)
-        held_out, model = None, ready_model(self.estimator, self.backend, X, y)
+        held_out, model = None, ready_model(self.estimator, self.backend, rows, targets)
         if model is None:
-            held_out = choose_held_out(y, self.contamination, rng)
-            if held_out is not None:
-                kept = np.setdiff1d(np.arange(n_rows(X)), held_out)
-                held_out, X, y = take_rows(X, held_out), take_rows(X, kept), y[kept]
-            model = fit_model(self.estimator, X, y, rng)
+            chosen = choose_held_out(targets, self.contamination, rng)
+            if chosen is not None:
+                kept = np.setdiff1d(np.arange(n_rows(rows)), chosen)
+                held_out = take_rows(rows, chosen)
+                rows, targets = take_rows(rows, kept), targets[kept]
+            model = fit_model(self.estimator, rows, targets, rng)
         self._start(model)
-        self._add(X, self._encode(y))
-        if y is not None and self.labels == "true":
+        self._add(rows, self._encode(targets))
+        if targets is not None and self.labels == "true":
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
-            self._set_training_threshold(self._scores(X))
+            self._set_training_threshold(self._scores(rows))
         else:
             self._set_threshold(self._scores(held_out))
         return self
 
     @fitting(prefer_skip_nested_validation=False)
     def partial_fit(
-        self, X: ArrayLike, y: ArrayLike | None = None, classes: ArrayLike | None = None
+        self, X: ArrayLike, y: ArrayLike | None = None, classes: Iterable | None = None
     ) -> Self:
         """Add samples to the class means and to the metric.
 
@@ -361,20 +344,23 @@ class GradPCADetector(
             If the metric is fixed by fewer than 1000 samples.
         """
         first = not hasattr(self, "_state")
-        X, y = check_input(self, X, y, reset=first)
+        rows, targets = check_input(self, X, y, reset=first)
         if first:
-            model = ready_model(self.estimator, self.backend, X, y if classes is None else classes)
-            rng = check_random_state(self.random_state)
-            self._start(fit_model(self.estimator, X, y, rng) if model is None else model)
+            known = targets if classes is None else classes
+            model = ready_model(self.estimator, self.backend, rows, known)
+            if model is None:
+                rng = check_random_state(self.random_state)
+                model = fit_model(self.estimator, rows, targets, rng)
+            self._start(model)
         if classes is not None and set(classes) != set(self.classes_):
             raise ValueError(
-                f"classes={np.asarray(classes).tolist()} are not those of the classifier, "
+                f"classes={np.array(list(classes)).tolist()} are not those of the classifier, "
                 f"{self.classes_.tolist()}."
             )
         fixes_metric = self._state.looks_ahead
-        self._add(X, self._encode(y))
+        self._add(rows, self._encode(targets))
         if fixes_metric:
-            _warn_if_few(self._state.n_metric_samples)
+            warn_if_few(self._state.n_metric_samples)
         self._state_changed()
         return self
 
@@ -405,18 +391,16 @@ class GradPCADetector(
             )
         self._network, self._layers = network, network.select(self.params)
         self.estimator_, self.classes_ = model, network.classes
-        shapes, n_classes = self._shapes, len(network.classes)
-        self.subspace_ = (
-            "kernel"
-            if self.backend == "kernel"
-            else choose_subspace(self.subspace, n_classes, shapes)
+        shapes = [network.layer_shapes[i] for i in self._layers]
+        n_classes = len(network.classes)
+        self.subspace_ = choose_subspace(
+            "kernel" if self.backend == "kernel" else self.subspace, n_classes, shapes
         )
         n_entries = n_classes * sum(p * q for p, q in shapes)
-        self._request = SpanRequest(
-            self.n_components,
-            choose_sparsity(self.sparsity, self.subspace, self.subspace_, self.metric, n_entries),
-            self.mean_rank,
+        sparsity = choose_sparsity(
+            self.sparsity, self.subspace, self.subspace_, self.metric, n_entries
         )
+        self._request = SpanRequest(self.n_components, sparsity, self.mean_rank)
         seed = check_seed(self.random_state)[0] if KINDS[self.subspace_].is_hashed else 0
         self._state = make_known(
             self.subspace_,
@@ -429,10 +413,6 @@ class GradPCADetector(
             seed=seed,
         )
         self._span = None
-
-    @property
-    def _shapes(self):
-        return [self._network.layer_shapes[i] for i in self._layers]
 
     def _encode(self, y):
         """Return y as indices of classes, or None where the predicted ones are to be taken."""
@@ -453,81 +433,6 @@ class GradPCADetector(
             stop = start + len(predicted)
             yield gradients.layers, predicted if labels is None else labels[start:stop]
 
-    def _gradients(self, X):
-        """Return an iterator over (start, gradients) of batches of X."""
-        # Taken once, so that a fit in another thread does not change them on the way.
-        with locked(self):
-            network, layers, output = self._network, self._layers, self.output
-        floats = network.floats_per_row(layers, take_rows(X, slice(0, 2)))
-        return in_batches(
-            lambda rows: network.gradients(rows, output, layers), X, self.batch_size, floats
-        )
-
-    # ---------------------------------------------------------------------------------- scoring
-
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
-        """Return how much each sample is like those of the known classes: higher is more.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        check_is_fitted(self)
-        return self._scores(check_rows(self, X, reset=False))
-
-    def ood_score(self, X: ArrayLike) -> np.ndarray:
-        """Return minus :meth:`score_samples`: higher is more unlike, as other libraries have it.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        return -self.score_samples(X)
-
-    def transform(self, X: ArrayLike) -> np.ndarray:
-        """Return the coordinates of the gradients in the subspace of class means.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components_)
-        """
-        check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
-        with locked(self):
-            span, batches = self._get_subspace(), self._gradients(X)
-        return np.vstack([span.coordinates(each.layers).projected for _, each in batches])
-
-    def _scores(self, X):
-        with locked(self):
-            span, batches, name = self._get_subspace(), self._gradients(X), self.score_function
-        return np.concatenate([score(name, each.values, each.layers, span) for _, each in batches])
-
-    def _get_subspace(self):
-        """Return the subspace of the samples seen, computed once for each revision of the state.
-
-        Under the lock, so that what is stored belongs to the state as it is: a partial_fit in
-        another thread comes before or after.
-        """
-        with locked(self):
-            state = self._state
-            known_state, revision, span = self._span or (None, None, None)
-            if known_state is not state or revision != state.revision:
-                span = state.span(self._request)
-                self._span = state, state.revision, span
-            return span
-
     # --------------------------------------------------------------------------- of scikit-learn
 
     @property
@@ -541,12 +446,3 @@ class GradPCADetector(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _warn_if_few(n_samples):
-    if n_samples < _FEW_SAMPLES:
-        warn_user(
-            f"The first samples fix the metric, and there are only {n_samples} of them. Pass "
-            f"{_FEW_SAMPLES} or more in the first batch, as many as you can, or use "
-            "metric='euclidean'."
-        )

@@ -76,6 +76,6 @@ class GradientState(KnownGradients):
         self.energy += sign * other.energy
         for mine, theirs in zip(self.class_sums, other.class_sums, strict=True):
             mine += sign * theirs
-        for mine, theirs in zip(self.moments, other.moments, strict=True):
-            for moment, added in zip(mine, theirs, strict=True):
+        for pair, others in zip(self.moments, other.moments, strict=True):
+            for moment, added in zip(pair, others, strict=True):
                 moment.merge(added, sign)

@@ -7,9 +7,13 @@ from typing import Self
 import numpy as np
 
 from .._base.atomic import all_or_nothing
+from .._base.messages import warn_user
 from ._known import KnownGradients, Plan
 from ._metric import Metric
 from ._moments import new_moments
+
+# Samples below which a metric costs more than what sketching does (measured: doc/gradpca.md).
+_FEW_SAMPLES = 1000
 
 
 class FrozenMetricState(KnownGradients):
@@ -31,7 +35,7 @@ class FrozenMetricState(KnownGradients):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self.metric = Metric(None) if plan.metric == "euclidean" else None
+        self.metric: Metric | None = Metric(None) if plan.metric == "euclidean" else None
         self._n_metric_samples = 0
 
     @property
@@ -74,6 +78,8 @@ class FrozenMetricState(KnownGradients):
         return new
 
     def _update(self, layers: Sequence, labels: np.ndarray) -> None:
+        if self.metric is None:
+            raise RuntimeError("The metric has to be known: call look_ahead first.")
         layers = tuple(layer.astype(np.float64) for layer in layers)
         self._update_whitened(tuple(self.metric.whiten(layers)), labels)
 
@@ -93,3 +99,13 @@ class FrozenMetricState(KnownGradients):
 
 def _is_same(mine, theirs):
     return mine is theirs or (mine is not None and theirs is not None and mine.is_same(theirs))
+
+
+def warn_if_few(n_samples: int) -> None:
+    """Warn of a metric that too few samples have fixed for good."""
+    if n_samples < _FEW_SAMPLES:
+        warn_user(
+            f"The first samples fix the metric, and there are only {n_samples} of them. Pass "
+            f"{_FEW_SAMPLES} or more in the first batch, as many as you can, or use "
+            "metric='euclidean'."
+        )

@@ -55,7 +55,7 @@ def _check_given(detector, y):
         )
 
 
-def ready_model(estimator: Any, backend: str, X: Any, y: ArrayLike | None) -> Any:
+def ready_model(estimator: Any, backend: str, X: Any, y: Any) -> Any:
     """Return the model whose gradients are taken, or None if one has to be trained."""
     if backend in GIVEN:
         return make_given(backend, X.shape[1], np.unique(y))

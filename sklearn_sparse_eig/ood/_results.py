@@ -1,15 +1,21 @@
 """Attributes of a fitted detector, read from its state and its subspace when asked for."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from ..gradients import Network
 from ._subspace import Span
 
 
 class ResultsMixin:
     """Fitted attributes of a detector; those that cannot be had yet are missing."""
+
+    _network: Network
+    _layers: Sequence[int]
+    _get_subspace: Callable[[], Span]
 
     @property
     def class_counts_(self) -> np.ndarray:

@@ -45,7 +45,7 @@ class SketchedState(FrozenMetricState):
     def complete(cls, plan: Plan) -> Plan:
         """Return the plan with a number of measurements; warn if there are few for the classes."""
         least = _LEAST_RATIO * plan.n_classes
-        if plan.n_measurements == "auto":
+        if isinstance(plan.n_measurements, str):  # "auto"
             # A power of two: the fastest transforms.
             n_measurements = max(_MEASUREMENTS, 2 ** int(np.ceil(np.log2(least))))
             return replace(plan, n_measurements=n_measurements)

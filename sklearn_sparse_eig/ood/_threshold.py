@@ -1,6 +1,7 @@
 """The threshold of a detector: calibration, decisions and p-values."""
 
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,8 @@ class ThresholdMixin:
 
     contamination: float
     offset_: float
+    score_samples: Callable[[ArrayLike], np.ndarray]
+    fit: Callable[..., Any]
 
     @all_or_nothing
     def calibrate(self, X: ArrayLike) -> Self:
