@@ -299,11 +299,21 @@ def check_sketch_merge_refuses(sketch, other):
     if not different:
         raise AssertionError(f"The two sketches have the same settings: {mine}.")
     message = assert_raises(partial(sketch.merge, other), "merge of different sketches")
-    for value in (mine[different[0]], theirs[different[0]]):
+    for value in _first_difference(mine, theirs):
         if str(value) not in message:
             raise AssertionError(f"The message does not hold {value}: {message!r}.")
     after = sketch.to_bytes(), other.to_bytes()
     assert_same_bytes(b"".join(after), b"".join(before), "after a refused merge")
+
+
+def _first_difference(mine, theirs):
+    """Return the two values of the first key in which settings, nested dicts too, differ."""
+    for key, value in mine.items():
+        other = theirs.get(key)
+        if value != other:
+            nested = isinstance(value, dict) and isinstance(other, dict)
+            return _first_difference(value, other) if nested else (value, other)
+    raise AssertionError(f"{theirs} has more settings than {mine}.")
 
 
 def yield_sketch_checks(make_sketch, X=None):
