@@ -30,6 +30,14 @@ class Decoder(ABC):
     needs_identification: bool = False
     report: Callable[[int, int], None] | None = None
 
+    def __repr__(self) -> str:
+        settings = ", ".join(
+            f"{name}={value!r}"
+            for name, value in vars(self).items()
+            if not name.startswith("_") and name != "report"
+        )
+        return f"{type(self).__name__}({settings})"
+
     def attach(self, sketch: Any, S: np.ndarray) -> "Decoder":
         """Return a decoder for one recovery from a sketch, whose matrix less noise is S.
 
