@@ -18,7 +18,7 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
         What was given, what is needed and what to do.
     category : type of Warning, default=UserWarning
     """
-    warnings.warn(message, category, stacklevel=_depth_of_caller() + 1)
+    warnings.warn(message, category, stacklevel=_depth_of_caller())
 
 
 def _depth_of_caller() -> int:

@@ -195,7 +195,7 @@ default="sparse_sign"
     @property
     def revision(self):
         """Numbers that change with the rows in the sketch."""
-        return self.n_samples, self.weight, float(self._left_sum.sum())
+        return self.n_samples, self.weight, float(self._left_sum.sum()), float(self._cross.sum())
 
     @property
     def is_exact(self):
