@@ -83,7 +83,7 @@ def diagnose(model, X, y):
     last = ntk_alignment(model, X, y, params="last_hidden", feature_tangent=False, **options)
     mean = ntk_alignment(model, X, y, output="mean_diagonal", feature_tangent=False, **options)
     collapse = neural_collapse(model, X, y, **options)
-    detector = GradPCADetector(model, metric="euclidean", score="ratio").fit(X, y)
+    detector = GradPCADetector(model, metric="euclidean", score_function="ratio").fit(X, y)
     return {
         "alignment": every.tangent.alignment,
         "centred alignment": every.tangent.centered_alignment,

@@ -94,7 +94,7 @@ def convergence(tasks, metric, sizes):
     errors = {m: [] for m in sizes}
     for seed, (model, X, y, X_in, others) in enumerate(tasks):
         Z = np.vstack([X_in, *others.values()])
-        new = {"metric": metric, "score": "ratio"}
+        new = {"metric": metric, "score_function": "ratio"}
         exact = GradPCADetector(model, subspace="exact", mean_rank=None, **new).fit(X, y)
         exact = exact.score_samples(Z)
         for m in sizes:
@@ -141,7 +141,9 @@ def measure(settings, task):
     found = {"auroc": {}}
     for score in ("ratio", "snr_ratio"):
         with Meter() as fitting:
-            detector = GradPCADetector(model, score=score, random_state=0, **settings).fit(X, y)
+            detector = GradPCADetector(model, score_function=score, random_state=0, **settings).fit(
+                X, y
+            )
         with Meter() as scoring:
             detector.score_samples(X_in)
         for name, Z in others.items():
@@ -163,7 +165,7 @@ def print_subspaces(make_task, name, seeds, subspaces):
     for seed in seeds:
         task = make_task(seed)
         model, X, y, X_in, others = task
-        detector = GradPCADetector(model, score="snr").fit(X, y)
+        detector = GradPCADetector(model, score_function="snr").fit(X, y)
         control.append([auroc(detector, X_in, Z) for Z in others.values()])
         for method, settings in subspaces.items():
             progress(f"{name} {seed} {method}")
@@ -206,7 +208,7 @@ def print_frozen(task, name, firsts):
         cells = []
         for score in ("ratio", "snr_ratio"):
             detector = GradPCADetector(
-                model, score=score, subspace="sketched", sparsity=0.001, random_state=0
+                model, score_function=score, subspace="sketched", sparsity=0.001, random_state=0
             ).partial_fit(X[:n], y[:n])
             if n < len(X):
                 detector.partial_fit(X[n:], y[n:])
@@ -261,7 +263,7 @@ def measure_large(size, n_classes, n_samples):
     X = np.column_stack([labels, np.arange(n_samples)]).astype(float)
     with Meter() as meter:
         detector = GradPCADetector(
-            network, score="ratio", subspace="sketched", batch_size=100, random_state=0
+            network, score_function="ratio", subspace="sketched", batch_size=100, random_state=0
         )
         detector.fit(X, labels)
         mean = float(detector.score_samples(X[:200] + [0, n_samples]).mean())

@@ -243,7 +243,9 @@ def detectors(model, X, y):
     fitted = {OURS: default}
     for score in ("ratio", "snr", "laplace"):
         # The score is a formula of the same fit.
-        fitted[f'**GradPCA**, score="{score}"'] = copy.copy(default).set_params(score=score)
+        fitted[f'**GradPCA**, score_function="{score}"'] = copy.copy(default).set_params(
+            score_function=score
+        )
     fitted['**GradPCA**, metric="diag"'] = GradPCADetector(model, metric="diag").fit(X, y)
     fitted["GradPCA.paper"] = GradPCADetector.paper(model).fit(X, y)
     fitted["GradPCA.paper, all layers"] = GradPCADetector.paper(model, params="all").fit(X, y)
@@ -302,7 +304,7 @@ def run(name, seed):
         known = detector.score_samples(rows.X_test)
         for kind, X in rows.new.items():
             cells[kind][method] = evaluate(known, detector.score_samples(X))
-        if "score=" in method:
+        if "score_function=" in method:
             # It shares the fit of the default, with its threshold.
             detector.offset_ = np.percentile(detector.score_samples(rows.X_train), 100 * RATE)
         at_training = float((known < detector.offset_).mean())

@@ -45,7 +45,7 @@ def known_from_new(pipeline, X, y):
 
 settings = {
     "gradpcadetector__metric": ["kfac", "diag", "euclidean"],
-    "gradpcadetector__score": ["snr_ratio", "ratio"],
+    "gradpcadetector__score_function": ["snr_ratio", "ratio"],
 }
 network = MLPClassifier((64,), max_iter=100, random_state=0)
 

@@ -1,9 +1,9 @@
 """Batches that become smaller where memory does not suffice."""
 
 import sys
-import warnings
 
 from .compat import n_rows, take_rows
+from .messages import warn_user
 
 # Bytes of temporary arrays for a batch of rows.
 BATCH_BYTES = 2**25
@@ -45,11 +45,9 @@ def in_batches(function, X, batch_size, floats_per_row):
         # After the except clause, which would keep what the failed attempt has allocated.
         _free_cache()
         batch_size = size // 2
-        warnings.warn(
+        warn_user(
             f"Out of memory with {size} rows at a time: going on with {batch_size}. Set "
             f"batch_size={batch_size} to spare the attempt.",
-            UserWarning,
-            stacklevel=2,
         )
 
 

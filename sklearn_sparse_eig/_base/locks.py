@@ -1,7 +1,8 @@
 """One lock for each object that several threads may use: a writer and its readers take turns."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from threading import Lock, RLock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -28,3 +29,14 @@ def locked(*items: Any) -> Iterator[None]:
         for lock in locks_of(*items):
             stack.enter_context(lock)
         yield
+
+
+def undisturbed(method: Callable) -> Callable:
+    """Decorate a method that reads its object, which no other thread changes meanwhile."""
+
+    @wraps(method)
+    def reads(self, *args, **kwargs):
+        with locked(self):
+            return method(self, *args, **kwargs)
+
+    return reads

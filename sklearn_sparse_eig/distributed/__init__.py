@@ -23,17 +23,21 @@ Only sketches of one seed can be merged: choose an int ``random_state`` once, wh
 handed out.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from itertools import count
 from numbers import Integral
+from typing import Any
 
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.parallel import Parallel, delayed
+
+from .._base.compat import n_rows
 
 __all__ = ["fit_partitions", "merge_copies", "tree_merge"]
 
 
-def merge_copies(parts):
+def merge_copies(parts: Sequence[Any]) -> Any:
     """Merge objects into a copy of the first, leaving all of them as they are.
 
     Parameters
@@ -52,7 +56,9 @@ def merge_copies(parts):
     return total
 
 
-def tree_merge(parts, merge=None, fan_in=8):
+def tree_merge(
+    parts: Iterable[Any], merge: Callable[[list], Any] | None = None, fan_in: int = 8
+) -> Any:
     """Merge many parts into one, in a tree.
 
     The tree hangs on positions alone, never on which part was ready first, so the same parts give
@@ -94,9 +100,9 @@ def tree_merge(parts, merge=None, fan_in=8):
     if fan_in < 2:
         raise ValueError(f"fan_in must be at least 2, got {fan_in}.")
     merge = merge_copies if merge is None else merge
-    levels = [[]]  # levels[h]: subtrees of height h that wait for their siblings
+    levels: list[list] = [[]]  # levels[h]: subtrees of height h that wait for their siblings
 
-    def push(part, height):
+    def push(part: Any, height: int) -> None:
         if height == len(levels):
             levels.append([])
         levels[height].append(part)
@@ -116,7 +122,9 @@ def tree_merge(parts, merge=None, fan_in=8):
             push(merge(group), height + 1)
 
 
-def fit_partitions(estimator, partitions, n_jobs=None):
+def fit_partitions(
+    estimator: BaseEstimator, partitions: Iterable[Any], n_jobs: int | None = None
+) -> Any:
     """Fit an estimator to blocks of rows in parallel, as if ``partial_fit`` had seen them in turn.
 
     Parameters
@@ -158,10 +166,10 @@ def fit_partitions(estimator, partitions, n_jobs=None):
             f"random_state must be an int, got {seed!r}: every worker draws its own measurements "
             "from it, and only equal ones can be merged."
         )
-    tasks = (delayed(_fit_one)(clone(estimator), rows) for rows in partitions if rows.shape[0] > 0)
+    tasks = (delayed(_fit_one)(clone(estimator), rows) for rows in partitions if n_rows(rows) > 0)
     parts = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(tasks)
     return tree_merge(parts)
 
 
-def _fit_one(estimator, rows):
+def _fit_one(estimator: Any, rows: Any) -> Any:
     return estimator.partial_fit(rows)

@@ -1,6 +1,5 @@
 """Smooth interpolation by more frequencies than points: the scikit-learn shell."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
+from .._base.messages import warn_user
 from ._fit import CONVERGED, FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
 
 
@@ -181,12 +181,11 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.frequencies_ = self._function.frequencies
         self.solver_, self.n_iter_ = self._function.solver, self._function.n_iter
         if self._function.residual > CONVERGED:
-            warnings.warn(
+            warn_user(
                 f"Stopped after {self.n_iter_} iterations with a relative residual of "
                 f"{self._function.residual:.3g}: some points nearly coincide, or there are about "
                 "as many frequencies as points. Set alpha, or take other n_frequencies.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         self.coef_ = self._function.coefficients
         self.dual_coef_ = self._function.dual

@@ -3,6 +3,7 @@
 from ._factors import Gradients, LayerFactors
 from ._features import GradientFeatures
 from ._given import GIVEN, make_given
+from ._layers import LayerGradients
 from ._make import is_torch, make_network, on_device, unwrap
 from ._matrices import LayerMatrices, LazyLayers
 from ._model import fit_model, is_ready, takes_any_input
@@ -17,6 +18,7 @@ __all__ = [
     "GradientFeatures",
     "Gradients",
     "LayerFactors",
+    "LayerGradients",
     "LayerMatrices",
     "LayerPlaces",
     "LazyLayers",

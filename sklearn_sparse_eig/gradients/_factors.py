@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from ._layers import LayerGradients
+
 # Floats of a temporary array (16 MB): more do not make one product faster.
 _BLOCK = 2**21
 
 
 @dataclass(frozen=True)
-class LayerFactors:
+class LayerFactors(LayerGradients):
     r"""Gradients of one dense layer: for sample i the matrix ``outer(inputs[i], deltas[i])``.
 
     The rank-one structure is the chain rule of z = W^T a + b: the derivative with respect to W is

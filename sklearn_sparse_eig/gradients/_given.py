@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_array
 
 from ._factors import Gradients, LayerFactors
+from ._layers import LayerGradients
 from ._network import Network
 
 GIVEN = ("precomputed", "kernel")
@@ -98,7 +99,7 @@ class GivenKernel(_GivenNetwork):
 
 
 @dataclass(frozen=True)
-class KernelRows:
+class KernelRows(LayerGradients):
     """Gradients known by their inner products with those of training samples, and their norms.
 
     Parameters

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._layers import LayerGradients
+
 
 @dataclass(frozen=True)
-class LayerMatrices:
+class LayerMatrices(LayerGradients):
     """Gradients of one layer: for sample i the matrix ``matrices[i]``.
 
     For layers that are used at several places of a sample, as convolutions, whose gradient is a
@@ -20,6 +22,7 @@ class LayerMatrices:
         Inputs by outputs, the bias as the last row.
     """
 
+    is_explicit = True
     matrices: np.ndarray
 
     def __len__(self):

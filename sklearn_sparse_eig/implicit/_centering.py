@@ -19,6 +19,8 @@ def without_mean(X, Y):
         v /= np.linalg.norm(v)
     means = (np.asarray(X.T @ np.full(n, 1.0 / n)), Y.mean(axis=0))
     reflected_Y = (Y - 2.0 * np.outer(v, v @ Y))[1:]
+    # What rounding leaves of a constant target is no equation that could be solved.
+    reflected_Y[:, (Y == Y[0]).all(axis=0)] = 0.0
     if isinstance(X, np.ndarray):
         return (X - 2.0 * np.outer(v, v @ X))[1:], reflected_Y, means
     A = aslinearoperator(X)

@@ -71,7 +71,7 @@ def flow_limit(A, y, potential, *, tol=1e-8, max_iter=200, start=None):
 
     Parameters
     ----------
-    A : array, sparse matrix or LinearOperator of shape (M, N), or Design
+    A : array, sparse matrix or LinearOperator of shape (M, N)
     y : ndarray of shape (M,)
     potential : Potential
     tol : float
@@ -90,7 +90,11 @@ def flow_limit(A, y, potential, *, tol=1e-8, max_iter=200, start=None):
     InconsistentError
         If A x = y has no solution, or no positive one where that is asked for, to accuracy tol.
     """
-    design = A if isinstance(A, Design) else Design(A)
+    return limit_of_design(Design(A), y, potential, tol=tol, max_iter=max_iter, start=start)
+
+
+def limit_of_design(design, y, potential, *, tol=1e-8, max_iter=200, start=None):
+    """Return the limit as :func:`flow_limit` does, for a matrix that is a design already."""
     M, N = design.shape
     if not y.any():
         # The flow stands still or, where positive, decays.

@@ -12,7 +12,7 @@ scale, the scale decides r: a root in one variable, with the limit solved inside
 import numpy as np
 from scipy.optimize import brentq
 
-from ._limit import flow_limit
+from ._limit import limit_of_design
 from ._potential import Potential
 
 # Steps of log b in search of a change of sign: first one, and growth.
@@ -33,7 +33,7 @@ def normalised_flow_limit(design, y, potential, lr_ratio, *, tol, max_iter):
     lr_ratio : float
         kappa.
     tol, max_iter
-        As for :func:`flow_limit`.
+        As for :func:`limit_of_design`.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def normalised_flow_limit(design, y, potential, lr_ratio, *, tol, max_iter):
     last = [None]
 
     def solve(beta):
-        last[0] = flow_limit(
+        last[0] = limit_of_design(
             design,
             y,
             Potential(L, beta, potential.positive),

@@ -367,7 +367,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             if len(y) != X.shape[0]:
                 raise ValueError(f"X has {X.shape[0]} rows, but y has {len(y)}.")
             return X, y
-        return validate_data(
+        X, y = validate_data(
             self,
             X,
             y,
@@ -377,6 +377,8 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             y_numeric=True,
             reset=reset,
         )
+        # Of several targets, or of integers, the type is left as it is.
+        return X, np.asarray(y, dtype=np.float64)
 
     def _fit(self, X, y):
         self._one_target = y.ndim == 1

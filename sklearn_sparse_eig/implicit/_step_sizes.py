@@ -5,7 +5,7 @@ loss in the weights. Derived in doc/implicit_regularisation.md.
 """
 
 from ._descent import solution_sharpness
-from ._limit import InconsistentError, flow_limit
+from ._limit import InconsistentError, limit_of_design
 
 
 class StepSizeError(ValueError):
@@ -20,7 +20,7 @@ def step_size_bound(design, Y, potential):
     bounds, depth = [], potential.depth
     for y in Y.T:
         try:
-            z = flow_limit(design, y, potential, tol=1e-6).z
+            z = limit_of_design(design, y, potential, tol=1e-6).z
         except InconsistentError:
             return None
         bounds.append(2.0 / solution_sharpness(design, z ** (1.0 / depth), depth))

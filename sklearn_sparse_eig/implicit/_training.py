@@ -1,14 +1,14 @@
 """The training rules of a diagonal network, for several targets: each returns what it ends in."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from .._base.messages import warn_user
 from ._descent import Descent, solve_descent
 from ._group_limit import group_flow, group_flow_limit
-from ._limit import InconsistentError, Limit, flow_limit
+from ._limit import InconsistentError, Limit, limit_of_design
 from ._mirror import DivergedError, flow_times, solve_explicit, solve_implicit
 from ._normalised import normalised_flow_limit
 from ._potential import Potential
@@ -111,13 +111,13 @@ def _limit(model, equations):
 def _one_limit(design, y, potential, options):
     """Return the limit for one target; at depth 2 the solver of groups takes fewer steps."""
     if potential.is_barrier or potential.positive or not design.forms_normal_matrix:
-        return flow_limit(design, y, potential, **options)
+        return limit_of_design(design, y, potential, **options)
     try:
         limit = group_flow_limit(
             design, y[:, None], np.arange(design.shape[1]), potential, **options
         )
     except InconsistentError:
-        return flow_limit(design, y, potential, **options)
+        return limit_of_design(design, y, potential, **options)
     return Limit(
         limit.x[:, 0],
         np.where(limit.x[:, 0] >= 0, limit.z, limit.z[::-1]),
@@ -241,10 +241,9 @@ def _merged(model, parts, nu):
 
 def _warn(model, reached):
     if not reached.all():
-        warnings.warn(
+        warn_user(
             f"After max_iter={model.max_iter} steps the residual was not at its level for "
             f"{int((~reached).sum())} of {len(reached)} targets. Raise max_iter, tol or, with "
             "solver='gd', init_scale.",
             ConvergenceWarning,
-            stacklevel=6,
         )

@@ -12,14 +12,9 @@ CSR arguments are the three arrays ``data, indices, indptr``, not a matrix, beca
 any shape SciPy accepts. ``indptr`` may start anywhere: a slice of it selects rows without a copy.
 """
 
-import os
-from contextlib import contextmanager
-from contextvars import ContextVar
-from importlib import import_module
-from importlib.util import find_spec
-
 import numpy as np
 
+from ._backend import get_backend, twin, use_backend
 from ._hashing import HASH_VERSION, mix64
 
 __all__ = [
@@ -38,71 +33,6 @@ __all__ = [
     "sketch_dense",
     "use_backend",
 ]
-
-_BACKENDS = ("numba", "scipy")
-_ENVIRONMENT_VARIABLE = "SKLEARN_SPARSE_EIG_BACKEND"
-_chosen = ContextVar("sklearn_sparse_eig_backend", default=None)
-
-
-# ------------------------------------------------------------------------------------- backends
-
-
-def _resolve(name, source):
-    """Check a backend asked for by `source`, and that it can be had."""
-    if name not in _BACKENDS:
-        raise ValueError(f"{source} must be one of {_BACKENDS}, got {name!r}.")
-    if name == "numba" and find_spec("numba") is None:
-        raise ImportError(
-            f"{source} asks for the 'numba' backend but numba is not installed. Install the extra "
-            f"'fast' (pip install \"sklearn_sparse_eig[fast]\") or choose the 'scipy' backend."
-        )
-    return name
-
-
-def get_backend():
-    """Return the name of the backend the next kernel call will use.
-
-    The innermost :func:`use_backend` decides, else the environment variable
-    ``SKLEARN_SPARSE_EIG_BACKEND``, else Numba where installed.
-
-    Returns
-    -------
-    {"numba", "scipy"}
-    """
-    name = _chosen.get()
-    if name is not None:
-        return name
-    name = os.environ.get(_ENVIRONMENT_VARIABLE)
-    if name:
-        return _resolve(name, f"The environment variable {_ENVIRONMENT_VARIABLE}")
-    return "scipy" if find_spec("numba") is None else "numba"
-
-
-@contextmanager
-def use_backend(name):
-    """Choose the backend within a ``with`` block, for the current thread or task only.
-
-    Parameters
-    ----------
-    name : {"numba", "scipy"}
-
-    Examples
-    --------
-    >>> from sklearn_sparse_eig.kernels import get_backend, use_backend
-    >>> with use_backend("scipy"):
-    ...     get_backend()
-    'scipy'
-    """
-    token = _chosen.set(_resolve(name, "use_backend"))
-    try:
-        yield
-    finally:
-        _chosen.reset(token)
-
-
-def _twin():
-    """Import the module of the current backend, on first use."""
-    return import_module(f"._{get_backend()}", __name__)
 
 
 # ----------------------------------------------------------------------------------- validation
@@ -207,7 +137,7 @@ def hash_columns(ids, seed, n_blocks, block_size):
     -----
     Cost O(n_ids K). The hash is part of the saved format, see ``HASH_VERSION``.
     """
-    return _twin().hash_columns(_check_ids(ids), *_check_hash(seed, n_blocks, block_size))
+    return twin().hash_columns(_check_ids(ids), *_check_hash(seed, n_blocks, block_size))
 
 
 def sketch_dense(X, seed, n_blocks, block_size):
@@ -231,7 +161,7 @@ def sketch_dense(X, seed, n_blocks, block_size):
     X = _check_real(X, "X")
     if X.ndim != 2:
         raise ValueError(f"X must have 2 dimensions, got shape {X.shape}.")
-    return _twin().sketch_dense(X, *_check_hash(seed, n_blocks, block_size))
+    return twin().sketch_dense(X, *_check_hash(seed, n_blocks, block_size))
 
 
 def sketch_csr(data, indices, indptr, seed, n_blocks, block_size):
@@ -255,7 +185,7 @@ def sketch_csr(data, indices, indptr, seed, n_blocks, block_size):
     Cost O(nnz K + n m), whatever N.
     """
     csr = _check_csr(data, indices, indptr)
-    return _twin().sketch_csr(*csr, *_check_hash(seed, n_blocks, block_size))
+    return twin().sketch_csr(*csr, *_check_hash(seed, n_blocks, block_size))
 
 
 def expand_csr(data, indices, indptr, seed, n_blocks, block_size):
@@ -280,7 +210,7 @@ def expand_csr(data, indices, indptr, seed, n_blocks, block_size):
     Cost O(nnz K) in time and memory.
     """
     csr = _check_csr(data, indices, indptr)
-    return _twin().expand_csr(*csr, *_check_hash(seed, n_blocks, block_size))
+    return twin().expand_csr(*csr, *_check_hash(seed, n_blocks, block_size))
 
 
 def add_cross(S, data, indices, indptr, W):
@@ -303,7 +233,7 @@ def add_cross(S, data, indices, indptr, W):
     W = np.ascontiguousarray(_check_float(W, "W", 2), dtype=np.float64)
     if W.shape != (len(csr[2]) - 1, S.shape[1]):
         raise ValueError(f"W must have shape {(len(csr[2]) - 1, S.shape[1])}, got {W.shape}.")
-    _twin().add_cross(S, *csr, W)
+    twin().add_cross(S, *csr, W)
 
 
 def add_outer(S, data, indices, indptr, weights=None):
@@ -328,7 +258,7 @@ def add_outer(S, data, indices, indptr, weights=None):
         weights = np.ascontiguousarray(_check_float(weights, "weights", 1), dtype=np.float64)
         if len(weights) != len(csr[2]) - 1:
             raise ValueError(f"weights must have {len(csr[2]) - 1} entries, got {len(weights)}.")
-    _twin().add_outer(S, *csr, weights)
+    twin().add_outer(S, *csr, weights)
 
 
 def _check_target(R, n_blocks, block_size):
@@ -359,7 +289,7 @@ def adjoint(ids, R, seed, n_blocks, block_size):
     """
     seed, n_blocks, block_size = _check_hash(seed, n_blocks, block_size)
     R = _check_target(R, n_blocks, block_size)
-    return _twin().adjoint(_check_ids(ids), R, seed, n_blocks, block_size)
+    return twin().adjoint(_check_ids(ids), R, seed, n_blocks, block_size)
 
 
 def adjoint_energy(start, stop, R, seed, n_blocks, block_size):
@@ -386,7 +316,7 @@ def adjoint_energy(start, stop, R, seed, n_blocks, block_size):
         raise ValueError(f"need 0 <= start <= stop, got start={start}, stop={stop}.")
     seed, n_blocks, block_size = _check_hash(seed, n_blocks, block_size)
     R = _check_target(R, n_blocks, block_size)
-    return _twin().adjoint_energy(start, stop, R, seed, n_blocks, block_size)
+    return twin().adjoint_energy(start, stop, R, seed, n_blocks, block_size)
 
 
 def add_cross_gram(out, ids, diag, hash_a, hash_b):
@@ -414,7 +344,7 @@ def add_cross_gram(out, ids, diag, hash_a, hash_b):
         diag = np.ascontiguousarray(_check_float(diag, "diag", 1), dtype=np.float64)
         if len(diag) != len(ids):
             raise ValueError(f"diag must have {len(ids)} entries, got {len(diag)}.")
-    _twin().add_cross_gram(out, ids, diag, hash_a, hash_b)
+    twin().add_cross_gram(out, ids, diag, hash_a, hash_b)
 
 
 def add_bit_tests(cells, ids, values, seed, n_blocks, block_size):
@@ -449,4 +379,4 @@ def add_bit_tests(cells, ids, values, seed, n_blocks, block_size):
             f"ids must lie in [0, 2**{n_bits}), got {int(ids.min())} to {int(ids.max())}."
         )
     values = np.ascontiguousarray(values, dtype=np.float64)
-    _twin().add_bit_tests(cells, ids.astype(np.int64), values, seed, n_blocks, block_size)
+    twin().add_bit_tests(cells, ids.astype(np.int64), values, seed, n_blocks, block_size)

@@ -1,20 +1,24 @@
 """Covariance by a deep factorisation, stopped while it is of low rank: the scikit-learn shell."""
 
-import warnings
 from numbers import Real
 
 import numpy as np
 from sklearn.covariance import EmpiricalCovariance
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
+from .._base.messages import warn_user
+from .._base.streams import StreamMixin
 from ._fit import fit_spectrum
 from ._moments import RunningCovariance, covariance_of_sketch
 from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
 
+# What an estimator knows of its features before it has seen any row.
+_OF_FEATURES = ("n_features_in_", "feature_names_in_")
 
-class DeepFactorizationCovariance(StoppedRun, EmpiricalCovariance):
+
+class DeepFactorizationCovariance(StreamMixin, StoppedRun, EmpiricalCovariance):
     """Covariance of low rank plus noise, the rank being where a deep factorisation dwells.
 
     The eigenvalues of the empirical covariance are filtered as gradient descent on a product of
@@ -47,6 +51,8 @@ class DeepFactorizationCovariance(StoppedRun, EmpiricalCovariance):
     support_ : ndarray of int64 or None
         After a fit to a compressed sketch, the features that the covariance is about.
     n_samples_seen_ : int
+        Rows seen: all that were passed or merged since the last ``fit``; those of the sketch after
+        a fit to one.
     eigenvalues_, spectrum_, filter_, components_, n_components_, effective_rank_, \
 low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_iter_
         As in :class:`DeepMatrixFactorization`; the eigenvectors of the covariance are meant.
@@ -141,7 +147,8 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             If the low-rank interval of the rank is empty, or X has a single row.
         """
         X = validate_data(self, X, dtype=np.float64)
-        return self._add(RunningCovariance.empty(X.shape[1]), X)
+        self._moments = RunningCovariance(X.shape[1])
+        return self._add_rows(X)
 
     @fitting(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None):
@@ -163,22 +170,18 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         """
         first = not hasattr(self, "_moments")
         X = validate_data(self, X, dtype=np.float64, reset=first)
-        moments = RunningCovariance.empty(X.shape[1]) if first else self._moments
-        if moments is None:
+        if first:
+            self._moments = RunningCovariance(X.shape[1])
+        elif self._moments is None:
             raise ValueError("The last fit was to a sketch: add the rows to that sketch instead.")
-        return self._add(moments, X)
+        return self._add_rows(X)
 
-    def _add(self, moments, X):
-        moments = moments.add(X)
-        if moments.n_samples == 1:
-            warnings.warn("Only one sample available: the covariance of it is zero.", stacklevel=3)
-        n_informed = moments.n_samples - (not self.assume_centered)
-        self._filter(moments.covariance(self.assume_centered), n_informed=n_informed)
-        self._moments, self.support_ = moments, None
-        self.n_samples_seen_ = moments.n_samples
-        self.location_ = (
-            np.zeros(self.n_features_in_) if self.assume_centered else moments.mean.copy()
-        )
+    def _add_rows(self, X):
+        self._moments.update(X)
+        if self._moments.n_samples == 1:
+            warn_user("Only one sample available: the covariance of it is zero.")
+        self._n_sketched = None
+        self._state_changed()
         return self
 
     @fitting(prefer_skip_nested_validation=True)
@@ -214,9 +217,51 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             del self.feature_names_in_
         self._filter(A, noise, sketch.n_samples - sketch.center)
         self._moments, self.support_ = None, support
-        self.n_samples_seen_ = sketch.n_samples
+        self._n_sketched = sketch.n_samples
         self.location_ = mean
         return self
+
+    # ---------------------------------------------------------------------------------- merging
+
+    _state_name = "_moments"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        # An empty copy has moments to merge into, but no covariance yet.
+        return hasattr(self, "covariance_")
+
+    def _stream_state(self):
+        if not hasattr(self, "_moments"):
+            check_is_fitted(self)
+        if self._moments is None:
+            raise ValueError(
+                "The last fit was to a sketch, so there are no rows to merge: merge the sketches "
+                "instead, and fit to the sum of them."
+            )
+        return self._moments
+
+    @property
+    def n_samples_seen_(self) -> int:
+        sketched = getattr(self, "_n_sketched", None)
+        return super().n_samples_seen_ if sketched is None else sketched
+
+    def _merge_settings(self):
+        return self.get_params(deep=False)
+
+    def _state_changed(self):
+        """Filter the covariance of all rows anew; without rows, forget what was fitted."""
+        moments = self._moments
+        if moments.n_samples == 0:
+            for name in [n for n in vars(self) if n.endswith("_") and n not in _OF_FEATURES]:
+                delattr(self, name)
+            return
+        n_informed = moments.n_samples - (not self.assume_centered)
+        self._filter(moments.covariance(self.assume_centered), n_informed=n_informed)
+        self.support_ = None
+        self.location_ = (
+            np.zeros(self.n_features_in_) if self.assume_centered else moments.mean.copy()
+        )
+
+    # -------------------------------------------------------------------------------- filtering
 
     def _filter(self, A, noise=0.0, n_informed=np.inf):
         """Set the filtered covariance of A, and of `noise` times the identity beside it.

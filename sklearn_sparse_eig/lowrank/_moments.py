@@ -1,15 +1,18 @@
 """The covariance that is factorised: of rows in batches, or of a sketch."""
 
-from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
+from .._base.atomic import all_or_nothing
+from .._base.linear import LinearState
 from ..recovery import restricted_least_squares
 
 
-@dataclass(frozen=True)
-class RunningCovariance:
-    """Number, mean and scatter of the rows so far; batches are merged after Chan et al.
+class RunningCovariance(LinearState):
+    """Number, mean and scatter of the rows so far; parts are merged after Chan et al.
+
+    Arrays are set anew and never written into, so that a change is easily taken back.
 
     Attributes
     ----------
@@ -19,29 +22,48 @@ class RunningCovariance:
         Sum of (x - mean)(x - mean)^T.
     """
 
-    n_samples: int
-    mean: np.ndarray
-    scatter: np.ndarray
+    def __init__(self, n_features: int) -> None:
+        self.n_samples = 0
+        self.mean: np.ndarray = np.zeros(n_features)
+        self.scatter: np.ndarray = np.zeros((n_features, n_features))
 
-    @classmethod
-    def empty(cls, n_features):
-        """Return that of no rows."""
-        return cls(0, np.zeros(n_features), np.zeros((n_features, n_features)))
+    def settings(self) -> dict[str, Any]:
+        return {"n_features": len(self.mean)}
 
-    def add(self, X):
-        """Return that of more rows."""
-        total = self.n_samples + len(X)
-        mean = X.mean(axis=0)
-        centred, shift = X - mean, mean - self.mean
-        return RunningCovariance(
-            total,
-            self.mean + shift * (len(X) / total),
+    def empty(self) -> Self:
+        return type(self)(len(self.mean))
+
+    @all_or_nothing
+    def update(self, X: np.ndarray) -> Self:
+        """Add rows."""
+        rows = self.empty()
+        rows.n_samples, rows.mean = len(X), X.mean(axis=0)
+        centred = X - rows.mean
+        rows.scatter = centred.T @ centred
+        self._add(rows, 1.0)
+        return self
+
+    def _add(self, other: Self, sign: float) -> None:
+        added = int(sign) * other.n_samples
+        total = self.n_samples + added
+        if total < 0:
+            raise ValueError(
+                f"Cannot subtract {other.n_samples} rows from {self.n_samples}: subtract only what "
+                "was added before."
+            )
+        if total == 0:
+            vars(self).update(vars(type(self)(len(self.mean))))
+            return
+        shift = other.mean - self.mean
+        self.scatter = (
             self.scatter
-            + centred.T @ centred
-            + np.outer(shift, shift) * (self.n_samples * len(X) / total),
+            + sign * other.scatter
+            + np.outer(shift, shift) * (self.n_samples * added / total)
         )
+        self.mean = self.mean + shift * (added / total)
+        self.n_samples = total
 
-    def covariance(self, assume_centered=False):
+    def covariance(self, assume_centered: bool = False) -> np.ndarray:
         """Return the covariance, with the number of rows as divisor."""
         A = self.scatter / self.n_samples
         return A + np.outer(self.mean, self.mean) if assume_centered else A

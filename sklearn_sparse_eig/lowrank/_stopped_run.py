@@ -1,6 +1,5 @@
 """What the estimators of deep factorisations share: the parameters of the run, and its report."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -8,6 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
+from .._base.messages import warn_user
 from ._effective_rank import effective_rank
 from ._fit import Run
 
@@ -55,7 +55,7 @@ class StoppedRun:
         self.learning_rate_ = fit.step
         self.n_iter_ = fit.n_iter
         if fit.shortfall:
-            warnings.warn(fit.shortfall, ConvergenceWarning, stacklevel=3)
+            warn_user(fit.shortfall, ConvergenceWarning)
 
     def path(self, times):
         """Return the run at other times, as gradient flow makes it.

@@ -1,10 +1,10 @@
 """When to stop: the rules that choose a rank and a time."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
+from .._base.messages import warn_user
 from ._flow import EigenvalueFlow
 from ._intervals import learning_order, low_rank_intervals
 
@@ -93,13 +93,12 @@ def choose_stop(spectrum, flow, rule, *, rank=None, time=None, noise_level=None,
     nonempty = start <= end
     if not nonempty:
         safe = "" if noise_level is None else f" that holds for noise_level={noise_level:g}"
-        warnings.warn(
+        warn_user(
             f"There is no time{safe} at which the iterates are of rank {rank} up to tol={tol:g}: "
             f"the interval would begin at {start:.4g} and end at {end:.4g}. A smaller "
             "init_scale or a larger tol makes it longer; a small gap in the spectrum cannot be "
             "helped.",
             UserWarning,
-            stacklevel=6,
         )
         start, end = _ends(plain, rank)
     if end < start:

@@ -1,17 +1,18 @@
 """How far a gradient is from those of known classes: metric, subspaces, scores, thresholds."""
 
-from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_state, make_subspace
+from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_known
 from ._classes import check_counts, encode
 from ._conformal import conformal_p_values, conformal_threshold
 from ._detector import GradPCADetector
+from ._exact import GradientState
 from ._frozen_metric import FrozenMetricState
 from ._held_out import choose_held_out
+from ._known import KINDS, KnownGradients, Plan, SpanRequest, register
 from ._metric import Metric
 from ._principal import PrincipalState, PrincipalSubspace
 from ._scores import SCORES, score
 from ._sketched_means import SketchedMeanSubspace, SketchedState
 from ._sparse_means import SparseMeanSubspace
-from ._state import GradientState, snapshot
 from ._subspace import ClassMeanSubspace, Coordinates, Span
 from ._tensor_sketch import TensorSketch
 
@@ -21,7 +22,10 @@ __all__ = [
     "FrozenMetricState",
     "GradPCADetector",
     "GradientState",
+    "KINDS",
+    "KnownGradients",
     "Metric",
+    "Plan",
     "PrincipalState",
     "PrincipalSubspace",
     "SCORES",
@@ -29,6 +33,7 @@ __all__ = [
     "SketchedMeanSubspace",
     "SketchedState",
     "Span",
+    "SpanRequest",
     "SparseMeanSubspace",
     "TensorSketch",
     "check_counts",
@@ -38,8 +43,7 @@ __all__ = [
     "conformal_p_values",
     "conformal_threshold",
     "encode",
-    "make_state",
-    "make_subspace",
+    "make_known",
+    "register",
     "score",
-    "snapshot",
 ]

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def encode(y, classes):
+def encode(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return labels as indices into classes, which may be in any order.
 
     Raises
@@ -23,7 +23,7 @@ def encode(y, classes):
     return order[np.searchsorted(classes, y, sorter=order)]
 
 
-def check_counts(counts, classes):
+def check_counts(counts: np.ndarray, classes: np.ndarray) -> None:
     """Refuse single samples of a class, and fewer than two classes, with a ValueError."""
     single, n_classes = np.flatnonzero(counts == 1), int((counts > 0).sum())
     if len(single):

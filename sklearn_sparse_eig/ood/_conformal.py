@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def conformal_threshold(scores, contamination):
+def conformal_threshold(scores: np.ndarray, contamination: float) -> float:
     r"""Return the threshold below which at most a share ``contamination`` of new scores falls.
 
     It is the k-th smallest score, :math:`k = \lfloor \alpha (n + 1) \rfloor`. A new score that is
@@ -24,8 +24,9 @@ def conformal_threshold(scores, contamination):
     Raises
     ------
     ValueError
-        If there are too few scores: fewer than ``1 / contamination - 1``.
+        If there are too few scores, fewer than ``1 / contamination - 1``, or some are NaN.
     """
+    check_scores(scores)
     # The small amount is for products such as 0.29 * 100, just below the integer they stand for.
     k = int(contamination * (len(scores) + 1) + 1e-9)
     if k < 1:
@@ -36,7 +37,7 @@ def conformal_threshold(scores, contamination):
     return float(np.partition(scores, k - 1)[k - 1])
 
 
-def conformal_p_values(scores, new_scores):
+def conformal_p_values(scores: np.ndarray, new_scores: np.ndarray) -> np.ndarray:
     """Return (1 + the number of scores at most the new one) / (n + 1) for each new score.
 
     For a sample exchangeable with the given ones, P(p <= alpha) <= alpha for every alpha.
@@ -50,10 +51,23 @@ def conformal_p_values(scores, new_scores):
     Returns
     -------
     ndarray of shape (n_new,)
+        NaN where the new score is NaN.
     """
-    return (1.0 + np.searchsorted(scores, new_scores, side="right")) / (len(scores) + 1.0)
+    p_values = (1.0 + np.searchsorted(scores, new_scores, side="right")) / (len(scores) + 1.0)
+    # Sorted behind all numbers a NaN would look like the most ordinary sample.
+    return np.where(np.isnan(new_scores), np.nan, p_values)[()]
 
 
-def n_needed(contamination):
+def check_scores(scores: np.ndarray) -> None:
+    """Refuse scores that are NaN with a ValueError."""
+    n_missing = int(np.isnan(scores).sum())
+    if n_missing:
+        raise ValueError(
+            f"A threshold needs the scores of all samples: {n_missing} of {len(scores)} are NaN. "
+            "Leave out samples for which the model gives no finite output or gradient."
+        )
+
+
+def n_needed(contamination: float) -> int:
     """Return the least number of held-out samples for a threshold at this rate."""
     return int(np.ceil(1.0 / contamination - 1e-9)) - 1

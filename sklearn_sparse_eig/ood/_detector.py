@@ -1,59 +1,52 @@
 """Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
 
-import warnings
-from contextlib import nullcontext
+from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     OutlierMixin,
     TransformerMixin,
 )
-from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import check_random_state
 
-from .._base.batches import in_batches
 from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
-from ..gradients import (
-    GIVEN,
-    OUTPUTS,
-    check_rows,
-    fit_model,
-    is_ready,
-    is_torch,
-    make_given,
-    make_network,
-    on_device,
-)
+from .._base.streams import StreamMixin
+from ..gradients import GIVEN, OUTPUTS, fit_model, make_network, on_device
 from ..sketching import check_seed
-from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_state, make_subspace
+from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_known
 from ._classes import check_counts, encode
-from ._conformal import conformal_p_values, conformal_threshold
-from ._frozen_metric import FrozenMetricState
+from ._frozen_metric import warn_if_few
 from ._held_out import choose_held_out
-from ._scores import SCORES, score
-from ._sparse_means import SparseMeanSubspace
-from ._state import snapshot
-
-# Samples below which a metric costs more than what sketching does (measured: doc/gradpca.md).
-_FEW_SAMPLES = 1000
+from ._input import check_input, ready_model
+from ._known import KINDS, SpanRequest
+from ._results import ResultsMixin
+from ._scores import SCORES
+from ._scoring import ScoringMixin
+from ._threshold import ThresholdMixin
 
 
 class GradPCADetector(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, OutlierMixin, BaseEstimator
+    StreamMixin,
+    ScoringMixin,
+    ThresholdMixin,
+    ResultsMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    OutlierMixin,
+    BaseEstimator,
 ):
     """Find inputs that a classifier was not trained for, from its gradients.
 
     The gradient of the largest logit with respect to the parameters says through which parts of
     the network an input acts. Those of known inputs lie near the span of the class means
     (GradPCA); an input far from it, or whose logit is small for a gradient so unusual, is likely
-    to be out of distribution. Dense layers keep the gradient as two short factors; of others it is
-    formed layer by layer.
+    to be out of distribution.
 
     Parameters
     ----------
@@ -66,17 +59,16 @@ class GradPCADetector(
     output : {"max", "logsumexp", "sum", "loss"}, default="max"
         The scalar f whose gradient is taken: the largest logit, the logarithm of the sum of
         exponentials of the logits, their sum, or the log-loss of the predicted class. ``"loss"``
-        goes with ``score="ratio"`` only.
+        goes with ``score_function="ratio"`` only.
     params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all; those that are dense (for torch modules with hidden
-        ``Linear`` layers the cheaper choice, and as good: see ``doc/gradpca.md``); the last; the
-        one before it (the last where there is no other); or by name: ``"hidden0"``, ``"hidden1"``,
+        Layers whose parameters count: all; those that are dense (cheaper); the last; the one
+        before it (the last where there is no other); or by name: ``"hidden0"``, ``"hidden1"``,
         ..., ``"head"``, and those of modules, which stand for all modules inside.
     metric : {"kfac", "diag", "euclidean"}, default="kfac"
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
         samples, by Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more
         than 4096 rows are kept diagonal. ``"diag"`` keeps all of them diagonal.
-    score : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
+    score_function : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
         With u the gradient g less the mean of the class means, and theta its angle to their
         span: (f / \\|u\\|) cot(theta); cos(theta), as in the paper; f / \\|u\\|; f / \\|g\\|.
     n_components : int, float or None, default=None
@@ -84,9 +76,7 @@ class GradPCADetector(
         out was harmful. A float in (0, 1) for the fewest with this share of the trace.
     mean_rank : int or None, default=16
         Greatest rank of the mean gradient of a class in each dense layer, the nearest in the
-        metric; None for the means as they are. Scoring takes C r (p + q) products instead of
-        C p q, for C classes, rank r and a layer of p inputs and q outputs. Rank 16 scored as well
-        as whole means, see ``doc/gradpca.md``. Norms of gradients are exact in any case.
+        metric, so that scoring is cheaper; None for the means as they are. Norms are exact.
     labels : {"true", "predicted"}, default="true"
         Which classes the means are of. ``"true"`` uses y, and the predicted ones without y.
     subspace : {"auto", "exact", "sketched", "sparse_pca"}, default="auto"
@@ -94,18 +84,13 @@ class GradPCADetector(
         each only ``n_measurements`` hashed sums, however many parameters there are.
         ``"sparse_pca"``: no class means, but the sparse leading principal directions of the
         gradients, ``n_components`` or one less than there are classes; up to 2**20 parameters.
-        ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched, with means
-        recovered at ``sparsity=0.001`` unless that is given, the metric Euclidean, or the entries
-        of all means more than 2e9. The metric of
-        the last two is fixed by the first samples: all of X in :meth:`fit`, the first batch in
-        :meth:`partial_fit`.
+        ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched with recovered
+        means where that is feasible. The metric of the last two is fixed by the first samples:
+        all of X in :meth:`fit`, the first batch in :meth:`partial_fit`.
     sparsity : float in (0, 1] or None, default=None
         Share of the entries of each class mean that is kept, the largest in the eigenbasis of the
-        metric, once the sums are known. Norms count all parameters nevertheless. Sketched means
-        are then recovered entry by entry, in O(C P) time, which in the default metric is far
-        more accurate than inner products of sketches; 0.001 is a good choice. With
-        ``"sparse_pca"`` it is the share of the entries of a direction that are not zero, and None
-        stands for 50 entries.
+        metric; 0.001 is a good choice for sketched means. With ``"sparse_pca"`` it is the share of
+        the entries of a direction that are not zero, and None stands for 50 entries.
     n_measurements : int or "auto", default="auto"
         Numbers kept of each sketched class sum, a multiple of 4. The error of a cosine falls as
         one over its square root; ``"auto"`` is 16384, or more for more than 4096 classes.
@@ -116,7 +101,7 @@ class GradPCADetector(
         n_parameters), dense or CSR, and their metric is their second moment. ``"kernel"``: X holds
         inner products of gradients with those of the n_train samples of :meth:`fit`, in their
         order, and in a last column with themselves, (n, n_train + 1); ``metric`` has no effect.
-        These two go with ``estimator=None``, with y, and with ``score="ratio"``.
+        These two go with ``estimator=None``, with y, and with ``score_function="ratio"``.
     device : str, torch.device or None, default=None
         Where a torch module runs, in a copy of its own if it is elsewhere; None for where it is.
     batch_size : int or "auto", default="auto"
@@ -145,12 +130,12 @@ class GradPCADetector(
     shrinkage_ : dict of str to (float, float)
         For each layer, the share of the identity in the factors of the metric.
     offset_ : float
-        The threshold: ``predict`` is -1 where ``score_samples`` is below.
+        The threshold: ``predict`` is -1 where ``score_samples`` is below. ``partial_fit`` and
+        ``merge`` drop it, for they change the scores; :meth:`calibrate` sets one.
     calibration_ : {"training", "held out"}
         Where ``offset_`` comes from. ``"held out"`` has the guarantee of :meth:`calibrate`.
-        ``"training"`` is the quantile of the training scores, as in other detectors of
-        scikit-learn: the classifier knows these samples, so more than ``contamination`` of new
-        ones are rejected. Use :meth:`calibrate`.
+        ``"training"`` is the quantile of the training scores: the classifier knows these samples,
+        so more than ``contamination`` of new ones are rejected. Use :meth:`calibrate`.
     calibration_scores_ : ndarray
         Increasing scores of the held-out samples; only if there are any.
     n_features_in_ : int
@@ -164,14 +149,8 @@ class GradPCADetector(
 
     Notes
     -----
-    With P parameters, C classes and layers of p inputs and q outputs: the state takes C P floats
-    for the class sums and p^2 + q^2 for each layer; fitting costs a forward and a backward pass,
-    the factors' second moments and inverses, O(p^3 + q^3), and C^2 P; scoring
-    O(P + p^2 + q^2 + C r (p + q)) a sample, with r the ``mean_rank``, and
-    O(min(T (p^2 + q^2), p q (p + q)) + T p q) more in layers that are used at T places of a
-    sample, such as convolutions. The state is a sum over samples, so
-    streams add up and shards merge. Sketched, the class sums take C m floats, and a
-    sample O(p + q + m log m) in each layer, C m more when scored; X is read twice by ``fit``.
+    The state is a sum over samples, so streams add up and shards merge. Derivations, costs and
+    measurements are in ``doc/gradpca.md``.
 
     References
     ----------
@@ -192,12 +171,14 @@ class GradPCADetector(
     True
     """
 
+    _state_name = "_state"
+
     _parameter_constraints: dict = {
         "estimator": [object],
         "output": [StrOptions(set(OUTPUTS))],
         "params": [str, "array-like"],
         "metric": [StrOptions({"kfac", "diag", "euclidean"})],
-        "score": [StrOptions(set(SCORES))],
+        "score_function": [StrOptions(set(SCORES))],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="neither"),
@@ -222,7 +203,7 @@ class GradPCADetector(
         output="max",
         params="all",
         metric="kfac",
-        score="snr_ratio",
+        score_function="snr_ratio",
         n_components=None,
         mean_rank=16,
         labels="true",
@@ -239,7 +220,7 @@ class GradPCADetector(
         self.output = output
         self.params = params
         self.metric = metric
-        self.score = score
+        self.score_function = score_function
         self.n_components = n_components
         self.mean_rank = mean_rank
         self.labels = labels
@@ -273,7 +254,7 @@ class GradPCADetector(
             "output": "max",
             "params": "last_hidden",
             "metric": "euclidean",
-            "score": "ratio",
+            "score_function": "ratio",
             "n_components": 0.99,
             "mean_rank": None,
         }
@@ -282,7 +263,7 @@ class GradPCADetector(
     # ---------------------------------------------------------------------------------- fitting
 
     @fitting(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Fit to X alone, forgetting what was seen before.
 
         Where the classifier is trained here, to y, a random part of the rows (0.15, or more if
@@ -309,33 +290,30 @@ class GradPCADetector(
             If there are fewer than two classes, fewer than two samples in a class, or labels
             that the classifier does not know.
         """
-        with nullcontext():
-            X, y = self._check_input(X, y, reset=True)
-            rng = check_random_state(self.random_state)
-            held_out, model = None, self._ready_model(X, y)
-            if model is None:
-                held_out = choose_held_out(y, self.contamination, rng)
-                if held_out is not None:
-                    kept = np.setdiff1d(np.arange(n_rows(X)), held_out)
-                    held_out, X, y = take_rows(X, held_out), take_rows(X, kept), y[kept]
-                model = fit_model(self.estimator, X, y, rng)
-            self._start(model)
-            self._add(X, self._encode(y))
-            if y is not None and self.labels == "true":
-                check_counts(self._state.counts, self.classes_)
-            self._subspace = make_subspace(
-                self._state, self.n_components, self._sparsity, self.mean_rank
-            )
-            if held_out is None:
-                self._forget_threshold()
-                self.offset_ = float(np.percentile(self._scores(X), 100.0 * self.contamination))
-                self.calibration_ = "training"
-            else:
-                self._set_threshold(self._scores(held_out))
+        rows, targets = check_input(self, X, y, reset=True)
+        rng = check_random_state(self.random_state)
+        held_out, model = None, ready_model(self.estimator, self.backend, rows, targets)
+        if model is None:
+            chosen = choose_held_out(targets, self.contamination, rng)
+            if chosen is not None:
+                kept = np.setdiff1d(np.arange(n_rows(rows)), chosen)
+                held_out = take_rows(rows, chosen)
+                rows, targets = take_rows(rows, kept), targets[kept]
+            model = fit_model(self.estimator, rows, targets, rng)
+        self._start(model)
+        self._add(rows, self._encode(targets))
+        if targets is not None and self.labels == "true":
+            check_counts(self._state.counts, self.classes_)
+        if held_out is None:
+            self._set_training_threshold(self._scores(rows))
+        else:
+            self._set_threshold(self._scores(held_out))
         return self
 
     @fitting(prefer_skip_nested_validation=False)
-    def partial_fit(self, X, y=None, classes=None):
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, classes: Iterable | None = None
+    ) -> Self:
         """Add samples to the class means and to the metric.
 
         An estimator that is not fitted is trained on the first batch and stays as it is. So does
@@ -366,159 +344,44 @@ class GradPCADetector(
             If the metric is fixed by fewer than 1000 samples.
         """
         first = not hasattr(self, "_state")
-        with nullcontext():
-            X, y = self._check_input(X, y, reset=first)
-            if first:
-                model = self._ready_model(X, y if classes is None else classes)
+        rows, targets = check_input(self, X, y, reset=first)
+        if first:
+            known = targets if classes is None else classes
+            model = ready_model(self.estimator, self.backend, rows, known)
+            if model is None:
                 rng = check_random_state(self.random_state)
-                self._start(fit_model(self.estimator, X, y, rng) if model is None else model)
-            if classes is not None and set(classes) != set(self.classes_):
-                raise ValueError(
-                    f"classes={np.asarray(classes).tolist()} are not those of the classifier, "
-                    f"{self.classes_.tolist()}."
-                )
-            self._add(X, self._encode(y))
-            if first and self.subspace_ != "exact" and self.metric != "euclidean":
-                _warn_if_few(self.n_metric_samples_)
-            self._subspace = None
-            self._forget_threshold()
+                model = fit_model(self.estimator, rows, targets, rng)
+            self._start(model)
+        if classes is not None and set(classes) != set(self.classes_):
+            raise ValueError(
+                f"classes={np.array(list(classes)).tolist()} are not those of the classifier, "
+                f"{self.classes_.tolist()}."
+            )
+        fixes_metric = self._state.looks_ahead
+        self._add(rows, self._encode(targets))
+        if fixes_metric:
+            warn_if_few(self._state.n_metric_samples)
+        self._state_changed()
         return self
 
-    def merge(self, other):
-        """Add the samples seen by another detector, as if they had been passed to partial_fit.
-
-        The threshold is dropped; :meth:`calibrate` sets one.
-
-        Parameters
-        ----------
-        other : GradPCADetector
-            Fitted on the same classifier with the same parameters.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If the classifiers differ, or ``output``, ``params``, ``metric`` or the subspace do, or
-            metrics or hashes that were fixed before; see :meth:`empty_copy`. This detector is
-            then left as it was.
-        """
-        check_is_fitted(self)
-        if not isinstance(other, GradPCADetector):
-            raise TypeError(f"Can only merge a GradPCADetector, got {type(other).__name__}.")
-        check_is_fitted(other)
-        for name in ("output", "metric", "subspace_", "_layers"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if mine != theirs:
-                name = "params, as indices of layers," if name == "_layers" else name
-                raise ValueError(f"Cannot merge: {name} is {mine!r} here, {theirs!r} in the other.")
+    def _check_merge(self, other):
         if not self._network.is_same(other._network):
             raise ValueError(
                 "Cannot merge detectors of different classifiers: their gradients have nothing to "
                 "do with each other. Give both the same fitted estimator."
             )
-        self._state.merge(other._state)
-        self._subspace = None
+
+    def _merge_settings(self):
+        return {
+            "output": self.output,
+            "metric": self.metric,
+            "subspace_": self.subspace_,
+            "layers, as chosen by params,": self._layers,
+        }
+
+    def _state_changed(self):
+        self._span = None
         self._forget_threshold()
-        return self
-
-    def empty_copy(self):
-        """Return a copy that has seen no samples, with the same classifier and metric.
-
-        A shard of a stream: what is passed to the copy can be merged with this detector and
-        with other copies. Where class means are sketched, or principal directions, the metric is
-        fixed by the first samples, so that detectors of different first samples do not merge;
-        and a classifier trained on the first batch is trained only once.
-
-        Returns
-        -------
-        GradPCADetector
-            To be passed samples by :meth:`partial_fit`.
-        """
-        check_is_fitted(self)
-        empty = object.__new__(type(self))
-        vars(empty).update(vars(self))
-        empty._state = self._new_state()
-        if isinstance(self._state, FrozenMetricState):
-            empty._state.share_metric(self._state)
-        empty._subspace = None
-        empty._forget_threshold()
-        return empty
-
-    def calibrate(self, X):
-        r"""Set the threshold from samples known to be in distribution and not seen in training.
-
-        Sets ``offset_`` to the k-th smallest of their n scores,
-        :math:`k = \lfloor \alpha (n + 1) \rfloor` with :math:`\alpha` the ``contamination``. Over
-        the draw of these and one more sample, exchangeable with them, the probability that it is
-        rejected is at most :math:`\alpha`. For one draw of them the rate differs, by about
-        :math:`\sqrt{\alpha / n}`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If there are fewer than ``1 / contamination - 1`` samples.
-        """
-        check_is_fitted(self)
-        self._set_threshold(self.score_samples(X))
-        return self
-
-    def _check_input(self, X, y, reset):
-        if self.output == "loss" and self.score != "ratio":
-            raise ValueError(
-                f"score={self.score!r} divides by what would make output='loss' high, which is no "
-                "sign of a known input. Use score='ratio', or output='max'."
-            )
-        if self.backend in GIVEN:
-            self._check_given(y)
-        X = check_rows(self, X, reset=reset)
-        if y is not None:
-            y = column_or_1d(y, warn=True)
-            check_consistent_length(X, y)
-            check_classification_targets(y)
-        return X, y
-
-    def _check_given(self, y):
-        what = f"backend={self.backend!r} takes gradients as they are"
-        if self.estimator is not None:
-            raise ValueError(f"{what}: it goes with estimator=None, got {self.estimator!r}.")
-        if y is None or self.labels == "predicted":
-            raise ValueError(f"{what} and knows no predictions: pass y, with labels='true'.")
-        if self.score != "ratio":
-            raise ValueError(
-                f"{what} and does not know the output, which score={self.score!r} needs. Use "
-                "score='ratio', or describe the model by a gradients.Network."
-            )
-        if self.backend == "kernel" and not (
-            self.subspace in ("auto", "exact") and self.sparsity is None
-        ):
-            raise ValueError(
-                "backend='kernel' keeps inner products only: subspace must be 'auto' or 'exact' "
-                f"and sparsity None, got {self.subspace!r} and {self.sparsity!r}."
-            )
-
-    def _ready_model(self, X, y):
-        """Return the model whose gradients are taken, or None if one has to be trained."""
-        if self.backend in GIVEN:
-            return make_given(self.backend, X.shape[1], np.unique(y))
-        if not is_ready(self.estimator):
-            return None
-        if self.backend != "auto" and (self.backend == "torch") != is_torch(self.estimator):
-            raise TypeError(
-                f"backend={self.backend!r} is not that of {type(self.estimator).__name__}. Use "
-                "backend='auto'."
-            )
-        return self.estimator
 
     def _start(self, model):
         network = make_network(model if self.device is None else on_device(model, self.device))
@@ -528,38 +391,28 @@ class GradPCADetector(
             )
         self._network, self._layers = network, network.select(self.params)
         self.estimator_, self.classes_ = model, network.classes
-        if self.backend == "kernel":
-            self.subspace_ = "kernel"
-        else:
-            self.subspace_ = choose_subspace(
-                self.subspace, self.n_components, len(self.classes_), self._shapes
-            )
-        self._sparsity = choose_sparsity(
-            self.sparsity,
-            self.subspace,
-            self.subspace_,
-            self.metric,
-            len(self.classes_) * sum(p * q for p, q in self._shapes),
+        shapes = [network.layer_shapes[i] for i in self._layers]
+        n_classes = len(network.classes)
+        self.subspace_ = choose_subspace(
+            "kernel" if self.backend == "kernel" else self.subspace, n_classes, shapes
         )
-        hashed = self.subspace_ in ("sketched", "sparse_pca")
-        self._seed = check_seed(self.random_state)[0] if hashed else 0
-        self._state = self._new_state()
-
-    def _new_state(self):
-        return make_state(
+        n_entries = n_classes * sum(p * q for p, q in shapes)
+        sparsity = choose_sparsity(
+            self.sparsity, self.subspace, self.subspace_, self.metric, n_entries
+        )
+        self._request = SpanRequest(self.n_components, sparsity, self.mean_rank)
+        seed = check_seed(self.random_state)[0] if KINDS[self.subspace_].is_hashed else 0
+        self._state = make_known(
             self.subspace_,
-            len(self.classes_),
-            self._shapes,
+            n_classes,
+            shapes,
             self.metric,
             n_measurements=self.n_measurements,
             n_components=self.n_components,
             sparsity=self.sparsity,
-            seed=self._seed,
+            seed=seed,
         )
-
-    @property
-    def _shapes(self):
-        return [self._network.layer_shapes[i] for i in self._layers]
+        self._span = None
 
     def _encode(self, y):
         """Return y as indices of classes, or None where the predicted ones are to be taken."""
@@ -567,243 +420,24 @@ class GradPCADetector(
             return None
         return encode(y, self.classes_)
 
-    def _gradients(self, X):
-        """Yield (start, gradients) of batches of X."""
-        floats = self._network.floats_per_row(self._layers, take_rows(X, slice(0, 2)))
-        yield from in_batches(
-            lambda rows: self._network.gradients(rows, self.output, self._layers),
-            X,
-            self.batch_size,
-            floats,
-        )
-
     def _add(self, X, labels):
-        if isinstance(self._state, FrozenMetricState) and self._state.metric is None:
-            # A look ahead, for what is kept of a gradient depends on the metric.
-            for _, gradients in self._gradients(X):
-                self._state.add_moments(gradients.layers)
-            self._state.freeze()
+        """Add samples, with the indices of their classes or the predicted ones."""
+        if self._state.looks_ahead:
+            # What is kept of a gradient depends on the metric.
+            self._state.look_ahead(gradients.layers for _, gradients in self._gradients(X))
+        self._state.extend(self._labelled(X, labels))
+
+    def _labelled(self, X, labels):
         for start, gradients in self._gradients(X):
-            if start == 0 and len(gradients.values) < n_rows(X) and self._state.n_samples:
-                # A later batch may fail, and then what was seen before must still be there.
-                self._state = snapshot(self._state)
             predicted = gradients.logits.argmax(axis=1)
             stop = start + len(predicted)
-            self._state.update(
-                gradients.layers, predicted if labels is None else labels[start:stop]
-            )
+            yield gradients.layers, predicted if labels is None else labels[start:stop]
 
-    def _set_threshold(self, scores):
-        self.offset_ = conformal_threshold(scores, self.contamination)
-        self.calibration_scores_ = np.sort(scores)
-        self.calibration_ = "held out"
-
-    def _forget_threshold(self):
-        for name in ("offset_", "calibration_", "calibration_scores_"):
-            if hasattr(self, name):
-                delattr(self, name)
-
-    # ---------------------------------------------------------------------------------- scoring
-
-    def score_samples(self, X):
-        """Return how much each sample is like those of the known classes: higher is more.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        check_is_fitted(self)
-        return self._scores(check_rows(self, X, reset=False))
-
-    def ood_score(self, X):
-        """Return minus :meth:`score_samples`: higher is more unlike, as other libraries have it.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        return -self.score_samples(X)
-
-    def decision_function(self, X):
-        """Return :meth:`score_samples` less the threshold: negative for outliers.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            If there is no threshold, after :meth:`partial_fit` or :meth:`merge`.
-        """
-        scores = self.score_samples(X)
-        if not hasattr(self, "offset_"):
-            raise NotFittedError(
-                "There is no threshold, for partial_fit and merge change the scores. Call "
-                "calibrate with samples that are in distribution."
-            )
-        return scores - self.offset_
-
-    def predict(self, X):
-        """Return -1 for samples taken to be out of distribution, 1 for others.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of int, shape (n_samples,)
-        """
-        return np.where(self.decision_function(X) >= 0.0, 1, -1)
-
-    def fit_predict(self, X, y=None):
-        """Fit to X and y and return :meth:`predict` of X.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,), default=None
-            Classes; they are used.
-
-        Returns
-        -------
-        ndarray of int, shape (n_samples,)
-        """
-        # The mixin's own method drops y.
-        return self.fit(X, y).predict(X)
-
-    def p_values(self, X):
-        """Return the p-value of each sample against being in distribution.
-
-        (1 + the number of held-out scores at most its own) / (n + 1), so that the probability
-        of a p-value of at most alpha is at most alpha for a new sample that is exchangeable with
-        the held-out ones.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        NotFittedError
-            If there are no held-out scores.
-        """
-        scores = self.score_samples(X)
-        if not hasattr(self, "calibration_scores_"):
-            raise NotFittedError(
-                "p-values need scores of samples that were not trained on. Call calibrate."
-            )
-        return conformal_p_values(self.calibration_scores_, scores)
-
-    def transform(self, X):
-        """Return the coordinates of the gradients in the subspace of class means.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components_)
-        """
-        check_is_fitted(self)
-        X, subspace = check_rows(self, X, reset=False), self._get_subspace()
-        parts = [subspace.coordinates(g.layers).projected for _, g in self._gradients(X)]
-        return np.vstack(parts)
-
-    def _scores(self, X):
-        subspace = self._get_subspace()
-        return np.concatenate(
-            [
-                score(self.score, gradients.values, gradients.layers, subspace)
-                for _, gradients in self._gradients(X)
-            ]
-        )
-
-    def _get_subspace(self):
-        if self._subspace is None:
-            self._subspace = make_subspace(
-                self._state, self.n_components, self._sparsity, self.mean_rank
-            )
-        return self._subspace
-
-    # ----------------------------------------------------------------------------------- results
-
-    @property
-    def class_counts_(self):
-        """Samples of each class in the sums."""
-        return self._fitted("_state").counts.copy()
-
-    @property
-    def n_samples_seen_(self):
-        """Samples in the sums."""
-        return self._fitted("_state").n_samples
-
-    @property
-    def eigenvalues_(self):
-        """Eigenvalues of the centred Gram matrix of the class means."""
-        return self._known_subspace().eigenvalues
-
-    @property
-    def n_components_(self):
-        """Dimension of the subspace."""
-        return self._known_subspace().n_components
-
-    @property
-    def shrinkage_(self):
-        """Share of the identity in the two factors of each layer."""
-        shares = self._known_subspace().metric.shrinkage
-        names = [self._network.layer_names[i] for i in self._layers]
-        return dict(zip(names, shares, strict=False))
-
-    @property
-    def n_metric_samples_(self):
-        """Samples behind the metric."""
-        state = self._fitted("_state")
-        frozen = isinstance(state, FrozenMetricState)
-        return state.n_metric_samples if frozen else state.n_samples
-
-    @property
-    def sparse_means_(self):
-        """Class means that keep a share ``sparsity`` of their entries, as a csr_array."""
-        subspace = self._known_subspace()
-        if not isinstance(subspace, SparseMeanSubspace):
-            raise AttributeError("Class means are sparse only where sparsity is given.")
-        return subspace.means
+    # --------------------------------------------------------------------------- of scikit-learn
 
     @property
     def _n_features_out(self):
         return self.n_components_
-
-    def _fitted(self, name):
-        if name not in vars(self):
-            raise AttributeError("This GradPCADetector is not fitted yet.")
-        return vars(self)[name]
-
-    def _known_subspace(self):
-        self._fitted("_state")
-        try:
-            return self._get_subspace()
-        except ValueError as error:
-            # Attributes that cannot be had yet are missing, for hasattr and for printing.
-            raise AttributeError(str(error)) from error
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_state")
@@ -812,14 +446,3 @@ class GradPCADetector(
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _warn_if_few(n_samples):
-    if n_samples < _FEW_SAMPLES:
-        warnings.warn(
-            f"The first samples fix the metric, and there are only {n_samples} of them. Pass "
-            f"{_FEW_SAMPLES} or more in the first batch, as many as you can, or use "
-            "metric='euclidean'.",
-            UserWarning,
-            stacklevel=4,
-        )

@@ -1,127 +1,111 @@
 """Streams whose metric is fixed by the first samples, for what is kept is already whitened."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Self
 
 import numpy as np
 
+from .._base.atomic import all_or_nothing
+from .._base.messages import warn_user
+from ._known import KnownGradients, Plan
 from ._metric import Metric
-from ._state import new_moments
+from ._moments import new_moments
+
+# Samples below which a metric costs more than what sketching does (measured: doc/gradpca.md).
+_FEW_SAMPLES = 1000
 
 
-class FrozenMetricState(ABC):
+class FrozenMetricState(KnownGradients):
     """Counts, and a metric that later samples do not change; base of compressed states.
 
     A compressed gradient cannot be whitened afterwards, so the metric must be known before. It is
-    learned from samples passed to :meth:`add_moments`, then frozen; only then come updates. The
-    Euclidean metric is frozen from the start.
+    learned by :meth:`look_ahead`; only then come updates. The Euclidean metric is known from the
+    start. Empty copies share the metric.
 
     Parameters
     ----------
-    n_classes : int
-    layer_shapes : sequence of (int, int)
-    metric : {"kfac", "diag", "euclidean"}
-    max_size : int
-        Factors of the metric beyond this many entries are kept diagonal.
+    plan : Plan
 
     Attributes
     ----------
-    counts : ndarray of int64, shape (n_classes,)
     metric : Metric or None
-        None until it is frozen.
-    n_metric_samples : int
-        Samples behind the metric.
+        None until it is known.
     """
 
-    def __init__(self, n_classes, layer_shapes, metric, max_size):
-        self.counts = np.zeros(n_classes, dtype=np.int64)
-        self.n_metric_samples = 0
-        self.metric = Metric(None) if metric == "euclidean" else None
-        self._moments = new_moments(layer_shapes, metric, max_size)
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.metric: Metric | None = Metric(None) if plan.metric == "euclidean" else None
+        self._n_metric_samples = 0
 
     @property
-    def n_samples(self):
-        """Number of samples seen."""
-        return int(self.counts.sum())
+    def n_metric_samples(self) -> int:
+        """Number of samples behind the metric."""
+        return self._n_metric_samples
 
-    def add_moments(self, layers):
-        """Add gradients to what the metric is learned from."""
-        for moments, layer in zip(self._moments, layers, strict=True):
-            layer.astype(np.float64).add_to(moments)
-        self.n_metric_samples += len(layer)
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether the metric is still to be learned."""
+        return self.metric is None
 
-    def freeze(self):
-        """Fix the metric, in its eigenbasis, and forget the moments.
+    @all_or_nothing
+    def look_ahead(self, gradients: Iterable[Sequence]) -> None:
+        """Fix the metric, in its eigenbasis, by batches of gradients.
 
         Raises
         ------
         ValueError
             If there are fewer than two samples.
         """
-        if self.n_metric_samples < 2:
+        plan, n = self.plan, 0
+        moments = new_moments(plan.layer_shapes, plan.metric, plan.max_size)
+        for layers in gradients:
+            for pair, layer in zip(moments, layers, strict=True):
+                layer.astype(np.float64).add_to(pair)
+            n += len(layer)
+        if n < 2:
             raise ValueError(
                 "The first samples fix the metric, and one alone has none: pass more in the first "
-                f"batch, some hundreds if you can (n_samples = {self.n_metric_samples})."
+                f"batch, some hundreds if you can (n_samples = {n})."
             )
-        self.metric = Metric.from_moments(self._moments, self.n_metric_samples, eigenbasis=True)
-        self._moments = []
+        self.metric = Metric.from_moments(moments, n, eigenbasis=True)
+        self._n_metric_samples = n
 
-    def share_metric(self, other):
-        """Take over the metric of another state."""
-        self.metric, self.n_metric_samples = other.metric, other.n_metric_samples
-        self._moments = []
+    def empty(self) -> Self:
+        """Return a state of the same metric that has seen nothing."""
+        new = super().empty()
+        new.metric, new._n_metric_samples = self.metric, self._n_metric_samples
+        return new
 
-    def update(self, layers, labels):
-        """Add gradients, layer by layer, with the indices of their classes."""
-        layers = (layer.astype(np.float64) for layer in layers)
-        self._add(tuple(self.metric.whiten(tuple(layers))), labels)
-        self.counts += np.bincount(labels, minlength=len(self.counts))
+    def _update(self, layers: Sequence, labels: np.ndarray) -> None:
+        if self.metric is None:
+            raise RuntimeError("The metric has to be known: call look_ahead first.")
+        layers = tuple(layer.astype(np.float64) for layer in layers)
+        self._update_whitened(tuple(self.metric.whiten(layers)), labels)
 
-    def merge(self, other):
-        """Add the sums of another state of the same metric.
-
-        Raises
-        ------
-        ValueError
-            If the metrics are not the same, or the sketches are not. Nothing is changed then.
-        """
-        if not _same(self.metric, other.metric):
+    def _add(self, other: Self, sign: float) -> None:
+        if not _is_same(self.metric, other.metric):
             raise ValueError(
                 "Cannot merge: the gradients were whitened by different metrics, each frozen from "
                 "the first samples of its own stream. Start all shards by empty_copy() of one "
                 "detector that has seen some samples, or use metric='euclidean'."
             )
-        mine, theirs = self.spec(), other.spec()
-        for name, value in mine.items():
-            if theirs[name] != value:
-                raise ValueError(
-                    f"Cannot merge: {name} is {value} here, {theirs[name]} in the other. Give both "
-                    "the same random_state, an int, or start all shards by empty_copy()."
-                )
-        self._add_state(other)
-        self.counts += other.counts
+        super()._add(other, sign)
 
     @abstractmethod
-    def spec(self):
-        """Return all but the metric that must agree between states that are merged, as a dict."""
-
-    @abstractmethod
-    def subspace(self, n_components=None, sparsity=None):
-        """Return the Span of the samples so far."""
-
-    @abstractmethod
-    def _add(self, layers, labels):
-        """Add whitened gradients."""
-
-    @abstractmethod
-    def _add_state(self, other):
-        """Add the content of another state."""
+    def _update_whitened(self, layers: tuple, labels: np.ndarray) -> None:
+        """Add a batch of whitened gradients to the sums."""
 
 
-def _same(first, second):
-    if first is None or second is None or (first.roots is None) != (second.roots is None):
-        return first is second
-    return first.roots is None or all(
-        type(mine) is type(theirs) and np.array_equal(mine.values, theirs.values)
-        for pair, other in zip(first.roots, second.roots, strict=True)
-        for mine, theirs in zip(pair, other, strict=True)
-    )
+def _is_same(mine, theirs):
+    return mine is theirs or (mine is not None and theirs is not None and mine.is_same(theirs))
+
+
+def warn_if_few(n_samples: int) -> None:
+    """Warn of a metric that too few samples have fixed for good."""
+    if n_samples < _FEW_SAMPLES:
+        warn_user(
+            f"The first samples fix the metric, and there are only {n_samples} of them. Pass "
+            f"{_FEW_SAMPLES} or more in the first batch, as many as you can, or use "
+            "metric='euclidean'."
+        )

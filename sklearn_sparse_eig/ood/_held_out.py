@@ -1,9 +1,8 @@
 """Which rows take no part in training, so that they can give the threshold."""
 
-import warnings
-
 import numpy as np
 
+from .._base.messages import warn_user
 from ._conformal import n_needed
 
 # Share of the rows held out for the threshold where the classifier is trained here, and the
@@ -11,7 +10,9 @@ from ._conformal import n_needed
 _HELD_OUT, _MOST_HELD_OUT = 0.15, 0.3
 
 
-def choose_held_out(y, contamination, rng):
+def choose_held_out(
+    y: np.ndarray | None, contamination: float, rng: np.random.RandomState
+) -> np.ndarray | None:
     """Return the rows to hold out for the threshold, or None if there should be none.
 
     Parameters
@@ -40,12 +41,10 @@ def choose_held_out(y, contamination, rng):
     kept = np.bincount(np.delete(labels, chosen), minlength=len(classes))
     whole = np.bincount(labels)
     if size > _MOST_HELD_OUT * n or (kept < np.minimum(whole, 2)).any():
-        warnings.warn(
+        warn_user(
             f"Too few samples, {n} of {len(classes)} classes, to hold {size} out: the "
             "threshold is a quantile of the training scores and rejects more than "
-            f"contamination={contamination} of new samples. Use calibrate.",
-            UserWarning,
-            stacklevel=3,
+            f"contamination={contamination} of new samples. Use calibrate."
         )
         return None
     return chosen

@@ -1,55 +1,67 @@
 """Class means of gradients of which only the kernel is known."""
 
+from collections.abc import Sequence
+from typing import Self
+
 import numpy as np
 
+from ._known import KnownGradients, Plan, SpanRequest, register
 from ._metric import Metric
-from ._subspace import JointSpan, classes_with_means, combine
+from ._subspace import JointSpan, Span, classes_with_means, combine
 
 
-class KernelState:
+@register
+class KernelState(KnownGradients):
     """Sums of kernel rows over classes, and the classes of the rows.
 
     The rows of the training kernel come in the order of its columns, in any batches.
 
     Parameters
     ----------
-    n_classes, n_train : int
+    plan : Plan
+        Its only layer has as many inputs as there are training samples.
 
     Attributes
     ----------
-    counts : ndarray of int64, shape (n_classes,)
     class_sums : ndarray of shape (n_classes, n_train)
     labels : ndarray of int, shape (n_seen,)
     """
 
-    def __init__(self, n_classes, n_train):
-        self.counts = np.zeros(n_classes, dtype=np.int64)
-        self.class_sums = np.zeros((n_classes, n_train))
+    name = "kernel"
+    can_be_chosen = False
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.class_sums = np.zeros((plan.n_classes, plan.layer_shapes[0][0]))
         self.labels = np.zeros(0, dtype=np.intp)
 
-    @property
-    def n_samples(self):
-        """Number of rows seen."""
-        return len(self.labels)
+    def span(self, request: SpanRequest) -> Span:
+        """Return the span of the class means."""
+        return KernelSubspace(self, request.n_components)
 
-    def update(self, layers, labels):
-        """Add rows, a tuple of one KernelRows, with the indices of their classes."""
+    def _prepare_to_write(self) -> None:
+        self.journal.keep(self.class_sums)
+
+    def _update(self, layers: Sequence, labels: np.ndarray) -> None:
         n_train = self.class_sums.shape[1]
-        if self.n_samples + len(labels) > n_train:
+        n_rows = len(self.labels) + len(labels)
+        if n_rows > n_train:
             raise ValueError(
                 f"The kernel has {n_train} training samples, its columns but the last; got "
-                f"{self.n_samples + len(labels)} rows to fit."
+                f"{n_rows} rows to fit."
             )
         np.add.at(self.class_sums, labels, layers[0].products)
-        self.counts += np.bincount(labels, minlength=len(self.counts))
         self.labels = np.concatenate([self.labels, labels])
 
-    def merge(self, other):
-        """Refuse: the order of rows is that of columns."""
-        raise ValueError(
-            "Detectors with backend='kernel' cannot be merged, for a kernel is between all "
-            "training samples. Pass its rows to one detector, in their order."
-        )
+    def _add_sums(self, other: Self, sign: float) -> None:
+        # The order of rows is that of columns, which only an empty state can take over.
+        if self.n_samples or sign < 0.0:
+            raise ValueError(
+                "Detectors with backend='kernel' cannot be merged, for a kernel is between all "
+                "training samples. Pass its rows to one detector, in their order."
+            )
+        self.class_sums += other.class_sums
+        self.labels = other.labels
 
 
 class KernelSubspace(JointSpan):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..gradients import LayerMatrices, LazyLayers
 from ._roots import eigenbasis_root, inverse_root
 
@@ -38,6 +40,17 @@ class Metric:
         return cls(
             tuple(tuple(root(moment) for moment, _ in pair) for pair in shrunk),
             tuple(tuple(share for _, share in pair) for pair in shrunk),
+        )
+
+    def is_same(self, other: "Metric") -> bool:
+        """Whether another metric has the same roots, bit for bit."""
+        if self.roots is None or other.roots is None:
+            return self.roots is other.roots
+        return all(
+            # A full and a triangular root multiply in different orders.
+            type(mine) is type(theirs) and np.array_equal(mine.values, theirs.values)
+            for pair, others in zip(self.roots, other.roots, strict=True)
+            for mine, theirs in zip(pair, others, strict=True)
         )
 
     def whiten(self, layers):

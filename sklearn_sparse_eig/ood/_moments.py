@@ -1,7 +1,12 @@
 """Second moments of rows, or of matrices, as sums that add up, and their shrinkage."""
 
+import copy
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
+
+from .._base.atomic import Journal
 
 # Least share of the identity: a moment of identical rows is singular and must stay invertible.
 _LEAST_SHRINKAGE = 1e-10
@@ -78,11 +83,16 @@ class Moment:
         products = weighted @ rows.swapaxes(1, 2)
         self.fourth += float(np.einsum("nst,nts->", products, products))
 
-    def merge(self, other):
-        """Add the sums of another moment."""
-        self.mass += other.mass
-        self.total += other.total
-        self.fourth += other.fourth
+    def merge(self, other: "Moment", sign: float = 1.0) -> None:
+        """Add `sign` times the sums of another moment."""
+        self.mass += sign * other.mass
+        self.total += sign * other.total
+        self.fourth += sign * other.fourth
+
+    def kept_by(self, journal: Journal) -> "Moment":
+        """Return a moment to be changed in the place of this one, whose array the journal keeps."""
+        journal.keep(self.total)
+        return copy.copy(self)
 
     def shrunk(self, n):
         r"""Return the shrunk mean moment of n samples, and the share of the identity in it.
@@ -117,3 +127,15 @@ class Moment:
             return shrunk + share * level, share
         shrunk.flat[:: len(moment) + 1] += share * level
         return shrunk, share
+
+
+def new_moments(
+    layer_shapes: Sequence[tuple[int, int]], metric: str, max_size: int
+) -> list[tuple[Moment, ...]]:
+    """Return (Moment, Moment) of the factors of each layer, an empty list where none is kept."""
+    if metric == "euclidean":
+        return []
+    return [
+        tuple(Moment(size, metric == "diag" or size > max_size) for size in shape)
+        for shape in layer_shapes
+    ]

@@ -1,13 +1,17 @@
 """The leading sparse principal directions of gradients, instead of class means."""
 
+from dataclasses import replace
+from typing import Any, Self
+
 import numpy as np
 import scipy.sparse as sp
 
 from ..sketching import EigenSketch, choose_size
 from ._frozen_metric import FrozenMetricState
+from ._known import Plan, SpanRequest, register
 from ._sparse_means import n_largest
 from ._sparse_rows import SparseRows
-from ._subspace import JointSpan
+from ._subspace import JointSpan, Span
 
 # Parameters up to which whitened gradients are made as dense rows and their mean is kept.
 LARGEST_DENSE_GRADIENT = 2**20
@@ -17,62 +21,77 @@ _BLOCK = 2**21
 _NONZEROS = 50
 
 
+@register
 class PrincipalState(FrozenMetricState):
     """Counts, and the covariance sketch of whitened gradients in the eigenbasis of the metric.
 
     Parameters
     ----------
-    n_classes, layer_shapes, metric, max_size
-        As in FrozenMetricState.
-    n_components : int
-        Directions that the sketch is sized for.
-    sparsity : float or None, default=None
-        Share of the entries of a direction that are not zero; None for 50 entries.
-    seed : int, default=0
+    plan : Plan
+        The sketch is sized for its ``n_components``; ``sparsity`` is the share of the entries of
+        a direction that are not zero, and None stands for 50 entries.
 
     Attributes
     ----------
     sketch : EigenSketch
-
-    Raises
-    ------
-    ValueError
-        If there are more than 2**20 parameters.
     """
 
-    def __init__(
-        self, n_classes, layer_shapes, metric, max_size, n_components, sparsity=None, seed=0
-    ):
-        super().__init__(n_classes, layer_shapes, metric, max_size)
-        n_parameters = sum(p * q for p, q in layer_shapes)
-        if n_parameters > LARGEST_DENSE_GRADIENT:
+    name = "sparse_pca"
+    is_hashed = True
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        n = plan.n_parameters
+        self.n_nonzero = min(_NONZEROS, n)
+        if plan.sparsity is not None:
+            self.n_nonzero = n_largest(n, plan.sparsity)
+        size = choose_size(n, plan.n_components, self.n_nonzero, feature_moments=True)
+        self.sketch = EigenSketch(n, random_state=plan.seed, **size.arguments())
+
+    @classmethod
+    def complete(cls, plan: Plan) -> Plan:
+        """Return the plan with a number of directions.
+
+        Raises
+        ------
+        ValueError
+            If a share of the trace is asked for, or there are more than 2**20 parameters.
+        """
+        if isinstance(plan.n_components, float):
+            raise ValueError(
+                f"n_components={plan.n_components}, a share of the trace, is not known for "
+                "subspace='sparse_pca', which recovers a given number of directions. Use an int."
+            )
+        if plan.n_parameters > LARGEST_DENSE_GRADIENT:
             raise ValueError(
                 "subspace='sparse_pca' makes every gradient as a dense row, and "
-                f"{n_parameters} parameters are more than its limit of {LARGEST_DENSE_GRADIENT}. "
-                "Choose fewer layers by params, or use subspace='sketched'."
+                f"{plan.n_parameters} parameters are more than its limit of "
+                f"{LARGEST_DENSE_GRADIENT}. Choose fewer layers by params, or use "
+                "subspace='sketched'."
             )
-        self.layer_shapes, self.n_components, self.seed = tuple(layer_shapes), n_components, seed
-        self.n_nonzero = min(_NONZEROS, n_parameters)
-        if sparsity is not None:
-            self.n_nonzero = n_largest(n_parameters, sparsity)
-        size = choose_size(n_parameters, n_components, self.n_nonzero, feature_moments=True)
-        self.sketch = EigenSketch(n_parameters, random_state=seed, **size.arguments())
+        n_components = min(plan.n_components or plan.n_classes - 1, plan.n_parameters)
+        return replace(plan, n_components=n_components)
 
-    def spec(self):
-        return self.sketch.settings()
+    def settings(self) -> dict[str, Any]:
+        """Return all that must agree between states that are merged."""
+        return super().settings() | {"sketch": self.sketch.settings()}
 
-    def _add(self, layers, labels):
+    def span(self, request: SpanRequest) -> Span:
+        """Return the span of sparse principal directions."""
+        return PrincipalSubspace(self, request.n_components or self.plan.n_components)
+
+    def _prepare_to_write(self) -> None:
+        # What is written is a copy, so that the old sketch need not be put back.
+        self.sketch = self.sketch.copy()
+
+    def _update_whitened(self, layers: tuple, labels: np.ndarray) -> None:
         step = max(1, _BLOCK // self.sketch.measurement.n_features)
         for start in range(0, len(labels), step):
             rows = slice(start, start + step)
             self.sketch.update(np.hstack([layer.take(rows).dense() for layer in layers]))
 
-    def _add_state(self, other):
-        self.sketch.merge(other.sketch)
-
-    def subspace(self, n_components=None, sparsity=None):
-        """Return the PrincipalSubspace of the samples so far."""
-        return PrincipalSubspace(self, n_components or self.n_components)
+    def _add_sums(self, other: Self, sign: float) -> None:
+        (self.sketch.merge if sign > 0.0 else self.sketch.subtract)(other.sketch)
 
 
 class PrincipalSubspace(JointSpan):
@@ -102,7 +121,7 @@ class PrincipalSubspace(JointSpan):
                 f"A covariance needs at least two samples, got n_samples = {state.n_samples}."
             )
         pairs = state.sketch.recover(
-            n_components, n_nonzero_coefs=state.n_nonzero, random_state=state.seed
+            n_components, n_nonzero_coefs=state.n_nonzero, random_state=state.plan.seed
         )
         self.components = sp.csr_array(pairs.eigenvectors.T)
         gram = (self.components @ self.components.T).toarray()
@@ -116,11 +135,13 @@ class PrincipalSubspace(JointSpan):
         centre = state.sketch.feature_mean()
         shift = self._combinations @ (self.components @ centre)
         super().__init__(state.metric, pairs.eigenvalues, np.append(shift, centre @ centre))
-        self._rows = SparseRows(self.components, state.layer_shapes)
-        starts = np.cumsum([0, *(p * q for p, q in state.layer_shapes)])
+        self._rows = SparseRows(self.components, state.plan.layer_shapes)
+        starts = np.cumsum([0, *(p * q for p, q in state.plan.layer_shapes)])
         self._centre = [
             centre[start:stop].reshape(p, 1, q)
-            for start, stop, (p, q) in zip(starts[:-1], starts[1:], state.layer_shapes, strict=True)
+            for start, stop, (p, q) in zip(
+                starts[:-1], starts[1:], state.plan.layer_shapes, strict=True
+            )
         ]
 
     def _products(self, layers):

@@ -1,25 +1,65 @@
-"""Scores of a sample from where its gradient lies; high means like the known classes."""
+"""Scores of a sample from where its gradient lies; high means like the known classes.
+
+A score is added as one entry of :data:`SCORES`, and is then a value of ``score_function``.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from ._subspace import Coordinates, Span
 
-def _snr_ratio(values, at):
-    cotangent = at.length / at.residual
+
+@dataclass(frozen=True)
+class Place:
+    """Where gradients lie relative to a subspace, computed when asked for."""
+
+    span: Span
+    layers: Sequence
+
+    @cached_property
+    def norm(self) -> np.ndarray:
+        """Norm of g; takes no directions."""
+        return self.span.norms(self.layers)
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        """Coordinates of u = g - centre."""
+        return self.span.coordinates(self.layers)
+
+    @property
+    def distance(self) -> np.ndarray:
+        """Norm of u."""
+        return self.coordinates.distance
+
+    @property
+    def cosine(self) -> np.ndarray:
+        """Cosine of the angle of u to the subspace."""
+        return self.coordinates.length / self.coordinates.distance
+
+    @property
+    def cotangent(self) -> np.ndarray:
+        """Cotangent of the angle of u to the subspace."""
+        return self.coordinates.length / self.coordinates.residual
+
+
+def _odds(f, cotangent):
     # For a negative output a small angle must not make the score smaller still.
-    odds = np.where(values > 0.0, cotangent, 1.0 / np.maximum(cotangent, 1e-12))
-    return values / at.distance * odds
+    return np.where(f > 0.0, cotangent, 1.0 / np.maximum(cotangent, 1e-12))
 
 
-# From the output and the coordinates.
-_OF_COORDINATES = {
-    "snr_ratio": _snr_ratio,
-    "ratio": lambda values, at: at.length / at.distance,
-    "snr": lambda values, at: values / at.distance,
+# From the output f and the place of its gradient.
+SCORES: dict[str, Callable[[np.ndarray, Place], np.ndarray]] = {
+    "snr_ratio": lambda f, place: f / place.distance * _odds(f, place.cotangent),
+    "ratio": lambda f, place: place.cosine,
+    "snr": lambda f, place: f / place.distance,
+    "laplace": lambda f, place: f / place.norm,
 }
-SCORES = (*_OF_COORDINATES, "laplace")
 
 
-def score(name, values, layers, subspace):
+def score(name: str, values: np.ndarray, layers: Sequence, subspace: Span) -> np.ndarray:
     """Return the score of each sample.
 
     Parameters
@@ -29,14 +69,11 @@ def score(name, values, layers, subspace):
         (f / |u|) cot(theta), with tan(theta) where f <= 0; cos(theta); f / |u|; f / |g|.
     values : ndarray of shape (n_samples,)
         The output.
-    layers : sequence of LayerFactors or LayerMatrices
-        Its gradients.
-    subspace : ClassMeanSubspace
+    layers : sequence of layers of gradients
+    subspace : Span
 
     Returns
     -------
     ndarray of shape (n_samples,)
     """
-    if name == "laplace":
-        return values / subspace.norms(layers)
-    return _OF_COORDINATES[name](values, subspace.coordinates(layers))
+    return SCORES[name](values, Place(subspace, layers))

@@ -1,26 +1,31 @@
 """Class means of gradients as short sketches, for networks with very many parameters."""
 
+from dataclasses import replace
+from typing import Any, Self
+
 import numpy as np
 import scipy.sparse as sp
 
+from .._base.messages import warn_user
 from ._frozen_metric import FrozenMetricState
+from ._known import Plan, SpanRequest, register
 from ._sparse_means import SparseMeanSubspace, n_largest
-from ._subspace import JointSpan, classes_with_means, combine
+from ._subspace import JointSpan, Span, classes_with_means, combine
 from ._tensor_sketch import TensorSketch
 
+# Scores are within 0.01 of exact ones (measured), and m >= _LEAST_RATIO C.
+_MEASUREMENTS, _LEAST_RATIO = 2**14, 4
 # Floats of a temporary array (16 MB).
 _BLOCK = 2**21
 
 
+@register
 class SketchedState(FrozenMetricState):
     """Counts and sketched class sums of whitened gradients: n_classes x n_measurements floats.
 
     Parameters
     ----------
-    n_classes, layer_shapes, metric, max_size
-        As in FrozenMetricState.
-    n_measurements : int
-    seed : int
+    plan : Plan
 
     Attributes
     ----------
@@ -28,27 +33,53 @@ class SketchedState(FrozenMetricState):
     class_sums : ndarray of shape (n_classes, n_measurements)
     """
 
-    def __init__(self, n_classes, layer_shapes, metric, max_size, n_measurements, seed):
-        super().__init__(n_classes, layer_shapes, metric, max_size)
-        self.sketch = TensorSketch(layer_shapes, n_measurements, seed)
-        self.class_sums = np.zeros((n_classes, self.sketch.n_measurements))
+    name = "sketched"
+    is_hashed = True
 
-    def spec(self):
-        return self.sketch.spec()
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.sketch = TensorSketch(plan.layer_shapes, plan.n_measurements, plan.seed)
+        self.class_sums = np.zeros((plan.n_classes, self.sketch.n_measurements))
 
-    def _add(self, layers, labels):
+    @classmethod
+    def complete(cls, plan: Plan) -> Plan:
+        """Return the plan with a number of measurements; warn if there are few for the classes."""
+        least = _LEAST_RATIO * plan.n_classes
+        if isinstance(plan.n_measurements, str):  # "auto"
+            # A power of two: the fastest transforms.
+            n_measurements = max(_MEASUREMENTS, 2 ** int(np.ceil(np.log2(least))))
+            return replace(plan, n_measurements=n_measurements)
+        if plan.n_measurements < least:
+            warn_user(
+                f"n_measurements={plan.n_measurements} for {plan.n_classes} classes: fewer than "
+                f"{least} hardly tell the class means apart."
+            )
+        return plan
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that must agree between states that are merged."""
+        return super().settings() | self.sketch.spec()
+
+    def span(self, request: SpanRequest) -> Span:
+        """Return the span of the class means by their sketches, or of sparse ones."""
+        if request.sparsity is None:
+            return SketchedMeanSubspace(self, request.n_components)
+        means = self._recovered_means(request.sparsity)
+        return SparseMeanSubspace(
+            self.metric, means, self.sketch.layer_shapes, request.n_components
+        )
+
+    def _prepare_to_write(self) -> None:
+        if self.n_samples == 0:
+            self.class_sums = np.zeros(self.class_sums.shape)
+        else:
+            self.journal.keep(self.class_sums)
+
+    def _update_whitened(self, layers: tuple, labels: np.ndarray) -> None:
         self.sketch.add_sums(self.class_sums, layers, labels)
 
-    def _add_state(self, other):
-        self.class_sums += other.class_sums
-
-    def subspace(self, n_components=None, sparsity=None):
-        """Return the SketchedMeanSubspace of the samples so far, or with sparsity a sparse one."""
-        if sparsity is None:
-            return SketchedMeanSubspace(self, n_components)
-        return SparseMeanSubspace(
-            self.metric, self._recovered_means(sparsity), self.sketch.layer_shapes, n_components
-        )
+    def _add_sums(self, other: Self, sign: float) -> None:
+        self.class_sums += sign * other.class_sums
 
     def _recovered_means(self, sparsity):
         """Return the largest entries of each class mean, as estimated from its sketch."""

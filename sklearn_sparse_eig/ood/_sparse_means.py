@@ -37,6 +37,11 @@ class SparseMeanSubspace(JointSpan):
         super().__init__(metric, eigenvalues, shift)
         self._rows = SparseRows(means, layer_shapes)
 
+    @property
+    def sparse_means(self) -> sp.csr_array:
+        """The class means themselves."""
+        return self.means
+
     def _products(self, layers):
         return self._rows.dot(layers) @ self._combinations.T
 

@@ -1,11 +1,14 @@
 """The span of the class-mean gradients in a metric, and the coordinates of gradients in it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 
 from ._means import LowRankMeans, WholeMeans
+from ._metric import Metric
 
 # Relative size of an eigenvalue, or of a squared distance, that is only rounding; and of what
 # centring leaves of class means that are equal.
@@ -31,7 +34,7 @@ class Coordinates:
     residual: np.ndarray
 
     @property
-    def length(self):
+    def length(self) -> np.ndarray:
         """Norm of the projection of g - centre."""
         return np.sqrt(np.maximum(self.distance**2 - self.residual**2, 0.0))
 
@@ -48,20 +51,25 @@ class Span(ABC):
         Inner products of the centre with the orthonormal directions, and with itself.
     """
 
-    def __init__(self, metric, eigenvalues, shift):
+    def __init__(self, metric: Metric, eigenvalues: np.ndarray, shift: np.ndarray) -> None:
         self.metric, self.eigenvalues, self._shift = metric, eigenvalues, shift
 
     @property
-    def n_components(self):
+    def sparse_means(self) -> sp.csr_array | None:
+        """Class means of which only the largest entries are kept; None where there are none."""
+        return None
+
+    @property
+    def n_components(self) -> int:
         """Number of directions."""
         return len(self.eigenvalues)
 
-    def norms(self, layers):
+    def norms(self, layers: Sequence) -> np.ndarray:
         """Return the norm of each gradient; never zero, and without a look at the directions."""
         squared_norm = sum(layer.squared_norms() for layer in self.metric.whiten(layers))
         return np.sqrt(np.maximum(squared_norm, _ROUNDING * self._shift[-1]))
 
-    def coordinates(self, layers):
+    def coordinates(self, layers: Sequence) -> Coordinates:
         """Return the Coordinates of gradients, given layer by layer."""
         squared_norm, products = self._measure(self.metric.whiten(layers))
         projected = products[:, :-1] - self._shift[:-1]

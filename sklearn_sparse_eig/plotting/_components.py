@@ -8,6 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 # Panels side by side, and their size in inches: wide enough for a word beside its bar.
 _COLUMNS = 4
 _PANEL_WIDTH = 3.0
+# Inches that each letter of a name takes beyond the first ones, for which there is room.
+_LETTER_WIDTH, _SHORT_NAME = 0.09, 10
+# Numbers below the bars, so that they do not overprint in narrow panels.
+_MOST_TICKS = 3
 _BAR_HEIGHT = 0.24
 _TITLE_HEIGHT = 0.75
 # Blue and red are told apart under the common colour blindnesses, and in grey.
@@ -120,14 +124,17 @@ class ComponentsDisplay:
         columns = min(n, _COLUMNS)
         rows = -(-n // columns)
         height = _TITLE_HEIGHT + _BAR_HEIGHT * max(map(len, self.components))
+        longest = max((len(str(name)) for one in self.components for name, _ in one), default=0)
+        beyond = max(longest - _SHORT_NAME, 0)
         figure, axes = plt.subplots(
             rows,
             columns,
-            figsize=(_PANEL_WIDTH * columns, height * rows),
+            figsize=((_PANEL_WIDTH + _LETTER_WIDTH * beyond) * columns, height * rows),
             squeeze=False,
             sharex=True,
             layout="constrained",
         )
+        axes[0, 0].locator_params(axis="x", nbins=_MOST_TICKS)  # shared by all
         for unused in axes.flat[n:]:
             figure.delaxes(unused)
         return axes.ravel()[:n]

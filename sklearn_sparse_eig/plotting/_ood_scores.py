@@ -7,6 +7,8 @@ from ._components import _import_pyplot
 
 _KNOWN, _NEW = "#2a6fbb", "#d1495b"
 _CURVES = ("#2a6fbb", "#8aa6c1", "0.6", "0.8")
+# Of curves beside one another the strokes differ too, for readers and printers without colours.
+_STROKES = ("-", "--", "-.", ":")
 _N_BINS = 40
 
 
@@ -54,7 +56,8 @@ def plot_ood_scores(scores, threshold=None, ax=None):
         both = np.concatenate([known, new])
         passed, kept, _ = roc_curve(truth, both)
         label = f"{name} ({roc_auc_score(truth, both):.3f})"
-        right.plot(passed, kept, color=_CURVES[i % len(_CURVES)], label=label)
+        color, stroke = _CURVES[i % len(_CURVES)], _STROKES[i % len(_STROKES)]
+        right.plot(passed, kept, color=color, linestyle=stroke, label=label)
     right.set_xlabel("new inputs taken for known")
     right.set_ylabel("known inputs taken for known")
     right.legend(frameon=False, loc="lower right")

@@ -3,6 +3,7 @@
 from ._errors import lanczos_errors
 from ._lifting import restricted_least_squares
 from ._pairs import RecoveryWarning, SparseEigenpairs, assemble_pairs
+from ._polish import Polished, n_candidates, polish
 from ._rank import RULES, Rank, choose_rank, resolve_n_components
 from ._recover import find_candidates, recover
 from ._sparse_principal import sparse_principal_vectors
@@ -11,6 +12,9 @@ from .decoders._base import largest_rows
 
 __all__ = [
     "Decoder",
+    "Polished",
+    "n_candidates",
+    "polish",
     "RULES",
     "Rank",
     "RecoveryWarning",

@@ -17,6 +17,7 @@ from ..sketching import MAX_CANDIDATES
 from ._detection import Detection
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._noise import NoiseModel, NoNoise, make_noise_model
+from ._polish import NystromModel, Polished, n_candidates, polish
 from ._request import RecoveryRequest
 from ._sparse_principal import sparse_principal_vectors
 from ._spectrum import leading_subspace
@@ -82,6 +83,7 @@ class PowerSteps:
         self.sign, self.which = request.sign, request.which
         self.max_iter, self.max_support = request.max_iter, request.max_support
         self.rng = request.rng
+        self.start_vectors = request.start_vectors
         self.S = self.sign * sketch.matrix()
         self.by_index = sketch.measurement.keeps_features
         self.decoder = self._own_decoder(request)
@@ -108,7 +110,8 @@ class PowerSteps:
         all_fit = self.sketch.is_exact and self.sketch.n_features <= MAX_CANDIDATES
         if all_fit and self.sizes is not None and not self.noise.is_present:
             ids = np.arange(self.sketch.n_features)
-            return self._sparse_steps(Found(self.S, ids, None, 0, "all features are candidates"))
+            vectors = self._solve_on(self.S, self.sizes, self.start_vectors)
+            return Found(self.S, ids, None, 0, "all features are candidates", vectors)
         found = self._sparse_steps(self.joint_steps(self.max_iter))
         if self.sizes is not None or self.sketch.is_exact:
             return found
@@ -264,18 +267,37 @@ class PowerSteps:
         """Return the features among which the sparse problem may choose."""
         if self.sizes is None:
             return model.ids
-        total = int(self.sizes.sum())
-        wanted = max(2 * total, 200) if self.by_index else 2 * total
+        if self.by_index:
+            # Rows of A on its leading directions, by which a feature of a strong component counts
+            # for more than one of a weak component; all features are seen, whatever the steps left.
+            W = leading_subspace(S, self.r, self.r, self.sketch.is_symmetric)
+            return _with_largest_rows(model.ids, S @ W, self._n_candidates())
         # The leading r directions alone: further ones would bring in features of their own.
         Q = orthonormal_range(S @ model.directions()[:, : self.r])
-        return self._extend(model.ids, Q, wanted - len(model.ids))
+        return self._extend(model.ids, Q, 2 * int(self.sizes.sum()) - len(model.ids))
+
+    def _n_candidates(self):
+        """Return how many features the sparse problem may choose from, where these are at hand."""
+        return min(n_candidates(int(self.sizes.sum())), self.max_support)
 
     def _sparse_steps(self, found):
         """Solve the sparse problem, multiply by its vectors, until they capture no more."""
         S, ids, model = found.S, found.ids, found.model
         if self.sketch.is_exact:
             vectors = self._solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
-            return replace(found, vectors=vectors)
+            found = replace(found, vectors=vectors)
+            if not self._can_polish() or len(ids) == len(S):
+                return found
+            return self._polished(found, lambda Q: S @ Q, lambda ids: S[np.ix_(ids, ids)])
+        if self.by_index and self._can_polish() and not self.noise.differs_by_feature:
+            # A model of all of A from one pass: what the sketch does not see, it lacks.
+            nystrom = NystromModel(self.sketch, self.S)
+            vectors = self._solve_on(nystrom.matrix(ids), self.sizes)
+            found = replace(found, vectors=vectors)
+            found = self._polished(found, nystrom.multiply, nystrom.matrix)
+            Z = orthonormal_range(found.vectors)
+            model = fit_support_model(self.sketch, S, found.ids, Z, self.which)
+            return replace(found, model=model)
         W, previous = model.directions(), None
         rounds = 1 if self._is_clear(S, model) else _MAX_SPARSE_ROUNDS
         for left in range(rounds - 1, -1, -1):
@@ -299,6 +321,22 @@ class PowerSteps:
         # The rounds needed a good vector each, the answer deserves a thorough search.
         vectors = self._solve_on(model.matrix(), sizes)
         return replace(found, S=S, ids=ids, model=model, vectors=vectors)
+
+    def _can_polish(self):
+        """Whether power steps over all features make sense: with a covariance, and given sizes."""
+        return self.sizes is not None and self.sketch.content == "rows" and self.sign > 0.0
+
+    def _polished(self, found, multiply, matrix):
+        """Return what power steps over all features make of the vectors found."""
+        better = polish(
+            multiply,
+            lambda ids, vectors: self._solve_on(matrix(ids), self.sizes, vectors),
+            Polished(found.ids, found.vectors),
+            self.sizes,
+            self.sketch.n_features,
+            self._n_candidates(),
+        )
+        return replace(found, ids=better.ids, vectors=better.vectors)
 
     def _is_clear(self, S, model):
         """Whether there is no noise for sparse power steps to remove.
@@ -347,12 +385,25 @@ class PowerSteps:
         out[: len(sizes)] = np.maximum(sizes, 1)
         return out
 
-    def _solve_on(self, A, sizes, starts=3):
+    def _solve_on(self, A, sizes, start_vectors=None, starts=3):
         if np.max(sizes) > _LARGE_SIZE:
             starts = 1
         return sparse_principal_vectors(
-            A, self.r, sizes, which=self.which, starts=starts, rng=self.rng
+            A,
+            self.r,
+            sizes,
+            which=self.which,
+            starts=starts,
+            start_vectors=start_vectors,
+            rng=self.rng,
         ).vectors
+
+
+def _with_largest_rows(ids, B, size):
+    """Return the ids and, up to `size` in all, the largest rows of B besides them."""
+    others = np.setdiff1d(np.arange(len(B)), ids, assume_unique=True)
+    room = max(size - len(ids), 0)
+    return np.union1d(ids, others[largest_rows(B[others], room)] if room else ids)
 
 
 def _explains_all(S, model):

@@ -44,6 +44,8 @@ def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigen
     n_hypotheses : int or None, default=None
         Number of features that were looked at before these were chosen, for the detection levels
         of "auto"; None for those of the sketch.
+    start_vectors : ndarray of shape (n_features, n_components) or None, default=None
+        Guesses at the vectors, tried among the starts where all features are candidates.
     random_state : int or Generator, default=0
         Seeds some starts of the small eigenproblem.
     verbose : int, default=0

@@ -37,6 +37,8 @@ class RecoveryRequest:
         Bound on the features in a joint support.
     n_hypotheses : int or None
         Features that were looked at before, None for those of the sketch.
+    start_vectors : ndarray of shape (n_features, r) or None
+        Guesses at the vectors, tried among the starts where all features are candidates.
     rng : Generator
     report : callable or None
         Called as ``report(n_done, n_features)`` in sweeps over the features.
@@ -55,6 +57,7 @@ class RecoveryRequest:
     max_iter: int
     max_support: int
     n_hypotheses: int | None
+    start_vectors: np.ndarray | None
     rng: np.random.Generator
     report: Callable[[int, int], None] | None
     noise_is_known: bool
@@ -72,6 +75,7 @@ class RecoveryRequest:
         which: str = "LA",
         max_iter: int = 12,
         n_hypotheses: int | None = None,
+        start_vectors: np.ndarray | None = None,
         random_state: int | np.random.Generator = 0,
         verbose: int = 0,
         noise_is_known: bool = False,
@@ -99,6 +103,7 @@ class RecoveryRequest:
             max_iter=max_iter,
             max_support=_largest_support(sketch, n_components, sizes),
             n_hypotheses=n_hypotheses,
+            start_vectors=start_vectors,
             rng=np.random.default_rng(random_state),
             report=Progress("recover", "features") if verbose else None,
             noise_is_known=noise_is_known or rank.is_only_noise,

@@ -106,7 +106,9 @@ def sparse_principal_vector(B, n_nonzero, *, starts=3, rng=None):
     return _solve(B, min(n_nonzero, len(B)), starts, rng, _rounding(B))
 
 
-def sparse_principal_vectors(B, n_components, n_nonzero, *, which="LA", starts=3, rng=None):
+def sparse_principal_vectors(
+    B, n_components, n_nonzero, *, which="LA", starts=3, start_vectors=None, rng=None
+):
     """Find several sparse vectors of extreme quadratic form, one after another.
 
     Parameters
@@ -121,6 +123,8 @@ def sparse_principal_vectors(B, n_components, n_nonzero, *, which="LA", starts=3
         Largest or smallest algebraic value, or largest magnitude.
     starts : int, default=3
         Supports given to the local search for each vector, see `sparse_principal_vector`.
+    start_vectors : ndarray of shape (p, n_components) or None, default=None
+        Guesses at the vectors, which are tried among the starts.
     rng : None, int or numpy.random.Generator, default=None
         Source of the random seeds among the starts.
 
@@ -164,7 +168,8 @@ def sparse_principal_vectors(B, n_components, n_nonzero, *, which="LA", starts=3
     found = []
     for k, size in enumerate(sizes):
         s = min(size, p)
-        best, sign = _solve_signs(deflated, s, starts, rng, tol, signs)
+        guess = None if start_vectors is None else start_vectors[:, k]
+        best, sign = _solve_signs(deflated, s, starts, rng, tol, signs, guess)
         if best.eigenvalue <= tol and k and not shift:
             # Directions already found tie with, or beat, all others: put them below. The sign
             # is settled from here on, since +B and -B cannot both be shifted.
@@ -232,9 +237,11 @@ def _rounding(B):
 # ----------------------------------------------------------------------------------- deflation
 
 
-def _solve_signs(B, s, starts, rng, tol, signs):
+def _solve_signs(B, s, starts, rng, tol, signs, guess=None):
     """Solve for each sign of B, return the result of largest value and its sign."""
-    found = [(_solve(sign * B if sign < 0 else B, s, starts, rng, tol), sign) for sign in signs]
+    found = [
+        (_solve(sign * B if sign < 0 else B, s, starts, rng, tol, guess), sign) for sign in signs
+    ]
     return max(found, key=lambda pair: pair[0].eigenvalue)
 
 
@@ -265,7 +272,7 @@ def _deflate(B, q):
 # -------------------------------------------------------------------------------------- search
 
 
-def _solve(B, s, starts, rng, tol):
+def _solve(B, s, starts, rng, tol, guess=None):
     """Best local optimum over the starts, for a checked matrix and s <= p."""
     p = len(B)
     if s == p:
@@ -277,7 +284,7 @@ def _solve(B, s, starts, rng, tol):
         # Nothing is left but rounding: no support beats another.
         return as_result(np.arange(s), B[0, 0], np.eye(s)[0], 0, True)
     seen, best = set(), None
-    for support, value in candidate_supports(B, s, starts, rng):
+    for support, value in candidate_supports(B, s, starts, rng, guess):
         if best is not None and value < best.eigenvalue - (1 - _WORTHWHILE) * abs(best.eigenvalue):
             break
         found = swap_until_optimal(B, support, tol, seen)

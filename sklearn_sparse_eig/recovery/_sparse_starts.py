@@ -19,8 +19,11 @@ _KRYLOV_DIMENSION = 20
 _GROWN_SIZE = 32
 
 
-def candidate_supports(B, s, starts, rng):
-    """Distinct sorted supports of s indices and their values, the best first, at most starts."""
+def candidate_supports(B, s, starts, rng, guess=None):
+    """Distinct sorted supports of s indices and their values, the best first, at most starts.
+
+    A guess at the vector is tried as one more start.
+    """
     p = len(B)
     n_columns = int(np.clip(_POWER_WORK // p**2, 2 * starts, p))
     n_grown = int(np.clip(_GROWTH_WORK // (s**3 + p * s), starts, n_columns))
@@ -36,6 +39,7 @@ def candidate_supports(B, s, starts, rng):
     starting = np.vstack(
         [
             leading,
+            *([] if guess is None else [guess]),
             _restricted(column, _largest(diagonal - diagonal.min(), s)),
             _restricted(column, _largest(norms, s)),
             B[seeds],

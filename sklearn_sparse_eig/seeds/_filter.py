@@ -1,6 +1,5 @@
 """Seeds of a generator by the confidence of their samples: the scikit-learn shell."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
+from .._base.messages import warn_user
 from ..gradients import is_ready
 from ._bins import confidence_bins
 from ._confidence import class_labels, predicted_labels, probabilities
@@ -292,12 +292,11 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             )
         missing = np.setdiff1d(self.classes_, labels[enough])
         if len(missing):
-            warnings.warn(
+            warn_user(
                 f"Too few seeds{which}: classes {missing.tolist()} have fewer than "
                 f"{_LEAST_IN_CLASS}, and will not be predicted. Give more seeds, or lower "
                 "threshold or quantile.",
                 UserWarning,
-                stacklevel=4,
             )
         rows &= np.isin(self.labels_, labels[enough])
         self.probe_ = fit_probe(self.probe, F[rows], self.labels_[rows])
@@ -321,14 +320,13 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             self.agreement_ = float(self._agrees[self.support_mask_].mean())
         few = np.flatnonzero(np.isnan(self.separability_))
         if len(few):
-            warnings.warn(
+            warn_user(
                 f"Too few seeds in bins {few.tolist()} of {n_bins} to measure separability, which "
                 f"is NaN there: they have {np.bincount(bins, minlength=n_bins)[few].tolist()}, "
                 f"and half of a bin needs {F.shape[1] + 2} more than it has classes, of which "
                 f"those with fewer than {LEAST_PER_CLASS} seeds do not count. Give more seeds, "
                 "fewer n_bins, or a state of fewer features.",
                 UserWarning,
-                stacklevel=4,
             )
 
     # ------------------------------------------------------------------------- before generation

@@ -47,6 +47,8 @@ def pack(sketch):
         "scalars": {name: float(getattr(sketch, name)).hex() for name in _SCALARS},
         "moments_weight": float(sketch._moments.weight).hex() if sketch._moments else None,
     }
+    if sketch.shard_ids:
+        header["shards"] = sorted(sketch.shard_ids, key=lambda shard: (str(type(shard)), shard))
     text = json.dumps(header, separators=(",", ":")).encode()
     parts = [_PREFIX.pack(_MAGIC, _VERSION, len(text)), text]
     parts += [np.ascontiguousarray(array, dtype="<f8").tobytes() for _, array in _arrays(sketch)]
@@ -97,6 +99,11 @@ def _rebuild(cls, header, payload):
     if sketch.content not in (None, "rows", "entries"):
         raise ValueError(f"The sketch holds {sketch.content!r}, which is not known here.")
     sketch.n_samples = int(header["n_samples"])
+    shards = header.get("shards", [])
+    if shards:
+        if not all(isinstance(shard, str | int) for shard in shards):
+            raise ValueError(f"The shards of the sketch must be names, got {shards!r}.")
+        sketch.shard_ids = frozenset(shards)
     for name in _SCALARS:
         setattr(sketch, name, float.fromhex(header["scalars"][name]))
     if sketch._moments is not None:

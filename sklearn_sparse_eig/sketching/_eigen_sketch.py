@@ -9,6 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import kernels
+from .._base.atomic import all_or_nothing
+from .._base.linear import LinearState
+from .._base.locks import undisturbed
 from . import _bytes
 from ._accumulate import add_dense, symmetrize, weighted_sum
 from ._checks import (
@@ -34,7 +37,7 @@ _IDENTIFICATION_SIZE = 3072, 32
 _STATE_ARRAYS = ("_cross", "_left_sum", "_left_shift", "_right_sum", "_right_shift")
 
 
-class EigenSketch:
+class EigenSketch(LinearState):
     """One-pass linear sketch S = M A Omega^T of a symmetric matrix A.
 
     A is the covariance of all rows passed to :meth:`update` (or, with ``center=False``, their
@@ -77,6 +80,10 @@ default="sparse_sign"
         The sum of their weights.
     nbytes : int
         Bytes held in arrays.
+    revision : int
+        Changes whenever the content does.
+    shard_ids : frozenset
+        Names of the shards that were merged, where they have names.
 
     Raises
     ------
@@ -181,6 +188,7 @@ default="sparse_sign"
             return measurement.n_features <= _MOMENTS_LIMIT
         return bool(feature_moments)
 
+    @undisturbed
     def __repr__(self):
         return (
             f"EigenSketch(n_features={self.n_features}, measurement={self.measurement.name!r}, "
@@ -193,11 +201,6 @@ default="sparse_sign"
         return self._cross.shape
 
     @property
-    def revision(self):
-        """Numbers that change with the rows in the sketch."""
-        return self.n_samples, self.weight, float(self._left_sum.sum()), float(self._cross.sum())
-
-    @property
     def is_exact(self):
         """Whether both sides are the identity, so that S is A itself."""
         return self.is_symmetric and isinstance(self.measurement, IdentityMeasurement)
@@ -208,6 +211,7 @@ default="sparse_sign"
         return self._identification is not None
 
     @property
+    @undisturbed
     def nbytes(self):
         arrays = [self._cross, self._left_sum, self._left_shift]
         if not self.is_symmetric:
@@ -219,6 +223,7 @@ default="sparse_sign"
         return sum(a.nbytes for a in arrays)
 
     @property
+    @undisturbed
     def effective_samples(self):
         """The number of rows that would be as informative; None for entries.
 
@@ -231,6 +236,7 @@ default="sparse_sign"
 
     # ------------------------------------------------------------------------------------- rows
 
+    @all_or_nothing
     def update(self, X, sample_weight=None):
         """Add rows.
 
@@ -255,6 +261,7 @@ default="sparse_sign"
         self._check_content("rows")
         return self._update_checked(X, check_weights(sample_weight, X.shape[0]))
 
+    @all_or_nothing
     def update_coo(self, row_ids, feature_ids, values, sample_weight=None, *, n_rows=None):
         """Add rows that come as entries: values[e] at feature_ids[e] of row row_ids[e].
 
@@ -297,6 +304,7 @@ default="sparse_sign"
         X = rows_from_entries(row_ids, feature_ids, values, self.n_features, n_rows)
         return self.update(X, sample_weight)
 
+    @all_or_nothing
     def _update_checked(self, X, weights, decay=1.0):
         """Add rows known to be good: a finite array or canonical CSR, and weights that fit.
 
@@ -354,9 +362,8 @@ default="sparse_sign"
         if self.identifies:
             self._identification.add_rows(X, W, weights)
         if self.center and self.n_samples == 0 and self.weight == 0.0 and not sp.issparse(X):
-            self._left_shift[:] = Y.mean(axis=0, dtype=np.float64)
-            if not self.is_symmetric:
-                self._right_shift[:] = W.mean(axis=0)
+            self._set_shift(Y.mean(axis=0, dtype=np.float64), None if W is Y else W.mean(axis=0))
+        self._keep(None)
         Y = _shifted(Y, self._left_shift)
         W = Y if self.is_symmetric else _shifted(W, self._right_shift)
         add_dense(self._cross, Y, None if self.is_symmetric else W, weights)
@@ -365,6 +372,21 @@ default="sparse_sign"
             self._right_sum += weighted_sum(W, weights)
             squares = np.einsum("ij,ij->i", W, W)
             self._power += float(np.sum(np.multiply(weights, squares)))
+
+    def _keep(self, rows):
+        """Note in the journal the sums and the rows of S that are about to change; None for all."""
+        self.journal.keep(self._cross, rows)
+        self.journal.keep(self._left_sum)
+        if not self.is_symmetric:
+            self.journal.keep(self._right_sum)
+
+    def _set_shift(self, left, right):
+        """Shift later rows by these vectors; the right one goes unused where both sides are one."""
+        self.journal.keep(self._left_shift)
+        self._left_shift[:] = left
+        if not self.is_symmetric:
+            self.journal.keep(self._right_shift)
+            self._right_shift[:] = right
 
     def _scatter_block(self, X, weights, total):
         """Measure the rows sparsely and add outer products of their few nonzeros.
@@ -375,6 +397,8 @@ default="sparse_sign"
         Y = self.measurement.measure_sparse(X)
         left = weighted_sum(Y, weights)
         shift = self._left_shift
+        # Correcting for a shift writes into all rows of S.
+        self._keep(None if shift.any() else Y.indices)
         if self.is_symmetric:
             if self.identifies:
                 self._identification.add_rows(X, Y, weights)
@@ -401,6 +425,7 @@ default="sparse_sign"
 
     # ---------------------------------------------------------------------------------- entries
 
+    @all_or_nothing
     def update_entries(self, i, j, values, *, mirror=False):
         """Add entries of A: A[i, j] += values, in coordinate form.
 
@@ -457,6 +482,7 @@ default="sparse_sign"
         self._add_products(ids, lambda low, high: _dense(sp.csr_array(A[low:high]) @ right))
         return self
 
+    @all_or_nothing
     def update_tile(self, row_ids, column_ids, tile, *, mirror=False):
         """Add a tile of A: A[row_ids][:, column_ids] += tile (see :meth:`update_entries`).
 
@@ -482,6 +508,7 @@ default="sparse_sign"
         i, j = np.repeat(row_ids, len(column_ids)), np.tile(column_ids, len(row_ids))
         return self.update_entries(i, j, tile.ravel(), mirror=mirror)
 
+    @all_or_nothing
     def update_operator(self, A):
         """Add a whole symmetric matrix: array, sparse matrix or ``LinearOperator``.
 
@@ -540,6 +567,7 @@ default="sparse_sign"
             high = min(low + step, len(ids))
             columns = self.measurement.columns(ids[low:high])
             block = np.ascontiguousarray(products(low, high))
+            self.journal.keep(self._cross, columns.indices)
             kernels.add_cross(self._cross, columns.data, columns.indices, columns.indptr, block)
             if self.identifies:
                 self._identification.add_products(ids[low:high], block)
@@ -567,69 +595,11 @@ default="sparse_sign"
         if self.is_symmetric:
             self._right_sum, self._right_shift = self._left_sum, self._left_shift
 
-    def copy(self):
-        """Return an independent copy."""
-        return self._empty_like().merge(self)
-
     def empty(self):
-        """Return a sketch of the same settings that has seen nothing."""
-        return self._empty_like()
-
-    def _empty_like(self):
+        """Return an empty sketch that measures in the same way."""
         new = object.__new__(type(self))
         new._start_like(self)
         return new
-
-    def merge(self, other, *, shard_id=None):
-        """Add the other's content to this sketch, as if its updates had been made here.
-
-        Parameters
-        ----------
-        other : EigenSketch
-            Made with the same measurement (hence the same seed), test matrix and settings.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If the two differ in anything but content; the message gives both values.
-        """
-        self._check_compatible(other)
-        self._add(other, 1.0)
-        return self
-
-    def subtract(self, other):
-        """Remove the other's content from this sketch: the inverse of :meth:`merge`."""
-        self._check_compatible(other)
-        self._add(other, -1.0)
-        self._reset_if_deleted(abs(other.weight))
-        return self
-
-    def __add__(self, other):
-        if not isinstance(other, EigenSketch):
-            return NotImplemented
-        return self.copy().merge(other)
-
-    def __sub__(self, other):
-        if not isinstance(other, EigenSketch):
-            return NotImplemented
-        return self.copy().subtract(other)
-
-    def _check_compatible(self, other):
-        if not isinstance(other, EigenSketch):
-            raise TypeError(f"Can only merge another EigenSketch, got {type(other).__name__}.")
-        mine, theirs = self.settings(), other.settings()
-        for key, value in mine.items():
-            if theirs[key] != value:
-                raise ValueError(
-                    f"Cannot merge sketches that differ in {key}: {value} here, {theirs[key]} in "
-                    "the other. Make both with the same parameters and the same random_state."
-                )
-        if other.content is not None:
-            self._check_content(other.content)
 
     def settings(self):
         """Return all that must agree between sketches that are merged, as a JSON-able dict."""
@@ -644,9 +614,10 @@ default="sparse_sign"
     def _add(self, other, sign):
         if other.content is None:
             return
+        self._check_content(other.content)
         if self.content is None:
-            self._left_shift[:] = other._left_shift
-            self._right_shift[:] = other._right_shift
+            self._set_shift(other._left_shift, other._right_shift)
+        self._keep(None)
         self.content = other.content
         a = self._left_shift - other._left_shift
         b = self._right_shift - other._right_shift
@@ -669,8 +640,11 @@ default="sparse_sign"
         if self._moments is not None:
             self._moments.merge(other._moments, sign)
         if self.identifies:
-            self._identification.cells += sign * other._identification.cells
+            self._identification.merge(other._identification, sign)
+        if sign < 0.0:
+            self._reset_if_deleted(abs(w))
 
+    @all_or_nothing
     def scale(self, factor):
         """Multiply A's weight by `factor` in (0, inf): forgetting is ``scale(0.99)``.
 
@@ -678,8 +652,9 @@ default="sparse_sign"
         """
         if not (np.isfinite(factor) and factor > 0):
             raise ValueError(f"factor must be positive and finite, got {factor}.")
-        for array in (self._cross, self._left_sum):
-            array *= factor
+        self._keep(None)
+        self._cross *= factor
+        self._left_sum *= factor
         if not self.is_symmetric:
             self._right_sum *= factor
         self.weight *= factor
@@ -688,7 +663,7 @@ default="sparse_sign"
         if self._moments is not None:
             self._moments.scale(factor)
         if self.identifies:
-            self._identification.cells *= factor
+            self._identification.scale(factor)
         return self
 
     # ---------------------------------------------------------------------------------- reading
@@ -697,6 +672,7 @@ default="sparse_sign"
         if self.content is None or (self.content == "rows" and self.weight <= 0.0):
             raise ValueError("The sketch is empty: call update with at least one row first.")
 
+    @undisturbed
     def matrix(self):
         """Return S = M A Omega^T, shape (m, k), centred and divided by the weight of the rows."""
         self._check_not_empty()
@@ -707,6 +683,7 @@ default="sparse_sign"
                 S -= np.outer(self._left_sum / self.weight, self._right_sum / self.weight)
         return S
 
+    @undisturbed
     def identify(self, W):
         """Return what the buckets of the identification and their bits hold of A Psi^T W.
 
@@ -736,6 +713,7 @@ default="sparse_sign"
         """G^T of shape (k, l), by which Psi = G Omega."""
         return self._identification.fold
 
+    @undisturbed
     def measured_mean(self):
         """Return M times the mean of the rows, shape (m,)."""
         self._check_not_empty()
@@ -743,6 +721,7 @@ default="sparse_sign"
             return np.zeros(self.shape[0])
         return self._left_shift + self._left_sum / self.weight
 
+    @undisturbed
     def feature_mean(self):
         """Return the exact mean of every feature, shape (N,), or None if it is not tracked."""
         self._check_not_empty()
@@ -752,6 +731,7 @@ default="sparse_sign"
             return None
         return self._moments.mean()
 
+    @undisturbed
     def feature_variance(self):
         """Return the exact diagonal of A, shape (N,), or None if it is not tracked."""
         self._check_not_empty()
@@ -765,6 +745,7 @@ default="sparse_sign"
             return None
         return self._moments.second_moment(self.center)
 
+    @undisturbed
     def total_variance(self):
         """Return the trace of A: exact where the diagonal is tracked, else an unbiased estimate.
 
@@ -781,6 +762,7 @@ default="sparse_sign"
         drift = self._right_sum / self.weight
         return float(self._power / self.weight - self.center * (drift @ drift))
 
+    @undisturbed
     def recover(self, n_components, **options):
         """Recover sparse eigenpairs of A from the sketch.
 
@@ -801,6 +783,7 @@ default="sparse_sign"
 
     # ------------------------------------------------------------------------------------- bytes
 
+    @undisturbed
     def to_bytes(self):
         """Return the sketch as bytes: versioned, checksummed, without pickle.
 

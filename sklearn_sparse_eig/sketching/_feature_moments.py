@@ -3,8 +3,10 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .._base.atomic import Journaled
 
-class FeatureMoments:
+
+class FeatureMoments(Journaled):
     """Weighted sums of (x - shift) and (x - shift)^2 for each feature.
 
     Parameters
@@ -30,6 +32,7 @@ class FeatureMoments:
         """Add rows X (dense or CSR without duplicates) with the given weights."""
         if sp.issparse(X):
             # Sum of w (x - a)^2 = sum of w x^2 - 2 a sum of w x + a^2 sum of w, entry by entry.
+            self._keep(None if self.shift.any() else X.indices)
             values = X.data.astype(np.float64)
             row_weights = np.broadcast_to(weights, X.shape[0])
             weighted = values * np.repeat(row_weights, np.diff(X.indptr))
@@ -49,6 +52,7 @@ class FeatureMoments:
             else:
                 total = weights @ centred
                 squares = weights @ (centred * centred)
+            self._keep(None)
             self.total += total
             self.squares += squares
         self.weight += total_weight
@@ -57,15 +61,24 @@ class FeatureMoments:
         """Add (or subtract) another feature's sums, brought to this shift first."""
         if self.weight == 0.0 and not self.total.any():
             self.shift = other.shift.copy()
+        self._keep(None)
         move = self.shift - other.shift
         self.squares += sign * (other.squares - move * (2.0 * other.total - move * other.weight))
         self.total += sign * (other.total - move * other.weight)
         self.weight += sign * other.weight
 
     def scale(self, factor):
+        self._keep(None)
         self.total *= factor
         self.squares *= factor
         self.weight *= factor
+
+    def _keep(self, features):
+        """Note in the journal the features whose sums are about to change; None for all."""
+        if features is not None and 2 * len(features) < len(self.total):
+            features = np.unique(features)
+        self.journal.keep(self.total, features)
+        self.journal.keep(self.squares, features)
 
     def mean(self):
         """Return the weighted mean of every feature, shape (N,)."""

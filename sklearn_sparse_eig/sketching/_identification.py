@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .._base.atomic import Journaled
 from .measurements import SparseSignMeasurement
 from .measurements._base import compress_columns
 
@@ -13,7 +14,7 @@ N_BLOCKS = 3
 _BUFFER = 1 << 21
 
 
-class IdentificationSketch:
+class IdentificationSketch(Journaled):
     """The cells C A Psi^T, C = [C_0; bit_0 C_0; bit_1 C_0; ...], of an :class:`EigenSketch`.
 
     C_0 is a sparse-sign matrix of its own. ``bit_i C_0`` keeps the columns whose id has bit i set,
@@ -93,12 +94,28 @@ class IdentificationSketch:
         step = max(1, _BUFFER // self.width)
         for low in range(0, len(ids), step):
             part = columns[:, low : low + step]
-            self.hash.add_bit_tests(self.cells, ids[low : low + step], part.T @ folded)
+            self._add(ids[low : low + step], part.T @ folded)
 
     def add_products(self, ids, products):
         """Add rows `ids` of A Omega^T, shape (len(ids), k)."""
         values = np.zeros((len(ids), self.width))
         values[:, :-1] = products @ self.fold
+        self._add(ids, values)
+
+    def merge(self, other, sign=1.0):
+        """Add (or subtract) the cells of another sketch of the same settings."""
+        self.journal.keep(self.cells)
+        self.cells += sign * other.cells
+
+    def scale(self, factor):
+        """Multiply all cells by a factor."""
+        self.journal.keep(self.cells)
+        self.cells *= factor
+
+    def _add(self, ids, values):
+        # Hashing the ids a second time pays only where they leave most buckets alone.
+        few = 2 * N_BLOCKS * len(ids) < len(self.cells)
+        self.journal.keep(self.cells, self.hash.buckets(ids).ravel() if few else None)
         self.hash.add_bit_tests(self.cells, ids, values)
 
     def read(self, W, mean):

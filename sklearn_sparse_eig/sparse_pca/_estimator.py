@@ -15,7 +15,8 @@ from .._base.threads import limit_threads
 from ..recovery import RULES, Decoder, choose_rank, find_candidates, make_decoder
 from ..sketching import EigenSketch, Measurement, choose_size, rows_from_entries
 from ._components import ComponentsMixin
-from ._rows import canonical, columns_of
+from ._rows import canonical
+from ._second_reading import SecondReading, polished_candidates, polishing_bytes
 from ._sizes import check_sizes, wanted_sizes
 from ._variance import check_variance
 
@@ -431,15 +432,28 @@ default="sparse_sign"
         sketch._update_checked(X, weights, decay)
         self._say(f"{sketch.n_samples} rows", level=2)
 
+    def _can_polish(self, n_features, n_components):
+        """Whether products with all of the centred rows say what a component is, and fit."""
+        return (
+            not isinstance(self.n_nonzero_coefs, str)
+            and self.noise != "diagonal"  # whose components are not those of the covariance
+            and self.forgetting == 1.0  # or rows of all weights would have to be told apart
+            and polishing_bytes(n_features, n_components) <= self.memory_budget
+        )
+
     def _recover_from_data(self, sketch, rank, X, weights):
         """Recover on the exact covariance of the candidate features, read from X again."""
         ids, noise_variance = find_candidates(sketch, rank.count, **self._recovery_options())
-        exact = EigenSketch(
-            len(ids), n_measurements=None, measurement="identity", center=self.center
+        reading = SecondReading(
+            lambda: self._batches(X, weights), X.shape[1], self.center, self._add_rows
         )
-        for rows, part in self._batches(X, weights):
-            self._add_rows(exact, columns_of(rows, ids), part)
-        pairs = self._recover(exact, rank, n_hypotheses=X.shape[1])
+        vectors = None
+        if self._can_polish(X.shape[1], rank.count):
+            sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
+            sizes = np.broadcast_to(sizes, (rank.count,))
+            ids, vectors = polished_candidates(reading, ids, sizes, rng=0)
+        exact = reading.covariance(ids)
+        pairs = self._recover(exact, rank, n_hypotheses=X.shape[1], start_vectors=vectors)
         mean = exact.feature_mean()[pairs.support] if self.center else None
         pairs = pairs.embed(ids, X.shape[1], noise_variance=noise_variance)
         # The means of the support are exact here, which a compressed sketch cannot give later.

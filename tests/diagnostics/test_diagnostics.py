@@ -357,7 +357,7 @@ def test_invariant_without_an_inverse_is_not_a_number():
 @pytest.mark.parametrize("metric", ["kfac", "euclidean"])
 def test_share_is_that_of_dense_gradients(digits, model, metric):
     X, y = digits
-    detector = GradPCADetector(model, metric=metric, score="ratio").fit(X, y)
+    detector = GradPCADetector(model, metric=metric, score_function="ratio").fit(X, y)
     G = GradientFeatures(model).fit_transform(X)
     means = np.array([G[y == c].mean(axis=0) for c in range(4)])
     raw = (means[y] ** 2).sum() / (G**2).sum()
@@ -366,7 +366,7 @@ def test_share_is_that_of_dense_gradients(digits, model, metric):
     assert_allclose(class_mean_share(detector), centred)
     assert centred < raw < 1.0
     shards = [
-        GradPCADetector(model, metric=metric, score="ratio").partial_fit(X[i::2], y[i::2])
+        GradPCADetector(model, metric=metric, score_function="ratio").partial_fit(X[i::2], y[i::2])
         for i in range(2)
     ]
     assert_allclose(class_mean_share(shards[0].merge(shards[1])), centred)
@@ -374,7 +374,7 @@ def test_share_is_that_of_dense_gradients(digits, model, metric):
 
 def test_share_is_one_under_collapse():
     network, X, y = _collapsed(np.random.default_rng(7))
-    detector = GradPCADetector(network, metric="euclidean", score="ratio").fit(X, y)
+    detector = GradPCADetector(network, metric="euclidean", score_function="ratio").fit(X, y)
     assert_allclose(class_mean_share(detector), 1.0)
 
 

@@ -554,7 +554,9 @@ def test_scores_do_not_depend_on_how_gradients_are_kept(metric, score):
     # By automatic differentiation of all samples there are only matrices; the dense head would
     # have another metric.
     places, matrices = (
-        GradPCADetector(TorchNetwork(module, engine=engine), metric=metric, score=score, params="0")
+        GradPCADetector(
+            TorchNetwork(module, engine=engine), metric=metric, score_function=score, params="0"
+        )
         .fit(images, y)
         .score_samples(images)
         for engine in ("hooks", "vmap")

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
 from sklearn_sparse_eig import estimator_checks as checks
 from sklearn_sparse_eig.distributed import fit_partitions, merge_copies, tree_merge
+from sklearn_sparse_eig.estimator_checks._compare import assert_same_fit, assert_same_sketch
+from sklearn_sparse_eig.estimator_checks._draw import cut, estimator_rows
+from sklearn_sparse_eig.estimator_checks._estimator import _one_pass
 from sklearn_sparse_eig.recovery.decoders import HTPDecoder
 from sklearn_sparse_eig.sketching import (
     GaussianMeasurement,
@@ -106,9 +109,9 @@ def test_dense_and_sparse_rows_mix(regime):
         mixed = make_sketch()
         for rows in order:
             mixed.update(rows)
-        checks._assert_same_sketch(mixed, expected, "mixed rows", 1e-10)
+        assert_same_sketch(mixed, expected, "mixed rows", 1e-10)
     merged = make_sketch().update(X) + make_sketch().update(dense)
-    checks._assert_same_sketch(merged, expected, "merged", 1e-10)
+    assert_same_sketch(merged, expected, "merged", 1e-10)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_estimator_laws(name):
 
 
 def test_estimator_laws_on_sparse_rows():
-    X = sp.csr_array(checks._estimator_rows(None, 0) * (sparse_rows(240, 60, 0.4) != 0).toarray())
+    X = sp.csr_array(estimator_rows(None, 0) * (sparse_rows(240, 60, 0.4) != 0).toarray())
     checks.check_sketch_estimator(ESTIMATORS["int"], X)
 
 
@@ -221,7 +224,7 @@ def assert_same(actual, desired, X, rtol=1e-9, count=True):
 def test_batches_and_orders(drawn):
     regime, X, _, ends, order = drawn
     make_sketch = sketches(regime)
-    batches = checks._cut(X, ends)
+    batches = cut(X, ends)
     parts = make_sketch()
     for i in order:
         parts.update(batches[i])
@@ -233,7 +236,7 @@ def test_batches_and_orders(drawn):
 def test_shards_merge(drawn, fan_in):
     regime, X, weights, ends, order = drawn
     make_sketch = sketches(regime)
-    rows, parts = checks._cut(X, ends), checks._cut(weights, ends)
+    rows, parts = cut(X, ends), cut(weights, ends)
     shards = [make_sketch().update(rows[i], sample_weight=parts[i]) for i in order]
     whole = make_sketch().update(X, sample_weight=weights)
     assert_same(tree_merge(shards, fan_in=fan_in), whole, X)
@@ -245,7 +248,7 @@ def test_integer_weights_repeat(drawn):
     regime, X, weights, ends, _ = drawn
     make_sketch = sketches(regime)
     weighted = make_sketch()
-    for rows, part in zip(checks._cut(X, ends), checks._cut(weights, ends), strict=True):
+    for rows, part in zip(cut(X, ends), cut(weights, ends), strict=True):
         weighted.update(rows, sample_weight=part)
     repeated = make_sketch().update(X[np.repeat(np.arange(X.shape[0]), weights)])
     assert_same(weighted, repeated, X, count=False)
@@ -256,7 +259,7 @@ def test_integer_weights_repeat(drawn):
 def test_deletion_undoes(drawn):
     regime, X, weights, ends, _ = drawn
     make_sketch = sketches(regime)
-    rows, parts = checks._cut(X, ends), checks._cut(weights, ends)
+    rows, parts = cut(X, ends), cut(weights, ends)
     left = make_sketch().update(X, sample_weight=weights)
     for gone, part in zip(rows[:-1], parts[:-1], strict=True):
         left.update(gone, sample_weight=-part)
@@ -432,25 +435,25 @@ def test_tree_merge_leaves_parts_alone():
     assert single is not shards[0]
     single.update(X)
     assert [shard.to_bytes() for shard in shards] == before
-    checks._assert_same_sketch(merged, sketches("two_sided")().update(X), "tree", 1e-10)
+    assert_same_sketch(merged, sketches("two_sided")().update(X), "tree", 1e-10)
     assert tree_merge(shards, fan_in=2).to_bytes() == merged.to_bytes()
 
 
 @pytest.mark.parametrize("name", ["exact", "two_sided", "range", "mam"])
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_fit_partitions_is_one_fit(name, n_jobs):
-    estimator, X = ESTIMATORS[name], checks._estimator_rows(None, 0)
+    estimator, X = ESTIMATORS[name], estimator_rows(None, 0)
     blocks = [X[:1], X[:0], X[1:90], X[90:91], X[91:]]
     fitted = fit_partitions(estimator, iter(blocks), n_jobs=n_jobs)
-    expected = checks._one_pass(estimator).fit(X)
-    checks._assert_same_fit(fitted, expected, X, "fit_partitions", 1e-9)
+    expected = _one_pass(estimator).fit(X)
+    assert_same_fit(fitted, expected, X, "fit_partitions", 1e-9)
     assert not hasattr(estimator, "sketch_")
     serial = fit_partitions(estimator, blocks, n_jobs=1)
     assert fitted.sketch_.to_bytes() == serial.sketch_.to_bytes()
 
 
 def test_merge_copies_of_estimators():
-    X = checks._estimator_rows(None, 0)
+    X = estimator_rows(None, 0)
     first, second = (SketchedSparsePCA(random_state=0).partial_fit(rows) for rows in (X, 2 * X))
     components = first.components_.toarray()
     merged = merge_copies([first, second])
@@ -459,7 +462,7 @@ def test_merge_copies_of_estimators():
 
 
 def test_distributed_errors():
-    X = checks._estimator_rows(None, 0)
+    X = estimator_rows(None, 0)
     with pytest.raises(ValueError, match="random_state must be an int, got None"):
         fit_partitions(SketchedSparsePCA(), [X])
     with pytest.raises(ValueError, match="random_state must be an int, got RandomState"):
@@ -470,3 +473,15 @@ def test_distributed_errors():
         tree_merge([1, 2], sum, fan_in=1)
     with pytest.raises(ValueError, match="forgetting"):
         fit_partitions(SketchedSparsePCA(random_state=0, forgetting=0.9), [X, X])
+
+
+def test_fit_partitions_changes_no_input():
+    X = estimator_rows(None, 0)
+    estimator = SketchedSparsePCA(2, random_state=0)
+    before, settings_before = X.copy(), estimator.get_params()
+    blocks = [X[:0], X[:90].tolist(), [], X[90:]]
+    fitted = fit_partitions(estimator, blocks)
+    assert fitted.n_samples_seen_ == len(X)
+    np.testing.assert_array_equal(X, before)
+    assert estimator.get_params() == settings_before
+    assert not hasattr(estimator, "n_features_in_")

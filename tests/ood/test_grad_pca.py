@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -115,7 +115,7 @@ def _shrunk_diagonal(rows):
 @pytest.mark.parametrize("metric", METRICS)
 def test_scores_are_the_formula(blobs, metric, score):
     model, X, y, Z = blobs
-    detector = GradPCADetector(model, metric=metric, score=score).fit(X, y)
+    detector = GradPCADetector(model, metric=metric, score_function=score).fit(X, y)
     expected = _reference(model, X, y, Z, metric, score, None)
     np.testing.assert_allclose(detector.score_samples(Z), expected, rtol=1e-7)
     np.testing.assert_allclose(detector.ood_score(Z), -detector.score_samples(Z))
@@ -178,7 +178,7 @@ def test_sum_of_logits_at_the_head_is_feature_pca(blobs):
     # The gradient is the same features for every class, so no gradient is needed there.
     model, X, y, Z = blobs
     detector = GradPCADetector(
-        model, output="sum", params="head", metric="euclidean", score="ratio"
+        model, output="sum", params="head", metric="euclidean", score_function="ratio"
     ).fit(X, y)
     network = make_network(model)
     features, new = (network.forward(rows)[-2] for rows in (X, Z))
@@ -196,7 +196,7 @@ def test_laplace_does_not_know_the_scale_of_a_homogeneous_network(metric):
     weights = [rng.normal(size=shape) for shape in ((6, 8), (8, 5), (5, 3))]
     network = DenseNetwork(weights, [None] * 3, "relu", classes=np.arange(3))
     X = rng.normal(size=(200, 6))
-    detector = GradPCADetector(network, metric=metric, score="laplace").fit(X)
+    detector = GradPCADetector(network, metric=metric, score_function="laplace").fit(X)
     np.testing.assert_allclose(detector.score_samples(7 * X), detector.score_samples(X), rtol=1e-9)
 
 
@@ -496,12 +496,24 @@ def test_grid_search_over_scores(digits):
 
     search = GridSearchCV(
         GradPCADetector(FrozenEstimator(model)),
-        {"score": ["snr_ratio", "ratio"], "metric": ["kfac", "euclidean"]},
+        {"score_function": ["snr_ratio", "ratio"], "metric": ["kfac", "euclidean"]},
         scoring=against_noise,
         cv=2,
     ).fit(X, y)
     assert search.best_score_ > 0.99
     assert search.best_estimator_.estimator_.estimator is model
+
+
+def test_validation_without_scoring_is_refused(digits):
+    model, X, _, y, *_ = digits[0]
+    detector = GradPCADetector(FrozenEstimator(model))
+    assert not hasattr(detector, "score")
+    with pytest.raises(TypeError, match="scoring"):
+        cross_val_score(detector, X, y, cv=2)
+    with pytest.raises(TypeError, match="scoring"):
+        GridSearchCV(detector, {"metric": ["diag"]}, cv=2).fit(X, y)
+    with pytest.raises(TypeError, match="score"):
+        GradPCADetector(score="ratio")
 
 
 def test_two_classes(blobs):
@@ -534,7 +546,7 @@ def test_a_gradient_at_the_centre_is_inside():
     X = np.array([[1.0, 0.0], [1.2, 0.1], [-1.0, 0.0], [-1.2, -0.1]])
     network = DenseNetwork([[[1.0, -1.0], [0.0, 0.0]]], [None], classes=np.arange(2))
     for score in SCORES:
-        detector = GradPCADetector(network, metric="euclidean", score=score).fit(X)
+        detector = GradPCADetector(network, metric="euclidean", score_function=score).fit(X)
         centre = detector._get_subspace()
         assert np.isfinite(detector.score_samples(np.zeros((1, 2)))).all()
         layers = network.gradients(X[:1]).layers
@@ -563,9 +575,11 @@ def test_bad_input(blobs):
         GradPCADetector("mlp").fit(X, y)
     with pytest.raises(NotFittedError):
         GradPCADetector(model).score_samples(Z)
-    with pytest.raises(ValueError, match="Use score='ratio'"):
+    with pytest.raises(ValueError, match="Use score_function='ratio'"):
         GradPCADetector(model, output="loss").fit(X, y)
-    assert GradPCADetector(model, output="loss", score="ratio").fit(X, y).n_components_ == 3
+    assert (
+        GradPCADetector(model, output="loss", score_function="ratio").fit(X, y).n_components_ == 3
+    )
     with pytest.raises(ValueError, match="n_samples = 7"):
         GradPCADetector().fit(X[:7])
 
@@ -639,11 +653,11 @@ def test_wide_means_go_through_the_randomised_factorisation(monkeypatch):
 @pytest.mark.parametrize("score", SCORES)
 def test_full_rank_means_are_the_means(blobs, score):
     model, X, y, other = blobs
-    whole = GradPCADetector(model, score=score, mean_rank=None).fit(X, y)
+    whole = GradPCADetector(model, score_function=score, mean_rank=None).fit(X, y)
     # The layers have at most five outputs.
-    full = GradPCADetector(model, score=score, mean_rank=5).fit(X, y)
+    full = GradPCADetector(model, score_function=score, mean_rank=5).fit(X, y)
     np.testing.assert_allclose(full.score_samples(other), whole.score_samples(other), rtol=1e-9)
-    low = GradPCADetector(model, score=score, mean_rank=1).fit(X, y)
+    low = GradPCADetector(model, score_function=score, mean_rank=1).fit(X, y)
     same = np.allclose(low.score_samples(other), whole.score_samples(other), rtol=1e-3)
     assert same == (score == "laplace")
 
@@ -675,7 +689,7 @@ def _kernel(gradients, others):
 
 def test_precomputed_gradients_and_their_kernel_score_like_the_model(blobs):
     model, X, y, other = blobs
-    settings = {"metric": "euclidean", "score": "ratio", "mean_rank": None}
+    settings = {"metric": "euclidean", "score_function": "ratio", "mean_rank": None}
     expected = GradPCADetector(model, **settings).fit(X, y)
     network = make_network(model)
     fitted, new = network.gradients(X), network.gradients(other)
@@ -700,9 +714,9 @@ def test_metric_of_precomputed_gradients_is_their_second_moment(blobs):
     new = make_network(model).gradients(other).dense()
     shrunk, _ = ledoit_wolf(gradients, assume_centered=True)
     root = np.linalg.inv(np.linalg.cholesky(shrunk)).T
-    expected = GradPCADetector(backend="precomputed", metric="euclidean", score="ratio")
+    expected = GradPCADetector(backend="precomputed", metric="euclidean", score_function="ratio")
     expected.fit(gradients @ root, y)
-    found = GradPCADetector(backend="precomputed", score="ratio").fit(gradients, y)
+    found = GradPCADetector(backend="precomputed", score_function="ratio").fit(gradients, y)
     np.testing.assert_allclose(
         found.score_samples(new), expected.score_samples(new @ root), rtol=1e-6
     )
@@ -713,8 +727,8 @@ def test_kernel_rows_in_batches_and_in_grid_order(blobs):
     network = make_network(model)
     fitted, new = network.gradients(X), network.gradients(other)
     rows = _kernel(fitted, fitted)
-    whole = GradPCADetector(backend="kernel", score="ratio").fit(rows, y)
-    stream = GradPCADetector(backend="kernel", score="ratio")
+    whole = GradPCADetector(backend="kernel", score_function="ratio").fit(rows, y)
+    stream = GradPCADetector(backend="kernel", score_function="ratio")
     for part in np.array_split(np.arange(len(rows)), 3):
         stream.partial_fit(rows[part], y[part], classes=np.unique(y))
     np.testing.assert_allclose(
@@ -726,7 +740,9 @@ def test_kernel_rows_in_batches_and_in_grid_order(blobs):
         stream.partial_fit(rows[:1], y[:1])
     with pytest.raises(ValueError, match="cannot be merged"):
         whole.merge(stream)
-    late = GradPCADetector(backend="kernel", score="ratio").partial_fit(rows[:100], y[:100])
+    late = GradPCADetector(backend="kernel", score_function="ratio").partial_fit(
+        rows[:100], y[:100]
+    )
     with pytest.raises(ValueError, match="only 100 of their rows"):
         late.score_samples(rows[:2])
 
@@ -735,9 +751,9 @@ def test_bad_gradients_from_elsewhere(blobs):
     model, X, y, _ = blobs
     gradients = make_network(model).gradients(X)
     rows = gradients.dense()
-    precomputed = GradPCADetector(backend="precomputed", score="ratio")
+    precomputed = GradPCADetector(backend="precomputed", score_function="ratio")
     for detector, error in (
-        (clone(precomputed).set_params(score="snr_ratio"), "does not know the output"),
+        (clone(precomputed).set_params(score_function="snr_ratio"), "does not know the output"),
         (clone(precomputed).set_params(estimator=model), "estimator=None"),
         (clone(precomputed).set_params(labels="predicted"), "knows no predictions"),
     ):
@@ -745,7 +761,7 @@ def test_bad_gradients_from_elsewhere(blobs):
             detector.fit(rows, y)
     with pytest.raises(ValueError, match="pass y"):
         precomputed.fit(rows)
-    kernel = GradPCADetector(backend="kernel", score="ratio")
+    kernel = GradPCADetector(backend="kernel", score_function="ratio")
     square = _kernel(gradients, gradients)
     with pytest.raises(ValueError, match="not symmetric"):
         kernel.fit(square[::-1], y[::-1])
@@ -796,7 +812,7 @@ def test_huge_models_are_sketched_and_their_means_recovered(blobs, monkeypatch):
     # 0.001 of 75 parameters, rounded up.
     assert (np.diff(detector.sparse_means_.indptr) == 1).all()
     monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_SWEEP", 100)
-    with pytest.warns(UserWarning, match="entries, too many.*score='laplace'"):
+    with pytest.warns(UserWarning, match="entries, too many.*score_function='laplace'"):
         too_many = GradPCADetector(model, **settings).fit(X, y)
     assert not hasattr(too_many, "sparse_means_")
     plain = GradPCADetector(model, metric="euclidean", **settings).fit(X, y)

@@ -140,14 +140,14 @@ def test_largest_entries_are_recovered(monkeypatch):
 @pytest.mark.parametrize("metric", METRICS)
 def test_converges_to_exact_class_means(blobs, metric):
     model, X, y, Z = blobs
-    exact = GradPCADetector(model, metric=metric, score="ratio").fit(X, y).score_samples(Z)
+    exact = GradPCADetector(model, metric=metric, score_function="ratio").fit(X, y).score_samples(Z)
     errors = []
     for m in (256, 4096, 65536):
         found = [
             GradPCADetector(
                 model,
                 metric=metric,
-                score="ratio",
+                score_function="ratio",
                 subspace="sketched",
                 n_measurements=m,
                 random_state=seed,
@@ -285,7 +285,7 @@ def test_many_parameters_are_never_formed(monkeypatch):
     labels = np.arange(120) % 20
     X = np.column_stack([labels, np.full(120, 7)]).astype(float)
     settings = {"subspace": "sketched", "n_measurements": 4096}
-    detector = GradPCADetector(_Wide(), score="ratio", random_state=0, **settings)
+    detector = GradPCADetector(_Wide(), score_function="ratio", random_state=0, **settings)
     tracemalloc.start()
     scores = detector.fit(X, labels).score_samples(X)
     peak = tracemalloc.get_traced_memory()[1]
@@ -314,7 +314,7 @@ def test_all_entries_are_the_exact_means(blobs, metric):
 @pytest.mark.parametrize("metric", METRICS)
 def test_sparse_means_keep_the_largest_entries_in_the_eigenbasis(blobs, metric):
     model, X, y, Z = blobs
-    detector = GradPCADetector(model, metric=metric, sparsity=0.1, score="ratio").fit(X, y)
+    detector = GradPCADetector(model, metric=metric, sparsity=0.1, score_function="ratio").fit(X, y)
     span = detector._get_subspace()
     layers = detector._network.gradients(X).layers
     whitened = np.hstack([layer.dense() for layer in span.metric.whiten(layers)])
@@ -382,7 +382,7 @@ def test_principal_directions_are_those_of_dense_pca(blobs, metric):
     detector = GradPCADetector(
         model,
         metric=metric,
-        score="ratio",
+        score_function="ratio",
         subspace="sparse_pca",
         n_components=2,
         sparsity=1.0,

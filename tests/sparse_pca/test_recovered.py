@@ -85,3 +85,25 @@ def test_one_warning_on_noise_with_advice_that_can_be_followed(n_components):
     assert caught[0].filename == __file__
     # The exact covariance is kept: no larger sketch exists.
     assert "larger sketch" not in str(caught[0].message)
+
+
+@pytest.mark.parametrize("forgetting", [1.0, 0.99])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_error_in_a_later_batch_takes_back_the_earlier_ones(error, forgetting, monkeypatch):
+    X = rows([1, 2, 3])
+    pca = make(batch_size=50, forgetting=forgetting).partial_fit(X)
+    before, support = pca.sketch_.to_bytes(), pca.support_.copy()
+    add, calls = SketchedSparsePCA._add_rows, []
+
+    def interrupted(self, sketch, batch, weights):
+        add(self, sketch, batch, weights)
+        calls.append(sketch.n_samples)
+        if len(calls) == 3:
+            raise error
+
+    monkeypatch.setattr(SketchedSparsePCA, "_add_rows", interrupted)
+    with pytest.raises(error):
+        pca.partial_fit(100 * rows([21, 22, 23]))
+    assert calls == [250, 300, 350]
+    assert pca.sketch_.to_bytes() == before and pca.n_samples_seen_ == 200
+    assert_array_equal(pca.support_, support)

@@ -1,0 +1,241 @@
+"""The laws of an estimator of a stream: batches, shards and weights give one fit."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+
+from ._compare import FITTED, METHODS, as_dense, assert_close, assert_raises, assert_same_fit
+from ._draw import cut, estimator_rows
+from ._state import check_failed_refit_keeps_fit, check_unchanged_on_error, yield_state_checks
+
+
+def check_estimator_batches(estimator, X=None, *, random_state=0, rtol=1e-7):
+    """Check that ``partial_fit`` in any batches gives what one-pass ``fit`` gives.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Unfitted, with an int ``random_state``. Not changed. An estimator with a parameter
+        ``refine`` is fitted with ``refine="sketch"``, that is in one pass.
+    X : ndarray or CSR array of shape (n, n_features), default=None
+        At least 10 rows. None for 240 dense rows of 60 features.
+    random_state : int, default=0
+    rtol : float, default=1e-7
+        Of what is compared: ``components_``, ``explained_variance_``, ``n_samples_seen_`` and the
+        results of ``transform``, ``score_samples`` and ``predict``, as far as there are any.
+    """
+    X = estimator_rows(X, random_state)
+    expected = _one_pass(estimator).fit(X)
+    n = X.shape[0]
+    for ends in ([n // 2], [2, 3, n - 1], [*range(7, n, 7)]):
+        parts = _partial_fit(clone(estimator), cut(X, ends))
+        assert_same_fit(parts, expected, X, f"partial_fit cut at {ends}", rtol)
+
+
+def check_estimator_resume(estimator, X=None, *, random_state=0):
+    """Check that an estimator pickled between two batches goes on as one never interrupted.
+
+    Parameters
+    ----------
+    estimator, X, random_state
+        As in :func:`check_estimator_batches`. Equality is to the bit.
+    """
+    X = estimator_rows(X, random_state)
+    batches = cut(X, [X.shape[0] // 3])
+    expected = _partial_fit(clone(estimator), batches)
+    resumed = pickle.loads(pickle.dumps(clone(estimator).partial_fit(batches[0])))
+    assert_same_fit(resumed.partial_fit(batches[1]), expected, X, "resumed by pickle", 0.0)
+
+
+def check_estimator_merge(estimator, X=None, *, random_state=0, rtol=1e-7):
+    """Check that merged shards give what one ``partial_fit`` gives, and others are refused.
+
+    Parameters
+    ----------
+    estimator, X, random_state, rtol
+        As in :func:`check_estimator_batches`.
+    """
+    X = estimator_rows(X, random_state)
+    n = X.shape[0]
+    expected = clone(estimator).partial_fit(X)
+    batches = cut(X, [1, n // 2])  # a shard of a single row counts too
+    for order in (batches, batches[::-1]):
+        first, *others = [clone(estimator).partial_fit(rows) for rows in order]
+        for other in others:
+            seen = other.n_samples_seen_
+            result = first.merge(other)
+            if result is not first or other.n_samples_seen_ != seen:
+                raise AssertionError(
+                    f"merge returned {result!r} rather than itself, or changed the other from "
+                    f"{seen} rows to {other.n_samples_seen_}."
+                )
+        assert_same_fit(first, expected, X, "merged shards", rtol)
+    narrow = clone(estimator).partial_fit(X[:, : X.shape[1] - 1])
+    assert_raises(partial(first.merge, narrow), "merge of another number of features")
+    assert_same_fit(first, expected, X, "after a refused merge", rtol)
+
+
+def check_estimator_weights(estimator, X=None, *, random_state=0, rtol=1e-7):
+    """Check that an integer weight of a row is its repetition, in ``partial_fit`` and ``fit``.
+
+    Parameters
+    ----------
+    estimator, X, random_state, rtol
+        As in :func:`check_estimator_batches`.
+
+    Notes
+    -----
+    ``n_samples_seen_``, which weights do not change, is not compared.
+    """
+    X = estimator_rows(X, random_state)
+    weights = 1 + np.arange(X.shape[0]) % 3
+    repeated = X[np.repeat(np.arange(X.shape[0]), weights)]
+    for method in ("fit", "partial_fit"):
+        weighted = getattr(clone(estimator), method)(X, sample_weight=weights)
+        expected = getattr(clone(estimator), method)(repeated)
+        assert_same_fit(weighted, expected, X, f"weights in {method}", rtol, count=False)
+
+
+def check_estimator_sparse_rows(estimator, X=None, *, random_state=0, rtol=1e-7):
+    """Check that CSR rows, with 32- and 64-bit indices, give what dense rows give.
+
+    Parameters
+    ----------
+    estimator, X, random_state, rtol
+        As in :func:`check_estimator_batches`.
+    """
+    X = estimator_rows(X, random_state)
+    dense, sparse = (X.toarray(), X) if sp.issparse(X) else (X, sp.csr_array(X))
+    wide = sp.csr_array(sparse)
+    wide.indices, wide.indptr = sparse.indices.astype(np.int64), sparse.indptr.astype(np.int64)
+    expected = clone(estimator).partial_fit(dense)
+    for rows in (sparse, wide):
+        found = clone(estimator).partial_fit(rows)
+        assert_same_fit(found, expected, dense, f"CSR of {rows.indices.dtype} indices", rtol)
+        assert_same_fit(found, expected, rows, "used on CSR rows", rtol)
+
+
+def check_estimator_signs(estimator, X=None, *, random_state=0):
+    """Check that components are unit vectors whose entry of largest magnitude is positive.
+
+    Parameters
+    ----------
+    estimator, X, random_state
+        As in :func:`check_estimator_batches`.
+    """
+    components = as_dense(clone(estimator).fit(estimator_rows(X, random_state)).components_)
+    assert_close(np.linalg.norm(components, axis=1), np.ones(len(components)), "norms", 1e-12)
+    largest = np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1)
+    if not (largest > 0).all():
+        raise AssertionError(
+            f"The entries of largest magnitude are {largest.ravel()}, not all > 0."
+        )
+
+
+def check_estimator_bad_input(estimator, X=None, *, random_state=0):
+    """Check that a refused ``fit`` or ``partial_fit`` leaves the fit as it was, to the bit.
+
+    Parameters
+    ----------
+    estimator, X, random_state
+        As in :func:`check_estimator_batches`.
+    """
+    X = estimator_rows(X, random_state)
+    fitted, expected = clone(estimator).partial_fit(X), clone(estimator).partial_fit(X)
+    holes = X.astype(np.float64)
+    (holes.data if sp.issparse(X) else holes.ravel())[-1] = np.nan
+    for what, call in {
+        "NaN in partial_fit": partial(fitted.partial_fit, holes),
+        "another width in partial_fit": partial(fitted.partial_fit, X[:, :-1]),
+        "NaN in fit": partial(fitted.fit, holes),
+        "a single row in fit": partial(fitted.fit, X[:1]),
+    }.items():
+        assert_raises(call, what)
+        assert_same_fit(fitted, expected, X, f"after {what}", 0.0)
+
+
+def yield_estimator_checks(estimator, X=None):
+    """Yield all checks of an estimator with ``partial_fit`` and ``merge``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Unfitted, with an int ``random_state``. Not changed.
+    X : ndarray or CSR array of shape (n, n_features), default=None
+        At least 10 rows.
+
+    Yields
+    ------
+    callable
+        Without arguments. ``components_`` and CSR rows are checked where there are any.
+    """
+    checks = [check_estimator_batches, check_estimator_resume, check_estimator_weights]
+    # Which rows are the latest is not known between shards, so forgetting does not merge.
+    forgets_nothing = getattr(estimator, "forgetting", 1.0) == 1.0
+    if forgets_nothing:
+        checks.append(check_estimator_merge)
+    if estimator.__sklearn_tags__().input_tags.sparse:
+        checks.append(check_estimator_sparse_rows)
+    if hasattr(type(estimator), "components_"):
+        checks.append(check_estimator_signs)
+    checks.append(check_estimator_bad_input)
+    for check in checks:
+        yield partial(check, estimator, X)
+    X = estimator_rows(X, 0)
+    make, fit, n = partial(clone, estimator), _call("fit", X), X.shape[0]
+    yield partial(check_failed_refit_keeps_fit, make, fit, {"complex rows": _call("fit", X * 1j)})
+    yield partial(check_unchanged_on_error, partial(_fitted, estimator, X), fit, max_lines=60)
+    yield from yield_state_checks(
+        make,
+        lambda trial, rows: trial.partial_fit(rows),
+        cut(X, [n // 3, 2 * n // 3]),
+        partial(_readings, X=X),
+        merges=forgets_nothing,
+    )
+
+
+def check_sketch_estimator(estimator, X=None):
+    """Run all checks of :func:`yield_estimator_checks`.
+
+    Parameters
+    ----------
+    estimator, X
+        As there.
+
+    Raises
+    ------
+    AssertionError
+        At the first law that does not hold, with both sides.
+    """
+    for check in yield_estimator_checks(estimator, X):
+        check()
+
+
+def _one_pass(estimator):
+    estimator = clone(estimator)
+    return estimator.set_params(refine="sketch") if hasattr(estimator, "refine") else estimator
+
+
+def _partial_fit(estimator, batches):
+    for rows in batches:
+        estimator.partial_fit(rows)
+    return estimator
+
+
+def _call(method, X):
+    """Return a function that calls a method of an estimator with the rows."""
+    return lambda estimator: getattr(estimator, method)(X)
+
+
+def _fitted(estimator, X):
+    return clone(estimator).fit(X)
+
+
+def _readings(estimator, X):
+    """Return all that is compared of a fit, in one vector."""
+    parts = [getattr(estimator, name) for name in FITTED if hasattr(estimator, name)]
+    parts += [getattr(estimator, name)(X) for name in METHODS if hasattr(estimator, name)]
+    return np.concatenate([as_dense(part).ravel() for part in parts])

@@ -1,0 +1,192 @@
+"""What is kept of a stream of gradients, one kind for each subspace, and the registry of kinds."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from .._base.atomic import all_or_nothing
+from .._base.linear import LinearState
+from ._subspace import Span
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a state of known gradients is made of; the same for all that are merged.
+
+    Parameters
+    ----------
+    n_classes : int
+    layer_shapes : tuple of (int, int)
+        Inputs and outputs of each layer.
+    metric : {"kfac", "diag", "euclidean"}
+    max_size : int
+        Factors of the metric beyond this many entries are kept diagonal.
+    n_measurements : int or "auto", default="auto"
+    n_components : int, float or None, default=None
+    sparsity : float or None, default=None
+    seed : int, default=0
+    """
+
+    n_classes: int
+    layer_shapes: tuple[tuple[int, int], ...]
+    metric: str
+    max_size: int
+    n_measurements: int | str = "auto"
+    n_components: int | float | None = None
+    sparsity: float | None = None
+    seed: int = 0
+
+    @property
+    def n_parameters(self) -> int:
+        """Entries of a gradient."""
+        return sum(p * q for p, q in self.layer_shapes)
+
+
+@dataclass(frozen=True)
+class SpanRequest:
+    """Which subspace of the known gradients is wanted; each kind takes what concerns it.
+
+    Parameters
+    ----------
+    n_components : int, float or None, default=None
+        Directions; a float for a share of the trace, None for all.
+    sparsity : float or None, default=None
+        Share of the entries of each class mean that is kept, None for all.
+    mean_rank : int or None, default=None
+        Greatest rank of a class mean in a layer, None for any.
+    """
+
+    n_components: int | float | None = None
+    sparsity: float | None = None
+    mean_rank: int | None = None
+
+
+class KnownGradients(LinearState):
+    """Counts, and what a subclass keeps of the gradients of known samples.
+
+    A subclass names itself, keeps gradients (:meth:`_update`) and says which subspace follows from
+    them (:meth:`span`). Decorated with :func:`register` it can be chosen by its name.
+
+    Parameters
+    ----------
+    plan : Plan
+        As :meth:`complete` returns it.
+
+    Attributes
+    ----------
+    name : str
+        The value of ``subspace`` that stands for this kind.
+    is_hashed : bool
+        Whether a seed matters.
+    can_be_chosen : bool
+        Whether users may ask for this kind; others follow from the backend.
+    counts : ndarray of int64, shape (n_classes,)
+        Samples of each class.
+    """
+
+    name: ClassVar[str]
+    is_hashed: ClassVar[bool] = False
+    can_be_chosen: ClassVar[bool] = True
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.counts = np.zeros(plan.n_classes, dtype=np.int64)
+
+    @classmethod
+    def complete(cls, plan: Plan) -> Plan:
+        """Return the plan with all that was left to be chosen; refuse one that cannot be."""
+        return plan
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples seen."""
+        return int(self.counts.sum())
+
+    @property
+    def n_metric_samples(self) -> int:
+        """Number of samples behind the metric."""
+        return self.n_samples
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether gradients have to pass :meth:`look_ahead` before any can be added."""
+        return False
+
+    def look_ahead(self, gradients: Iterable[Sequence]) -> None:
+        """Learn what has to be known before gradients are added, from batches of them."""
+
+    @all_or_nothing
+    def extend(self, batches: Iterable[tuple[Sequence, np.ndarray]]) -> Self:
+        """Add batches of gradients; all of them, or none if there is an error.
+
+        Parameters
+        ----------
+        batches : iterable of (layers, labels)
+            Gradients layer by layer, and the indices of their classes.
+
+        Returns
+        -------
+        self
+        """
+        self._prepare_to_write()
+        for layers, labels in batches:
+            self._update(layers, labels)
+            self.counts = self.counts + np.bincount(labels, minlength=len(self.counts))
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """Return all that must agree between states that are merged."""
+        plan = self.plan
+        return {
+            "n_classes": plan.n_classes,
+            "layer_shapes": plan.layer_shapes,
+            "metric": plan.metric,
+            "max_size": plan.max_size,
+        }
+
+    def empty(self) -> Self:
+        """Return a state of the same settings that has seen nothing."""
+        return type(self)(self.plan)
+
+    def _add(self, other: Self, sign: float) -> None:
+        self._prepare_to_write()
+        self._add_sums(other, sign)
+        self.counts = self.counts + int(sign) * other.counts
+
+    @abstractmethod
+    def span(self, request: SpanRequest) -> Span:
+        """Return the subspace of the samples so far.
+
+        Raises
+        ------
+        ValueError
+            If there are too few samples, or they do not span one.
+        """
+
+    @abstractmethod
+    def _prepare_to_write(self) -> None:
+        """Make sums safe to be written in place.
+
+        While the state is empty that is best done by new arrays, which cost nothing; else the
+        journal keeps the old ones.
+        """
+
+    @abstractmethod
+    def _update(self, layers: Sequence, labels: np.ndarray) -> None:
+        """Add a batch of gradients to the sums; the counts are taken care of."""
+
+    @abstractmethod
+    def _add_sums(self, other: Self, sign: float) -> None:
+        """Add `sign` times the sums of another state; the counts are taken care of."""
+
+
+KINDS: dict[str, type[KnownGradients]] = {}
+
+
+def register(kind: type[KnownGradients]) -> type[KnownGradients]:
+    """Make a kind of known gradients available by its name; a class decorator."""
+    KINDS[kind.name] = kind
+    return kind

@@ -1,0 +1,101 @@
+"""How like the known classes samples are: scores, and coordinates in the subspace."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from .._base.batches import in_batches
+from .._base.compat import take_rows
+from .._base.locks import locked
+from ..gradients import Network, check_rows
+from ._known import KnownGradients, SpanRequest
+from ._scores import score
+from ._subspace import Span
+
+
+class ScoringMixin:
+    """Scores of a fitted detector: known gradients, and a network that gives those of new rows."""
+
+    score_function: str
+    output: str
+    batch_size: int | str
+    _network: Network
+    _layers: Sequence[int]
+    _state: KnownGradients
+    _request: SpanRequest
+    _span: tuple[KnownGradients, int, Span] | None
+
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
+        """Return how much each sample is like those of the known classes: higher is more.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self._scores(check_rows(self, X, reset=False))
+
+    def ood_score(self, X: ArrayLike) -> np.ndarray:
+        """Return minus :meth:`score_samples`: higher is more unlike, as other libraries have it.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        return -self.score_samples(X)
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Return the coordinates of the gradients in the subspace of class means.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components_)
+        """
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        with locked(self):
+            span, batches = self._get_subspace(), self._gradients(X)
+        return np.vstack([span.coordinates(each.layers).projected for _, each in batches])
+
+    def _scores(self, X):
+        with locked(self):
+            span, batches, name = self._get_subspace(), self._gradients(X), self.score_function
+        return np.concatenate([score(name, each.values, each.layers, span) for _, each in batches])
+
+    def _get_subspace(self):
+        """Return the subspace of the samples seen, computed once for each revision of the state.
+
+        Under the lock, so that what is stored belongs to the state as it is: a partial_fit in
+        another thread comes before or after.
+        """
+        with locked(self):
+            state = self._state
+            known_state, revision, span = self._span or (None, None, None)
+            if known_state is not state or revision != state.revision:
+                span = state.span(self._request)
+                self._span = state, state.revision, span
+            return span
+
+    def _gradients(self, X):
+        """Return an iterator over (start, gradients) of batches of X."""
+        # Taken once, so that a fit in another thread does not change them on the way.
+        with locked(self):
+            network, layers, output = self._network, self._layers, self.output
+        floats = network.floats_per_row(layers, take_rows(X, slice(0, 2)))
+        return in_batches(
+            lambda rows: network.gradients(rows, output, layers), X, self.batch_size, floats
+        )

@@ -1,0 +1,147 @@
+"""The threshold of a detector: calibration, decisions and p-values."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.exceptions import NotFittedError
+
+from .._base.atomic import all_or_nothing
+from ._conformal import check_scores, conformal_p_values, conformal_threshold
+
+
+class ThresholdMixin:
+    """What follows from ``score_samples``, which the detector has, and ``contamination``."""
+
+    contamination: float
+    offset_: float
+    score_samples: Callable[[ArrayLike], np.ndarray]
+    fit: Callable[..., Any]
+
+    @all_or_nothing
+    def calibrate(self, X: ArrayLike) -> Self:
+        r"""Set the threshold from samples known to be in distribution and not seen in training.
+
+        Sets ``offset_`` to the k-th smallest of their n scores,
+        :math:`k = \lfloor \alpha (n + 1) \rfloor` with :math:`\alpha` the ``contamination``. Over
+        the draw of these and one more sample, exchangeable with them, the probability that it is
+        rejected is at most :math:`\alpha`. For one draw of them the rate differs, by about
+        :math:`\sqrt{\alpha / n}`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than ``1 / contamination - 1`` samples, or scores that are NaN.
+        """
+        self._set_threshold(self.score_samples(X))
+        return self
+
+    def decision_function(self, X: ArrayLike) -> np.ndarray:
+        """Return :meth:`score_samples` less the threshold: negative for outliers.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        NotFittedError
+            If there is no threshold, after :meth:`partial_fit` or :meth:`merge`.
+        """
+        scores = self.score_samples(X)
+        # Read once: another thread may drop it in partial_fit.
+        offset = getattr(self, "offset_", None)
+        if offset is None:
+            raise NotFittedError(
+                "There is no threshold, for partial_fit and merge change the scores. Call "
+                "calibrate with samples that are in distribution."
+            )
+        return scores - offset
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return -1 for samples taken to be out of distribution, 1 for others.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of int, shape (n_samples,)
+        """
+        return np.where(self.decision_function(X) >= 0.0, 1, -1)
+
+    def fit_predict(self, X: ArrayLike, y: ArrayLike | None = None) -> np.ndarray:
+        """Fit to X and y and return :meth:`predict` of X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), default=None
+            Classes; they are used.
+
+        Returns
+        -------
+        ndarray of int, shape (n_samples,)
+        """
+        # The mixin's own method drops y.
+        return self.fit(X, y).predict(X)
+
+    def p_values(self, X: ArrayLike) -> np.ndarray:
+        """Return the p-value of each sample against being in distribution.
+
+        (1 + the number of held-out scores at most its own) / (n + 1), so that the probability
+        of a p-value of at most alpha is at most alpha for a new sample that is exchangeable with
+        the held-out ones.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            NaN where the score is NaN.
+
+        Raises
+        ------
+        NotFittedError
+            If there are no held-out scores.
+        """
+        scores = self.score_samples(X)
+        held_out = getattr(self, "calibration_scores_", None)
+        if held_out is None:
+            raise NotFittedError(
+                "p-values need scores of samples that were not trained on. Call calibrate."
+            )
+        return conformal_p_values(held_out, scores)
+
+    def _set_threshold(self, scores: np.ndarray) -> None:
+        """Take the threshold from scores of held-out samples."""
+        self.offset_ = conformal_threshold(scores, self.contamination)
+        self.calibration_scores_ = np.sort(scores)
+        self.calibration_ = "held out"
+
+    def _set_training_threshold(self, scores: np.ndarray) -> None:
+        """Take the threshold from scores of the samples of training."""
+        self._forget_threshold()
+        check_scores(scores)
+        self.offset_ = float(np.percentile(scores, 100.0 * self.contamination))
+        self.calibration_ = "training"
+
+    def _forget_threshold(self) -> None:
+        for name in ("offset_", "calibration_", "calibration_scores_"):
+            vars(self).pop(name, None)

@@ -1,0 +1,194 @@
+"""Truncated power steps over all features: what candidates chosen beforehand may have missed.
+
+The small sparse problem sees candidate features alone. Where products A Q with the whole matrix can
+be had (A itself, columns of the data, or a model of A), its vectors are improved over all features,
+and the features that their images show become candidates of a second small problem.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..sketching import MAX_CANDIDATES
+from ._lifting import orthonormal_range
+
+# Power steps of one round, and those without a gain after which it ends.
+_STEPS, _IDLE_STEPS = 30, 3
+# Rounds of power steps and a small problem; hardly any data need the third.
+_ROUNDS = 3
+# A relative gain in variance that is worth another round.
+_WORTHWHILE = 1e-3
+
+# Candidates at least, where the rows of A are at hand: more cost little.
+_MIN_CANDIDATES = 200
+
+Products = Callable[[np.ndarray], np.ndarray]
+SmallProblem = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Polished:
+    """Sparse vectors with their candidates.
+
+    Attributes
+    ----------
+    ids : ndarray of int64
+        Features among which the vectors were chosen in the end, sorted.
+    vectors : ndarray of shape (len(ids), r)
+    """
+
+    ids: np.ndarray
+    vectors: np.ndarray
+
+
+def polish(
+    multiply: Products,
+    solve: SmallProblem,
+    start: Polished,
+    sizes: Sequence[int],
+    n_features: int,
+    max_candidates: int,
+) -> Polished:
+    """Improve sparse vectors over all features; the variance of their span never falls.
+
+    Parameters
+    ----------
+    multiply : callable
+        Q (n_features x r) to A Q.
+    solve : callable
+        ``solve(ids, vectors)`` solves the sparse problem among the features `ids`, with the rows of
+        `vectors` (len(ids) x r) as further starts, and returns vectors of the same shape.
+    start : Polished
+    sizes : sequence of int
+        Nonzeros of each vector.
+    n_features : int
+    max_candidates : int
+        Features that `solve` is given, or more where the supports alone are more.
+
+    Returns
+    -------
+    Polished
+
+    Notes
+    -----
+    Derived here, see ``doc/sparse_eigenproblem.md``. At most 93 products with r columns, few of
+    which are needed, and three small problems.
+    """
+    best = start
+    V = _placed(n_features, start)
+    captured = captured_variance(multiply, V)
+    for _ in range(_ROUNDS):
+        V, images = _power_steps(multiply, V, sizes)
+        ids = _candidates(V, images, sizes, max_candidates)
+        found = Polished(ids, solve(ids, V[ids]))
+        V = _placed(n_features, found)
+        now = captured_variance(multiply, V)
+        gain = now - captured
+        if gain > 0.0:
+            best, captured = found, now
+        if gain <= _WORTHWHILE * captured:
+            break
+    return best
+
+
+def n_candidates(n_nonzero: int) -> int:
+    """Return how many features the small problem is given for so many nonzeros in all."""
+    return min(max(2 * n_nonzero, _MIN_CANDIDATES), MAX_CANDIDATES)
+
+
+def captured_variance(multiply: Products, V: np.ndarray) -> float:
+    """Return the trace of A on the span of V."""
+    Q = orthonormal_range(V)
+    return float(np.vdot(Q, multiply(Q)))
+
+
+def _power_steps(multiply, V, sizes):
+    """Return the best sparse V that block power steps lead to, and A Q for a basis Q of it.
+
+    Each step multiplies by A what a vector adds to those before it and keeps the largest entries
+    of what they leave: sequential deflation, for all vectors at once.
+    """
+    best, idle = (-np.inf, V, V), 0
+    for _ in range(_STEPS):
+        Q = np.linalg.qr(V)[0]
+        images = multiply(Q)
+        captured = np.vdot(Q, images)
+        idle = 0 if captured > (1.0 + _WORTHWHILE) * best[0] else idle + 1
+        if captured > best[0]:
+            best = captured, V, images
+        if idle == _IDLE_STEPS:
+            break
+        previous, V = V, _truncated(V, Q, images, sizes)
+        if np.abs(V - previous).max() < _WORTHWHILE:
+            break
+    return best[1:]
+
+
+def _truncated(V, Q, images, sizes):
+    """Return the largest entries of what earlier vectors leave of each image, as unit columns."""
+    new = np.zeros_like(V)
+    for j, size in enumerate(sizes):
+        left = images[:, j] - Q[:, :j] @ (Q[:, :j].T @ images[:, j])
+        top = np.argpartition(-np.abs(left), size - 1)[:size]
+        norm = np.linalg.norm(left[top])
+        if norm > 0.0:
+            new[top, j] = left[top] / norm
+        else:  # A has no rank for this vector: it stays as it is
+            new[:, j] = V[:, j]
+    return new
+
+
+def _candidates(V, images, sizes, max_candidates):
+    """Return the supports and the strongest features of each image, in turn, sorted."""
+    supports = V.any(axis=1)
+    order = np.argsort(-np.abs(images), axis=0, kind="stable")
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(len(images))[:, None], axis=0)
+    turn = (rank / np.asarray(sizes)).min(axis=1)
+    turn[supports] = -1.0
+    n_candidates = min(max(max_candidates, int(supports.sum())), len(images))
+    return np.sort(np.argsort(turn, kind="stable")[:n_candidates])
+
+
+def _placed(n_features, found):
+    V = np.zeros((n_features, found.vectors.shape[1]))
+    V[found.ids] = found.vectors
+    return V
+
+
+class NystromModel:
+    """A positive model of all of A from its products with a test matrix: A ~ B C^-1 B^T.
+
+    B = A Omega^T is the sketch S of the identity measurement and C = Omega B. It is exact where A
+    has no larger rank than Omega has rows.
+
+    Parameters
+    ----------
+    sketch : EigenSketch
+        With all features measured as they are.
+    S : ndarray of shape (n_features, k)
+
+    Attributes
+    ----------
+    factor : ndarray of shape (n_features, rank)
+        F with A ~ F F^T.
+    """
+
+    # Eigenvalues of the core below this share of the largest are rounding.
+    _RESOLUTION = 1e-9
+
+    def __init__(self, sketch, S: np.ndarray) -> None:
+        core = sketch.test.measure(np.ascontiguousarray(S.T)).T
+        values, vectors = np.linalg.eigh(0.5 * (core + core.T))
+        keep = values > self._RESOLUTION * values.max()
+        self.factor = S @ (vectors[:, keep] / np.sqrt(values[keep]))
+
+    def multiply(self, Q: np.ndarray) -> np.ndarray:
+        """Return A Q."""
+        return self.factor @ (self.factor.T @ Q)
+
+    def matrix(self, ids: np.ndarray) -> np.ndarray:
+        """Return the model of A among some features, shape (len(ids), len(ids))."""
+        rows = self.factor[ids]
+        return rows @ rows.T

@@ -1,0 +1,115 @@
+"""A second reading of the rows: exact on candidate features, then power steps over all."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..recovery import Polished, n_candidates, polish, sparse_principal_vectors
+from ..sketching import EigenSketch
+from ._rows import columns_of
+
+# Vectors of the length of a row that polishing keeps for each component: the vectors, a basis of
+# them, their images and an ordering of these.
+_ARRAYS = 4
+
+Batches = Callable[[], Iterator[tuple]]
+
+
+@dataclass(frozen=True)
+class SecondReading:
+    """Rows that can be read again, batch by batch, with their weights.
+
+    Parameters
+    ----------
+    batches : callable
+        Returns an iterator over pairs of rows and weights (an array or a number for all).
+    n_features : int
+    center : bool
+    add : callable
+        ``add(sketch, rows, weights)`` adds a batch to a sketch.
+    """
+
+    batches: Batches
+    n_features: int
+    center: bool
+    add: Callable
+
+    def covariance(self, ids: np.ndarray) -> EigenSketch:
+        """Return the exact covariance of some features."""
+        exact = EigenSketch(
+            len(ids), n_measurements=None, measurement="identity", center=self.center
+        )
+        for rows, weights in self.batches():
+            self.add(exact, columns_of(rows, ids), weights)
+        return exact
+
+    def mean(self) -> tuple[np.ndarray, float]:
+        """Return the mean of every feature (zero if not centred) and the weight of all rows."""
+        total, weight = np.zeros(self.n_features), 0.0
+        for rows, weights in self.batches():
+            row_weights = np.broadcast_to(weights, rows.shape[0])
+            if self.center:
+                total += rows.T @ row_weights
+            weight += float(row_weights.sum())
+        return total / weight, weight
+
+    def multiply(self, Q: np.ndarray, mean: np.ndarray, weight: float) -> np.ndarray:
+        """Return A Q for the covariance A of all features, which is never formed."""
+        images, total, shift = np.zeros_like(Q), np.zeros(Q.shape[1]), mean @ Q
+        for rows, weights in self.batches():
+            if sp.issparse(rows):
+                measured = rows @ Q - shift
+            else:
+                rows = rows - mean  # before the product: a large mean would cost all digits
+                measured = rows @ Q
+            measured *= np.broadcast_to(weights, rows.shape[0])[:, None]
+            images += rows.T @ measured
+            if sp.issparse(rows):
+                total += measured.sum(axis=0)
+        return (images - np.outer(mean, total)) / weight
+
+
+def polished_candidates(
+    reading: SecondReading, ids: np.ndarray, sizes: np.ndarray, rng: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return candidates, and sparse vectors among them, improved over all features.
+
+    Parameters
+    ----------
+    reading : SecondReading
+    ids : ndarray of int64
+        Candidates to start from, sorted.
+    sizes : ndarray of int, shape (r,)
+        Nonzeros of each component.
+    rng : int
+        Seeds some starts of the small problems.
+
+    Returns
+    -------
+    ids : ndarray of int64, sorted
+    vectors : ndarray of shape (len(ids), r)
+    """
+
+    def solve(ids, start_vectors=None):
+        A = reading.covariance(ids).matrix()
+        return sparse_principal_vectors(
+            A, len(sizes), sizes, start_vectors=start_vectors, rng=rng
+        ).vectors
+
+    mean, weight = reading.mean()
+    better = polish(
+        lambda Q: reading.multiply(Q, mean, weight),
+        solve,
+        Polished(ids, solve(ids)),
+        sizes,
+        reading.n_features,
+        n_candidates(int(sizes.sum())),
+    )
+    return better.ids, better.vectors
+
+
+def polishing_bytes(n_features: int, n_components: int) -> int:
+    """Return the memory that polishing takes beyond the rows: some arrays over all features."""
+    return 8 * _ARRAYS * n_components * n_features

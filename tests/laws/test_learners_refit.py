@@ -1,0 +1,160 @@
+"""A refit of a learner that fails, or is interrupted at any line, leaves the earlier fit whole."""
+
+import pickle
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sklearn_sparse_eig
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    DiagonalNetworkRegressor,
+    EigenSketch,
+    SeedConfidenceFilter,
+    WeightedFourierRegressor,
+)
+from sklearn_sparse_eig.datasets import make_gaussian_mixture_diffusion
+
+PACKAGE = str(Path(sklearn_sparse_eig.__file__).parent)
+N_INTERRUPTS = 12
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 8)) + 0.1 * rng.normal(size=(30, 8))
+A, B = rng.normal(size=(12, 20)), rng.normal(size=(12, 24))
+y = A[:, 3] - 2 * A[:, 7]
+x = np.arange(16.0)[:, None] / 16
+toy = make_gaussian_mixture_diffusion(300, 4, 3, n_steps=10, random_state=0)
+
+
+def sketch_of(rows):
+    size = rows.shape[1]
+    sketch = EigenSketch(size, n_measurements=size, measurement="identity", range_size="identity")
+    return sketch.update(rows)
+
+
+# Per method: the first fit, what changes it, and what is refused late or early.
+CASES = {
+    "factorization": (
+        lambda: DeepMatrixFactorization().fit(X),
+        lambda m: m.fit(2 * X[:, :6]),
+        lambda m: m.fit(1e-9 * X[:, :6]),
+    ),
+    "covariance fit": (
+        lambda: DeepFactorizationCovariance().fit(X),
+        lambda m: m.fit(2 * X[:, :6]),
+        lambda m: m.fit(1e-9 * X[:, :6]),
+    ),
+    "covariance partial_fit": (
+        lambda: DeepFactorizationCovariance().fit(X),
+        lambda m: m.partial_fit(X + 1),
+        lambda m: m.partial_fit(X[:, :6]),
+    ),
+    "covariance fit_sketch": (
+        lambda: DeepFactorizationCovariance().fit(X),
+        lambda m: m.fit_sketch(sketch_of(X[:, :6])),
+        lambda m: m.fit_sketch(sketch_of(1e-9 * X[:, :6])),
+    ),
+    "covariance merge": (
+        lambda: DeepFactorizationCovariance().fit(X),
+        lambda m: m.merge(DeepFactorizationCovariance().fit(X + 1)),
+        lambda m: m.merge(DeepFactorizationCovariance().fit(X[:, :6])),
+    ),
+    "network limit": (
+        lambda: DiagonalNetworkRegressor().fit(A, y),
+        lambda m: m.fit(B, y),
+        lambda m: m.fit(np.vstack([B, B]), rng.normal(size=24)),
+    ),
+    "network partial_fit": (
+        lambda: DiagonalNetworkRegressor(solver="gd").partial_fit(A, y),
+        lambda m: m.partial_fit(A[:5], y[:5]),
+        lambda m: m.set_params(learning_rate=1e300).partial_fit(1e9 * A, y),
+    ),
+    "fourier": (
+        lambda: WeightedFourierRegressor().fit(x, x[:, 0] ** 2),
+        lambda m: m.fit(np.hstack([x, x[::-1] ** 2]), x[:, 0]),
+        lambda m: m.fit(np.vstack([x, x]), np.arange(32.0)),
+    ),
+    "seeds": (
+        lambda: SeedConfidenceFilter(toy.generator, toy.classifier, n_bins=2).fit(toy.seeds),
+        lambda m: m.fit(toy.seeds[:150]),
+        lambda m: m.set_params(threshold=1.0).fit(toy.seeds[:30]),
+    ),
+}
+
+
+def content(model):
+    """Return the fitted attributes, private ones too, as bytes."""
+    parameters = model.get_params(deep=False)
+    return {n: pickle.dumps(v) for n, v in vars(model).items() if n not in parameters}
+
+
+def interrupted_at(wanted, change):
+    """Run, raise at a line of the package by its number; return how many lines were run."""
+    count = 0
+
+    def trace(frame, event, arg):
+        nonlocal count
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line":
+            count += 1
+            if count == wanted:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        change()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CASES)
+def test_a_refused_refit_leaves_the_fit(name):
+    make, change, refuse = CASES[name]
+    model = make()
+    before = content(model)
+    with pytest.raises(ValueError):
+        refuse(model)
+    assert content(model) == before
+    change(make())  # not refused, and so a change:
+    other = make()
+    change(other)
+    assert content(other) != before
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CASES)
+def test_an_interrupt_at_any_line_leaves_the_fit(name):
+    make, change, _ = CASES[name]
+    n_lines = interrupted_at(-1, lambda: change(make()))
+    n_made = interrupted_at(-1, make)
+    model = make()
+    before = content(model)
+    n_lines -= n_made
+    # Evenly spread, and the last lines, where attributes are set.
+    lines = set(np.linspace(1, n_lines, N_INTERRUPTS, dtype=int)) | set(
+        range(max(n_lines - 40, 1), n_lines, 4)
+    )
+    n_interrupted = 0
+    for line in sorted(lines):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                interrupted_at(line, partial(change, model))
+            except KeyboardInterrupt:
+                n_interrupted += 1
+                assert content(model) == before, line
+            else:
+                # Caches make later runs shorter.
+                model = make()
+                assert content(model) == before
+    assert n_interrupted >= N_INTERRUPTS

@@ -1,0 +1,105 @@
+"""Candidates and the polish over all features: what dense leading directions must not cost."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig.recovery import Polished, polish, sparse_principal_vectors
+from sklearn_sparse_eig.recovery._polish import NystromModel, captured_variance
+
+
+def dense_directions(n_samples, n_features, seed):
+    """Rows whose leading directions touch all features, as in expressions of genes."""
+    rng = np.random.default_rng(seed)
+    n_factors = 12
+    loadings = rng.standard_t(4, size=(n_factors, n_features))
+    scores = rng.normal(size=(n_samples, n_factors)) * 0.7 ** np.arange(n_factors)
+    X = scores @ loadings + 2.0 * rng.normal(size=(n_samples, n_features))
+    return (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+def share(components, X):
+    Q = np.linalg.qr(np.asarray(components).T)[0]
+    return np.square(X @ Q).sum() / np.square(X).sum()
+
+
+def thresholded(X, n_components, n_nonzero):
+    V = np.linalg.svd(X, full_matrices=False)[2][:n_components].copy()
+    np.put_along_axis(V, np.argsort(-np.abs(V), axis=1)[:, n_nonzero:], 0.0, axis=1)
+    return V
+
+
+@pytest.mark.parametrize("refine", ["data", "sketch"])
+@pytest.mark.parametrize("n_features", [1500, 4000])  # exact covariance; range sketch
+@pytest.mark.parametrize("shape", [(3, 10), (5, 40)])
+def test_never_below_thresholded_pca(shape, n_features, refine):
+    r, s = shape
+    for seed in range(2):
+        X = dense_directions(80, n_features, seed)
+        pca = SketchedSparsePCA(r, n_nonzero_coefs=s, refine=refine, random_state=0).fit(X)
+        assert share(pca.components_.toarray(), X) > 1.02 * share(thresholded(X, r, s), X)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 6))
+def test_polish_never_loses(seed, r, s):
+    rng = np.random.default_rng(seed)
+    B = rng.normal(size=(30, 15))
+    A = B @ B.T
+    ids = np.sort(rng.choice(30, size=10, replace=False))
+    sizes = np.full(r, s)
+
+    def solve(ids, start_vectors=None):
+        small = A[np.ix_(ids, ids)]
+        return sparse_principal_vectors(small, r, sizes, start_vectors=start_vectors, rng=0).vectors
+
+    start = Polished(ids, solve(ids))
+    found = polish(lambda Q: A @ Q, solve, start, sizes, 30, 12)
+
+    def captured(found):
+        V = np.zeros((30, r))
+        V[found.ids] = found.vectors
+        return captured_variance(lambda Q: A @ Q, V)
+
+    assert captured(found) >= captured(start) * (1 - 1e-12)
+    assert (np.count_nonzero(found.vectors, axis=0) <= s).all()
+    assert_allclose(np.linalg.norm(found.vectors, axis=0), 1.0)
+
+
+def test_nystrom_is_exact_with_fewer_rows_than_the_range():
+    X = np.random.default_rng(0).normal(size=(20, 60))
+    sketch = EigenSketch(
+        60, n_measurements=None, measurement="identity", range_size=32, random_state=0
+    ).update(X)
+    model = NystromModel(sketch, sketch.matrix())
+    A = np.cov(X, rowvar=False, bias=True)
+    assert_allclose(model.matrix(np.arange(60)), A, atol=1e-8)
+    Q = np.random.default_rng(1).normal(size=(60, 3))
+    assert_allclose(model.multiply(Q), A @ Q, atol=1e-8)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_products_of_the_second_reading_are_those_of_the_covariance(sparse):
+    import scipy.sparse as sp
+
+    from sklearn_sparse_eig.sparse_pca._second_reading import SecondReading
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 30)) * (rng.random((50, 30)) < 0.4)
+    if not sparse:
+        X += 1e6
+    weights = rng.uniform(0.5, 2.0, 50)
+    rows = sp.csr_array(X) if sparse else X
+    reading = SecondReading(
+        lambda: ((rows[low : low + 20], weights[low : low + 20]) for low in (0, 20, 40)),
+        30,
+        True,
+        None,
+    )
+    Q = rng.normal(size=(30, 3))
+    mean, weight = reading.mean()
+    A = np.cov(X, rowvar=False, aweights=weights, ddof=0)
+    assert_allclose(reading.multiply(Q, mean, weight), A @ Q, rtol=1e-7, atol=1e-7)
