@@ -22,7 +22,8 @@ class LazyDisplayMixin:
         raise NotImplementedError
 
     def __dir__(self):
-        names = super().__dir__()
+        # Scikit-learn's own tries every attribute, to leave out those that cannot be had.
+        names = [n for n in object.__dir__(self) if _is_lazy(type(self), n) or hasattr(self, n)]
         if _shown.get() is not self or self._lazy_values_are_known():
             return names
         return [name for name in names if not _is_lazy(type(self), name)]
