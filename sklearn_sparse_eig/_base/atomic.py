@@ -103,8 +103,8 @@ class _Transaction:
 
     def _release(self):
         while self._n_held:
-            self._n_held -= 1
-            self._locks[self._n_held].release()
+            # In one line: an interrupt between two would leave a lock held, or release it twice.
+            self._n_held -= 1 + bool(self._locks[self._n_held - 1].release())
 
 
 def _journaled(owner):

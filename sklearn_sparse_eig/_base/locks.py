@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from threading import Lock, RLock
+from threading import RLock
 from typing import Any
 from weakref import WeakKeyDictionary
 
 # Kept outside the objects, so that these can be copied and pickled as they are.
 _locks: WeakKeyDictionary = WeakKeyDictionary()
-_guard = Lock()
 
 
 def locks_of(*items: Any) -> list:
@@ -17,9 +16,9 @@ def locks_of(*items: Any) -> list:
 
     Where all take them in this order, two merges in opposite directions cannot wait for each other.
     """
-    with _guard:
-        distinct = sorted({id(item): item for item in items}.values(), key=id)
-        return [_locks.setdefault(item, RLock()) for item in distinct]
+    distinct = sorted({id(item): item for item in items}.values(), key=id)
+    # One step of the interpreter, so that all threads get the same lock, and none waits for it.
+    return [_locks.setdefault(item, RLock()) for item in distinct]
 
 
 @contextmanager
