@@ -12,11 +12,11 @@ from .._base.compat import Interval, StrOptions, check_sample_weight
 from .._base.fitting import fitting
 from .._base.streams import StreamMixin
 from .._base.threads import limit_threads
-from ..recovery import RULES, Decoder, choose_rank, find_candidates, make_decoder
+from ..recovery import RULES, Decoder, choose_rank, make_decoder
 from ..sketching import EigenSketch, Measurement, choose_size, rows_from_entries
 from ._components import ComponentsMixin
 from ._rows import canonical
-from ._second_reading import SecondReading, polished_candidates, polishing_bytes
+from ._second_reading import polishing_bytes
 from ._sizes import check_sizes, wanted_sizes
 from ._variance import check_variance
 
@@ -440,21 +440,3 @@ default="sparse_sign"
             and self.forgetting == 1.0  # or rows of all weights would have to be told apart
             and polishing_bytes(n_features, n_components) <= self.memory_budget
         )
-
-    def _recover_from_data(self, sketch, rank, X, weights):
-        """Recover on the exact covariance of the candidate features, read from X again."""
-        ids, noise_variance = find_candidates(sketch, rank.count, **self._recovery_options())
-        reading = SecondReading(
-            lambda: self._batches(X, weights), X.shape[1], self.center, self._add_rows
-        )
-        vectors = None
-        if self._can_polish(X.shape[1], rank.count):
-            sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
-            sizes = np.broadcast_to(sizes, (rank.count,))
-            ids, vectors = polished_candidates(reading, ids, sizes, rng=0)
-        exact = reading.covariance(ids)
-        pairs = self._recover(exact, rank, n_hypotheses=X.shape[1], start_vectors=vectors)
-        mean = exact.feature_mean()[pairs.support] if self.center else None
-        pairs = pairs.embed(ids, X.shape[1], noise_variance=noise_variance)
-        # The means of the support are exact here, which a compressed sketch cannot give later.
-        return {"eigenpairs": pairs} | ({"support_mean": mean} if self.center else {})

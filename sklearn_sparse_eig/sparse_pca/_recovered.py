@@ -17,10 +17,12 @@ from ..recovery import (
     Rank,
     SparseEigenpairs,
     choose_rank,
+    find_candidates,
     recover,
     restricted_least_squares,
 )
 from ..sketching import EigenSketch
+from ._second_reading import SecondReading, polished_candidates
 from ._sizes import wanted_sizes
 from ._variance import check_variance
 
@@ -89,6 +91,24 @@ class RecoveredMixin(LazyDisplayMixin):
 
     def _say(self, message: str, level: int = 1) -> None:
         report(type(self).__name__, message, self.verbose, level)
+
+    def _recover_from_data(self, sketch, rank, X, weights):
+        """Recover on the exact covariance of the candidate features, read from X again."""
+        ids, noise_variance = find_candidates(sketch, rank.count, **self._recovery_options())
+        reading = SecondReading(
+            lambda: self._batches(X, weights), X.shape[1], self.center, self._add_rows
+        )
+        vectors = None
+        if self._can_polish(X.shape[1], rank.count):
+            sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
+            sizes = np.broadcast_to(sizes, (rank.count,))
+            ids, vectors = polished_candidates(reading, ids, sizes, rng=0)
+        exact = reading.covariance(ids)
+        pairs = self._recover(exact, rank, n_hypotheses=X.shape[1], start_vectors=vectors)
+        mean = exact.feature_mean()[pairs.support] if self.center else None
+        pairs = pairs.embed(ids, X.shape[1], noise_variance=noise_variance)
+        # The means of the support are exact here, which a compressed sketch cannot give later.
+        return {"eigenpairs": pairs} | ({"support_mean": mean} if self.center else {})
 
     def _from_sketch(self, compute: Callable[[], Any]) -> Any:
         """Return what is computed from the sketch, if rows enough have been seen for it."""
