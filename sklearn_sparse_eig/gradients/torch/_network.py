@@ -11,6 +11,7 @@ import torch
 from torch.func import functional_call
 
 from ..._base.batches import BATCH_BYTES
+from ..._base.messages import warn_user
 from .._factors import Gradients, LayerFactors
 from .._matrices import LayerMatrices, LazyLayers
 from .._network import Network
@@ -383,12 +384,10 @@ class TorchNetwork(Network):
         self._warned = True
         names = ", ".join(f"{layer.name!r} ({type(layer.module).__name__})" for layer in layers)
         size = sum(value.numel() for layer in layers for value in layer.parameters.values())
-        warnings.warn(
+        warn_user(
             f"No closed form is known for the gradient of {names}: it is computed by "
             f"torch.func.vmap, a second backward pass and {size:,} numbers for each row of a "
             "batch. Leave them out by params, or set batch_size, if that is too slow or large.",
-            UserWarning,
-            stacklevel=2,
         )
 
     # --------------------------------------------------------------------------------- input

@@ -3,13 +3,13 @@
 Imported only when a torch module is given.
 """
 
-import warnings
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch.func import functional_call
 
 from ..._base.batches import is_out_of_memory
+from ..._base.messages import warn_user
 
 try:
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -48,11 +48,9 @@ def by_samples(module, parameters, rows, weights, engine):
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
             if engine == "vmap" or is_out_of_memory(error):
                 raise
-            warnings.warn(
+            warn_user(
                 "torch.func.vmap does not work for this module, so gradients are computed one "
                 f"sample at a time, which is slow. It says: {str(error)[:300]}",
-                UserWarning,
-                stacklevel=2,
             )
     leaves = {name: value.requires_grad_() for name, value in constants.items()}
     out = {name: value.new_zeros(len(rows), *value.shape) for name, value in constants.items()}
