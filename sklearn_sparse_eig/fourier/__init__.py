@@ -4,6 +4,5 @@ from ._regressor import WeightedFourierRegressor
 from ._risk import trigonometric_risk
 
 __all__ = [
-    "WeightedFourierRegressor",
     "trigonometric_risk",
 ]

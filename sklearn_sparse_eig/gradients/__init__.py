@@ -14,26 +14,13 @@ from ._rows import check_rows
 
 __all__ = [
     "DenseNetwork",
-    "GIVEN",
-    "GradientFeatures",
     "Gradients",
     "LayerFactors",
-    "LayerGradients",
     "LayerMatrices",
     "LayerPlaces",
-    "LazyLayers",
     "Network",
-    "OUTPUTS",
-    "check_rows",
-    "fit_model",
-    "is_ready",
-    "is_torch",
-    "make_given",
     "make_network",
-    "on_device",
     "scalar_output",
-    "takes_any_input",
-    "unwrap",
 ]
 
 

@@ -7,12 +7,6 @@ from ._potential import Potential, l1_gap_bound
 from ._regressor import DiagonalNetworkRegressor
 
 __all__ = [
-    "DiagonalNetworkRegressor",
-    "InconsistentError",
     "LearningRatePath",
-    "Potential",
-    "diagonal_network_path",
-    "flow_limit",
     "l1_gap_bound",
-    "learning_rate_path",
 ]

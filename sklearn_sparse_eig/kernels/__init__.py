@@ -28,7 +28,6 @@ __all__ = [
     "expand_csr",
     "get_backend",
     "hash_columns",
-    "mix64",
     "sketch_csr",
     "sketch_dense",
     "use_backend",

@@ -6,8 +6,6 @@ from ._factorization import DeepMatrixFactorization
 from ._intervals import low_rank_intervals
 
 __all__ = [
-    "DeepFactorizationCovariance",
-    "DeepMatrixFactorization",
     "effective_rank",
     "low_rank_intervals",
 ]

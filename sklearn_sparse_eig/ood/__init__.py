@@ -20,7 +20,6 @@ __all__ = [
     "ClassMeanSubspace",
     "Coordinates",
     "FrozenMetricState",
-    "GradPCADetector",
     "GradientState",
     "KINDS",
     "KnownGradients",

@@ -11,22 +11,8 @@ from .decoders import Decoder, make_decoder
 from .decoders._base import largest_rows
 
 __all__ = [
-    "Decoder",
-    "Polished",
-    "n_candidates",
-    "polish",
-    "RULES",
-    "Rank",
     "RecoveryWarning",
     "SparseEigenpairs",
-    "assemble_pairs",
-    "choose_rank",
     "find_candidates",
-    "lanczos_errors",
-    "largest_rows",
-    "make_decoder",
     "recover",
-    "resolve_n_components",
-    "restricted_least_squares",
-    "sparse_principal_vectors",
 ]

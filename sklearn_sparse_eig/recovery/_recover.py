@@ -29,6 +29,8 @@ def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigen
         r, the number of eigenpairs. "auto" is how many stand above the edge of white noise in the
         spectrum of the sketch, "plateau" the rank before the largest ratio of two consecutive
         eigenvalues above that edge; at least 1 and at most 32.
+    **options
+        Those that follow, by keyword.
     n_nonzero_coefs : int, sequence of int or "auto", default="auto"
         Nonzeros of each vector; "auto" keeps what stands out from noise.
     decoder : {"auto", "htp", "bit_test", "median", "diagonal_network"} or Decoder, default="auto"

@@ -4,6 +4,5 @@ from ._filter import SeedConfidenceFilter
 from ._separability import fisher_separability
 
 __all__ = [
-    "SeedConfidenceFilter",
     "fisher_separability",
 ]
