@@ -1,9 +1,9 @@
-"""Run all benchmarks and put their tables into README.md.
+"""Run all benchmarks and put their tables into results/.
 
-Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` there, and is replaced as
-soon as its script has finished. With ``--quick`` the tables are printed and the file is left
-alone. Run it on a machine with nothing else to do: an hour or so on two cores,
-and longer for mam_paper.
+Each table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` on the page of its topic,
+``results/TOPIC.md`` for the scripts in ``TOPIC/``, and is replaced as soon as its script has
+finished. With ``--quick`` the tables are printed and the pages are left alone. Run it on a machine
+with nothing else to do: an hour or so on two cores, and longer for mam_paper.
 
     SPARSE_EIG_DATA=... python benchmarks/run_all.py --only images words
 """
@@ -16,28 +16,27 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-README = HERE / "README.md"
 SCRIPTS = {
-    "images": "bench_images.py",
-    "words": "bench_words.py",
-    "optima": "bench_optima.py",
-    "spikes": "bench_spikes.py",
-    "phases": "bench_phases.py",
-    "memory": "bench_memory.py",
-    "exact": "bench_exact.py",
-    "errors": "bench_errors.py",
-    "huge": "bench_huge.py",
-    "low_rank": "bench_low_rank.py",
-    "rank": "bench_rank.py",
-    "smooth": "bench_smooth.py",
-    "diagonal_network": "bench_diagonal_network.py",
-    "seeds": "bench_seeds.py",
-    "ood": "bench_ood.py",
-    "grad_cost": "bench_grad_cost.py",
-    "grad_sketch": "bench_grad_sketch.py",
-    "diagnostics": "bench_diagnostics.py",
-    "mam_paper": "mam_paper.py",
-    "kernels": "bench_sketch_throughput.py",
+    "images": "sparse_pca/bench_images.py",
+    "words": "sparse_pca/bench_words.py",
+    "optima": "sparse_pca/bench_optima.py",
+    "spikes": "sparse_pca/bench_spikes.py",
+    "phases": "recovery/bench_phases.py",
+    "memory": "huge/bench_memory.py",
+    "exact": "recovery/bench_exact.py",
+    "errors": "recovery/bench_errors.py",
+    "huge": "huge/bench_huge.py",
+    "low_rank": "learners/bench_low_rank.py",
+    "rank": "recovery/bench_rank.py",
+    "smooth": "learners/bench_smooth.py",
+    "diagonal_network": "learners/bench_diagonal_network.py",
+    "seeds": "seeds/bench_seeds.py",
+    "ood": "gradpca/bench_ood.py",
+    "grad_cost": "gradpca/bench_grad_cost.py",
+    "grad_sketch": "gradpca/bench_grad_sketch.py",
+    "diagnostics": "diagnostics/bench_diagnostics.py",
+    "mam_paper": "recovery/mam_paper.py",
+    "kernels": "kernels/bench_sketch_throughput.py",
 }
 # The throughput of kernels is a table of plain text, and has sizes in place of --quick.
 QUICK_KERNELS = "--rows 80 --columns 20000 --nonzeros 200000 --ids 200000 --repeats 1".split()
@@ -57,6 +56,11 @@ def run(name, quick, repeats):
     return f"```\n{done.stdout.strip()}\n```" if name == "kernels" else done.stdout.strip()
 
 
+def page_of(name):
+    """Return the page that holds the table of that name."""
+    return HERE / "results" / f"{Path(SCRIPTS[name]).parent}.md"
+
+
 def replace_table(text, name, table):
     """Return the text with the table of that name replaced."""
     pattern = rf"(<!-- table: {re.escape(name)} -->\n).*?(<!-- end -->)"
@@ -64,7 +68,7 @@ def replace_table(text, name, table):
         pattern, lambda match: f"{match[1]}{table}\n{match[2]}", text, flags=re.DOTALL
     )
     if count != 1:
-        raise ValueError(f"README.md has {count} places for the table {name!r}; one is needed.")
+        raise ValueError(f"The page has {count} places for the table {name!r}; one is needed.")
     return replaced
 
 
@@ -81,8 +85,9 @@ def main():
         if args.quick:
             print(table)
         else:
-            text = replace_table(README.read_text(encoding="utf-8"), name, table)
-            README.write_text(text, encoding="utf-8")
+            page = page_of(name)
+            text = replace_table(page.read_text(encoding="utf-8"), name, table)
+            page.write_text(text, encoding="utf-8")
         print(f"== {name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
 
 

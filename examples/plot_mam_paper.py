@@ -6,7 +6,7 @@ One matrix, three streams, the same sparse vectors
 A small version of the experiments of the public MAM* scripts (arXiv:2507.17036): a matrix with
 4 * 10^10 entries and five sparse eigenvectors, seen only through a sketch. It comes as tiles, as
 noisy rows, and as single entries in random order of which some are taken back. Nobody says where
-the nonzeros are. ``benchmarks/mam_paper.py`` has the sizes of the scripts.
+the nonzeros are. ``benchmarks/recovery/mam_paper.py`` has the sizes of the scripts.
 """
 
 import time

@@ -11,7 +11,8 @@ from ._sizing import choose_size
 from .measurements import make_measurement
 
 # The ratio of signal to noise from which the weakest component was always found where supports
-# were no obstacle: in benchmarks/bench_phases.py that changes from never between 1 and 1.5.
+# were no obstacle: in benchmarks/recovery/bench_phases.py that changes from never between 1 and
+# 1.5.
 _LEAST_RATIO = 2.0
 # Measurements for each feature of the union of the supports, without noise, and the factor of what
 # noise asks for. Both are for many components, which help each other: one needs twice as many.
@@ -19,7 +20,7 @@ _LEAST_RATIO = 2.0
 _MEASUREMENTS_PER_FEATURE = 5
 _NOISE_FACTOR = {"exact": 6, "range": 6, "compressed": 10}
 # A feature of the weakest component over the noise of a bucket, from which its id was spelled: in
-# benchmarks/bench_huge.py nearly all were at 2.7, all at 5.3.
+# benchmarks/huge/bench_huge.py nearly all were at 2.7, all at 5.3.
 _SPELLED_FROM = 4.0
 # A budget beyond which the choice of a size does not change, and how closely one is looked for.
 _ANY_MEMORY = 1e30
@@ -180,9 +181,10 @@ def recommend_sketch(
     Gaussian matrix of that kind a component shows when it exceeds (m k)^(1/4) standard deviations
     [1]_, so the ratio must exceed 1 whatever the shape.
 
-    What is required is more. It is 2, where the sweeps of ``benchmarks/bench_phases.py`` found all,
-    and, for t features in all supports, also (c t log(1 + N / t) / N)^(1/2) (m / k)^(1/4), as
-    noise in the measured vectors hides their features: with c = 6 (1 + 1 / r) for M = I. Where
+    What is required is more. It is 2, where the sweeps of ``benchmarks/recovery/bench_phases.py``
+    found all, and, for t features in all supports, also
+    (c t log(1 + N / t) / N)^(1/2) (m / k)^(1/4), as noise in the measured vectors hides their
+    features: with c = 6 (1 + 1 / r) for M = I. Where
     both sides are compressed, c = 10 (1 + 1 / r), and m - 5 (1 + 1 / r) t takes the place of the
     last N; the supports fit if that is positive. The factors are set above what was needed in two
     dozen shapes of sketch and data, mostly by less than a half in the ratio. Beyond 2**27 features

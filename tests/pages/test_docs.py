@@ -32,7 +32,11 @@ from sklearn_sparse_eig.gradients import (
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "doc").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
+    *sorted((ROOT / "doc").glob("*.md")),
+    *sorted((ROOT / "benchmarks").rglob("*.md")),
+]
 MODULES = [
     "sklearn_sparse_eig",
     "sklearn_sparse_eig.datasets",
@@ -175,7 +179,7 @@ def test_api_page_lists_exactly_the_public_names():
         assert sorted(names) == sorted(importlib.import_module(name).__all__), name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
     for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):

@@ -10,11 +10,12 @@ response of the riboflavin data by cross-validation. Slow methods get the first 
 """
 
 import os
+import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
-from _harness import data_path, make_parser, print_machine, print_table, progress, quiet
 from scipy.optimize import linprog
 from sklearn.linear_model import Lasso, LassoCV, MultiTaskLasso, OrthogonalMatchingPursuit, RidgeCV
 from sklearn.model_selection import KFold
@@ -22,6 +23,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_sparse_eig import DiagonalNetworkRegressor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
+from _harness import data_path, make_parser, print_machine, print_table, progress, quiet
 
 # Beyond these many entries a linear programme, a factor for each step or many epochs take minutes.
 _LARGEST_FOR_SLOW = 3_000_000

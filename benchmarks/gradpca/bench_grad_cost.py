@@ -5,14 +5,19 @@ and 4000 rows. "Counted" are the multiplications of scoring over those of a forw
 table has convolutional networks on one thread, where torch is installed.
 """
 
+import sys
 import time
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
-from _harness import make_parser, print_machine, print_table, progress
 
 from sklearn_sparse_eig import GradPCADetector
 from sklearn_sparse_eig.gradients import DenseNetwork
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
+from _harness import make_parser, print_machine, print_table, progress
 
 # Inputs, hidden layers and classes.
 NETWORKS = [(64, 64, 10), (784, 256, 128, 10), (1568, 128, 10), (300, 128, 150), (1024, 512, 20)]

@@ -5,11 +5,10 @@ to 6. It prints the largest differences and fails where one is more than roundin
 """
 
 import importlib.util
+import sys
+from pathlib import Path
 
 import numpy as np
-from _harness import print_table
-from _ood_baselines import BASELINES, K
-from bench_ood import look
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
@@ -17,6 +16,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import normalize
 
 from sklearn_sparse_eig import GradPCADetector
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
+from _harness import print_table
+from _ood_baselines import BASELINES, K
+from bench_ood import look
 
 
 def references(model, train, new):

@@ -12,10 +12,11 @@ trained ones alone, those of at least 0.97 of the best accuracy on test data in 
 """
 
 import os
+import sys
 from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
-from _harness import data_path, make_parser, print_machine, print_table, progress, quiet
 from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
@@ -24,6 +25,10 @@ from sklearn.neural_network import MLPClassifier
 
 from sklearn_sparse_eig import GradPCADetector
 from sklearn_sparse_eig.diagnostics import class_mean_share, neural_collapse, ntk_alignment
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
+from _harness import data_path, make_parser, print_machine, print_table, progress, quiet
 
 PENALTIES = (1e-4, 0.3)
 N_PER_CLASS = 20

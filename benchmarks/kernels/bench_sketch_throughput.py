@@ -4,7 +4,7 @@ Prints one table: the read rate of ``X.sum()``, dense and CSR sketching, the swe
 ids, and the updates of a sketch, for each backend. Repetitions of all entries are interleaved, so a
 busy machine slows them alike, and medians are reported. Only ratios within one run mean anything.
 
-    python benchmarks/bench_sketch_throughput.py --rows 800 --columns 100000
+    python benchmarks/kernels/bench_sketch_throughput.py --rows 800 --columns 100000
 """
 
 import argparse

@@ -4,8 +4,17 @@ Each method is fitted in a fresh process. Explained variance is that of the span
 with and without orthogonal components compare. "as MiniBatchSparsePCA" asks for exactly as many
 nonzeros in each component as that peer returned.
 
-    python benchmarks/bench_images.py --data fashion_mnist
+    python benchmarks/sparse_pca/bench_images.py --data fashion_mnist
 """
+
+import sys
+from pathlib import Path
+
+from sklearn.decomposition import PCA, IncrementalPCA, MiniBatchSparsePCA, TruncatedSVD
+
+from sklearn_sparse_eig import SketchedSparsePCA
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
 
 from _harness import (
     Meter,
@@ -18,9 +27,6 @@ from _harness import (
     print_table,
     progress,
 )
-from sklearn.decomposition import PCA, IncrementalPCA, MiniBatchSparsePCA, TruncatedSVD
-
-from sklearn_sparse_eig import SketchedSparsePCA
 
 N_COMPONENTS = 5
 PEERS = {

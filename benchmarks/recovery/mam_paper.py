@@ -18,15 +18,20 @@ for the first four vectors, which are those that the paper plots. The last rows 
 the same decoder the exact M u_j and few candidates, as the public scripts do.
 """
 
+import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from _harness import make_parser, print_machine, print_table, progress, quiet
 
 from sklearn_sparse_eig import EigenSketch
 from sklearn_sparse_eig.sketching.measurements import PrimeResidueMeasurement
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
+from _harness import make_parser, print_machine, print_table, progress, quiet
 
 PLOTTED = 4  # vectors decoded by the recipe, and shown one by one
 RANGE_SIZE = 128  # k of the two-sided sketches: some four times the largest r

@@ -12,16 +12,21 @@ likelihood of covariances. There the best rank is found with the truth in sight.
 """
 
 import os
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
-from _harness import data_path, make_parser, print_machine, print_table, progress, quiet
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
 
 from sklearn_sparse_eig import DeepFactorizationCovariance, DeepMatrixFactorization
 from sklearn_sparse_eig.lowrank._greedy import complete_by_rank, refine_factors
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
+from _harness import data_path, make_parser, print_machine, print_table, progress, quiet
 
 PENALTIES = np.geomspace(0.02, 1.0, 12)
 

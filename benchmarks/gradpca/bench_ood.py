@@ -7,21 +7,20 @@ set, thresholds included, comes from known rows.
 
 It takes long, so it can be run in pieces, which a file collects:
 
-    python benchmarks/bench_ood.py --problem mnist_mlp --seeds 0 1 --results ood.json
-    python benchmarks/bench_ood.py --results ood.json --report
+    python benchmarks/gradpca/bench_ood.py --problem mnist_mlp --seeds 0 1 --results ood.json
+    python benchmarks/gradpca/bench_ood.py --results ood.json --report
 """
 
 import copy
 import importlib.util
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
-from _harness import data_path, make_parser, print_machine, print_table, progress, quiet
-from _ood_baselines import BASELINES, View
 from scipy.stats import rankdata, wilcoxon
 from sklearn.datasets import load_digits
 from sklearn.decomposition import TruncatedSVD
@@ -34,6 +33,11 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_sparse_eig import GradPCADetector
 from sklearn_sparse_eig.gradients import make_network
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
+from _harness import data_path, make_parser, print_machine, print_table, progress, quiet
+from _ood_baselines import BASELINES, View
 
 N_TRAIN, N_HELD_OUT, N_TEST, N_NEW = 8000, 1000, 2000, 1000
 HAS_TORCH = importlib.util.find_spec("torch") is not None

@@ -7,12 +7,18 @@ components have 10 features; their variances are multiples of the level at which
 show in that sketch. In "unequal noise" the standard deviations are log-normal.
 """
 
+import sys
+from pathlib import Path
+
 import numpy as np
-from _harness import make_parser, print_machine, print_table, progress, quiet
 
 from sklearn_sparse_eig import EigenSketch
 from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 from sklearn_sparse_eig.recovery._rank import resolve_n_components
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
+from _harness import make_parser, print_machine, print_table, progress, quiet
 
 EXACT = {"measurement": "identity", "range_size": "identity"}
 # Features, rows, settings of the sketch.

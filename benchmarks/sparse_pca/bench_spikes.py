@@ -6,9 +6,18 @@ the found span. Sketches see every batch once; dense PCA has all rows at once. T
 rule is the best of ten for each seed, known only with the truth in sight.
 """
 
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
+from sklearn.decomposition import PCA
+
+from sklearn_sparse_eig import SketchedSparsePCA
+from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
 from _harness import (
     keep_largest,
     make_parser,
@@ -19,10 +28,6 @@ from _harness import (
     worst_cosine,
 )
 from _oja import STEPS, tuned_oja
-from sklearn.decomposition import PCA
-
-from sklearn_sparse_eig import SketchedSparsePCA
-from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 
 EIGENVALUES = (40.0, 30.0, 20.0, 15.0)
 N_NONZERO = 20

@@ -6,15 +6,20 @@ recipe of the public MAM* experiments on the same input, without the candidate s
 are given: prime residues, one median for each feature and vector.
 """
 
+import sys
 import time
 from itertools import product
+from pathlib import Path
 
 import numpy as np
-from _harness import make_parser, print_machine, print_table, progress, quiet
 from scipy import sparse as sp
 
 from sklearn_sparse_eig import EigenSketch
 from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
+from _harness import make_parser, print_machine, print_table, progress, quiet
 
 EIGENVALUES = (40.0, 30.0, 20.0, 15.0, 12.0)
 N_NONZERO = 20

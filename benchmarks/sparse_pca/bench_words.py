@@ -5,8 +5,17 @@ log(1 + 10^4 count / total). "one pass" is partial_fit in batches of 500 rows, "
 fit(X), which reads the candidate columns again. Thresholded methods keep the 50 largest entries.
 """
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import scipy.sparse as sp
+from sklearn.decomposition import PCA, MiniBatchSparsePCA, TruncatedSVD
+
+from sklearn_sparse_eig import SketchedSparsePCA
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
 from _harness import (
     Meter,
     explained_variance,
@@ -21,9 +30,6 @@ from _harness import (
     progress,
 )
 from _oja import STEPS, ThresholdedOja, tuned_oja
-from sklearn.decomposition import PCA, MiniBatchSparsePCA, TruncatedSVD
-
-from sklearn_sparse_eig import SketchedSparsePCA
 
 N_COMPONENTS, N_NONZERO = 5, 50
 BATCH = 500

@@ -10,8 +10,20 @@ parameters and a thousand classes, on factors that are made up on the fly.
 
 import os
 import pickle
+import sys
+from pathlib import Path
 
 import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+
+from sklearn_sparse_eig import GradPCADetector
+from sklearn_sparse_eig.gradients import Gradients, LayerFactors, Network
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
 from _harness import (
     Meter,
     data_path,
@@ -23,13 +35,6 @@ from _harness import (
     progress,
     quiet,
 )
-from sklearn.datasets import load_digits
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import train_test_split
-from sklearn.neural_network import MLPClassifier
-
-from sklearn_sparse_eig import GradPCADetector
-from sklearn_sparse_eig.gradients import Gradients, LayerFactors, Network
 
 SIZES = tuple(4**k for k in range(4, 9))
 SUBSPACES = {

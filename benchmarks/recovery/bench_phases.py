@@ -27,10 +27,19 @@ The step of Oja's rule is the best of five for each seed, known only with the tr
 Frequent Directions keeps l rows with l N = m k, and works on twice as many.
 """
 
+import sys
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.decomposition import PCA
+
+from sklearn_sparse_eig import SketchedSparsePCA
+from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
 from _frequent_directions import ThresholdedFrequentDirections
 from _harness import (
     keep_largest,
@@ -43,10 +52,6 @@ from _harness import (
     worst_cosine,
 )
 from _oja import tuned_oja
-from sklearn.decomposition import PCA
-
-from sklearn_sparse_eig import SketchedSparsePCA
-from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 
 SPECTRUM = np.array([2.0, 1.5, 1.0])
 R = len(SPECTRUM)

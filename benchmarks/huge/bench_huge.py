@@ -8,10 +8,19 @@
 * Ids in progressions, powers of two, constant low or high bits, beside random ids.
 """
 
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+
+from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
+from sklearn_sparse_eig.recovery.decoders import make_decoder
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
 from _harness import (
     Meter,
     in_fresh_process,
@@ -21,10 +30,6 @@ from _harness import (
     progress,
     quiet,
 )
-
-from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
-from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
-from sklearn_sparse_eig.recovery.decoders import make_decoder
 
 # Sketches of the first table: decoder, m, k, identification.
 SKETCHES = (

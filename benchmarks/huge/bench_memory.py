@@ -6,7 +6,17 @@ its imports and the batches themselves. The dense one-pass and mini-batch method
 take no sparse rows; what they would need for the same stream is computed, not run.
 """
 
+import sys
+from pathlib import Path
+
 import numpy as np
+from scipy import sparse as sp
+
+from sklearn_sparse_eig import SketchedSparsePCA
+from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
+
 from _harness import (
     Meter,
     make_parser,
@@ -18,10 +28,6 @@ from _harness import (
     worst_cosine,
 )
 from _oja import ThresholdedOja
-from scipy import sparse as sp
-
-from sklearn_sparse_eig import SketchedSparsePCA
-from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 
 EIGENVALUES = (40.0, 30.0, 20.0, 15.0, 12.0)
 N_NONZERO = 10
