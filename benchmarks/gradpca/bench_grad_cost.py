@@ -24,14 +24,14 @@ NETWORKS = [(64, 64, 10), (784, 256, 128, 10), (1568, 128, 10), (300, 128, 150),
 DETECTORS = {
     "default": {},
     "whole means": {"mean_rank": None},
-    "laplace": {"score": "laplace"},
+    "laplace": {"score_function": "laplace"},
     "diagonal metric": {"metric": "diag"},
     "paper": None,
 }
 # Of networks with convolutions; "dense layers" leaves these out.
 TORCH_DETECTORS = {
     "default": {},
-    "laplace": {"score": "laplace"},
+    "laplace": {"score_function": "laplace"},
     "diagonal metric": {"metric": "diag"},
     "dense layers": {"params": "dense"},
 }
@@ -67,7 +67,7 @@ def products(network, detector):
     rank = detector.mean_rank
     means = 0
     for i, (p, q) in enumerate(layers):
-        if detector.score == "laplace":
+        if detector.score_function == "laplace":
             continue
         if rank is not None and rank < min(p, q):
             means += n_classes * rank * (p + q)
