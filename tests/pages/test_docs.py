@@ -33,7 +33,7 @@ from sklearn_sparse_eig.plotting import ComponentsDisplay
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "doc").glob("*.md")),
     *sorted((ROOT / "benchmarks").rglob("*.md")),
 ]
