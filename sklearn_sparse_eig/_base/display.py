@@ -18,8 +18,8 @@ class LazyDisplayMixin:
     """
 
     def _lazy_values_are_known(self) -> bool:
-        """Return whether reading the lazy attributes would compute nothing."""
-        raise NotImplementedError
+        """Return whether reading the lazy attributes would compute nothing; if unsure, they may."""
+        return False
 
     def __dir__(self):
         # Scikit-learn's own tries every attribute, to leave out those that cannot be had.
