@@ -21,6 +21,7 @@ SCRIPTS = {
     "words": "sparse_pca/bench_words.py",
     "optima": "sparse_pca/bench_optima.py",
     "spikes": "sparse_pca/bench_spikes.py",
+    "genes": "sparse_pca/bench_genes.py",
     "phases": "recovery/bench_phases.py",
     "memory": "huge/bench_memory.py",
     "exact": "recovery/bench_exact.py",
