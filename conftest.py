@@ -1,6 +1,9 @@
-"""What pytest collects besides the tests: doctests of all modules that can be imported here."""
+"""What pytest collects besides the tests, the doctests of modules, and how workers share cores."""
 
+import os
 from importlib.util import find_spec
+
+import joblib
 
 # Modules that need an extra; without it they cannot be imported, nor are they used.
 _NEEDS = {
@@ -11,3 +14,10 @@ _NEEDS = {
     "sklearn_sparse_eig/kernels/_numba.py": "numba",
 }
 collect_ignore = [path for path, package in _NEEDS.items() if not find_spec(package)]
+
+
+def pytest_configure(config):
+    """Give each worker of pytest-xdist its share of the cores, in the environment it inherits."""
+    n_workers = getattr(config.option, "numprocesses", None)
+    if n_workers:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, joblib.cpu_count() // n_workers)))

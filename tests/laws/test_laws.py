@@ -93,7 +93,16 @@ def test_sketch_laws_under_other_settings(regime, options):
             check()
 
 
-@pytest.mark.parametrize("regime", ["mam", "two_sided", "gaussian", "gaussian_two_sided"])
+@pytest.mark.parametrize(
+    "regime",
+    [
+        "two_sided",
+        *(
+            pytest.param(r, marks=pytest.mark.slow)
+            for r in ("mam", "gaussian", "gaussian_two_sided")
+        ),
+    ],
+)
 def test_sketch_laws_of_very_wide_rows(regime):
     for check in checks.yield_sketch_checks(sketches(regime, 2**62)):
         check()

@@ -195,8 +195,17 @@ def _anchor(heading):
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
+# Pages whose code takes ten seconds or more.
+LONG = {"extending.md", "how_the_sketch_works.md"}
+
+
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if p.parent.name == "doc"], ids=lambda page: page.name
+    "page",
+    [
+        pytest.param(p, id=p.name, marks=pytest.mark.slow if p.name in LONG else [])
+        for p in PAGES
+        if p.parent.name == "doc"
+    ],
 )
 def test_code_of_the_page_runs(page):
     namespace = {"__name__": page.stem}

@@ -1,5 +1,6 @@
 """Every example runs from any directory and prints what it promises."""
 
+import ast
 import importlib.util
 import os
 import re
@@ -137,11 +138,25 @@ PROMISES = {
 }
 
 
+@pytest.mark.parametrize("name", PROMISES)
+def test_what_an_example_imports_exists(name):
+    for node in ast.walk(ast.parse((EXAMPLES / f"{name}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("sklearn_sparse_eig"):
+            module = importlib.import_module(node.module)
+            assert [a.name for a in node.names if not hasattr(module, a.name)] == []
+
+
 def test_every_example_is_tested():
     assert sorted(PROMISES) == sorted(path.stem for path in EXAMPLES.glob("plot_*.py"))
 
 
-@pytest.mark.parametrize("name", PROMISES)
+# Those that take a few seconds show by default that examples run; .ci/run runs them all.
+QUICK = {"plot_grid_search", "plot_ood_stream_monitor", "plot_ood_threshold"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in PROMISES]
+)
 def test_example(name, tmp_path):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])

@@ -1,0 +1,70 @@
+"""All that is checked before a change is accepted, each in an environment of its own.
+
+``nox -l`` lists the sessions, ``nox -s lint`` runs one, and what follows ``--`` goes to pytest.
+"""
+
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["lint", "types", "core"]
+
+PROJECT = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+CODE = ("sklearn_sparse_eig", "tests", "benchmarks", "examples", "noxfile.py")
+# Torch is large, so one version of it is tested, that of the tables in benchmarks/results.
+TORCH = "torch==2.13.0"
+
+
+def pytest(session, *arguments):
+    session.run("python", "-m", "pytest", *arguments, *session.posargs)
+
+
+@nox.session
+def lint(session):
+    """Rules and formatting of the code."""
+    session.install("ruff")
+    session.run("ruff", "check", "--no-cache", ".")
+    session.run("ruff", "format", "--no-cache", "--check", *CODE)
+
+
+@nox.session
+def types(session):
+    """The package, and a user's script under the strictest rules."""
+    session.install("-e", ".[fast]", "mypy", "pytest")
+    session.run("mypy")
+    pytest(session, "tests/typing")
+
+
+@nox.session
+def core(session):
+    """The tests with the dependencies alone, without any extra."""
+    session.install(".[test]")
+    pytest(session, "-n", "2")
+
+
+@nox.session
+def slow(session):
+    """What is left out by default: whole examples, and statistics over many draws."""
+    session.install(".[fast,plot,test]")
+    pytest(session, "-n", "2", "-m", "slow")
+
+
+@nox.session
+def torch(session):
+    """The tests of torch modules, whole."""
+    session.install(".[fast,plot,test]", TORCH)
+    pytest(session, "-n", "2", "-m", "", "tests/gradients", "tests/ood", "tests/diagnostics",
+           "tests/seeds", "tests/pages", "-k", "torch or gradients or diagnostics")  # fmt: skip
+
+
+@nox.session
+def minimum(session):
+    """The tests with the oldest versions that pyproject.toml declares."""
+    declared = [*PROJECT["dependencies"], *EXTRAS["fast"], *EXTRAS["plot"], *EXTRAS["test"]]
+    oldest = [name.replace(">=", "==") for name in declared]
+    session.install(*oldest)
+    session.install("--no-deps", ".")
+    pytest(session, "-n", "2")
