@@ -103,11 +103,19 @@ def sparse_principal_vector(B, n_nonzero, *, starts=3, rng=None):
     _check_count("n_nonzero", n_nonzero)
     _check_count("starts", starts)
     rng = np.random.default_rng(rng)
-    return _solve(B, min(n_nonzero, len(B)), starts, rng, _rounding(B))
+    return _solve(B, min(n_nonzero, len(B)), rng, _rounding(B), starts)
 
 
 def sparse_principal_vectors(
-    B, n_components, n_nonzero, *, which="LA", starts=3, start_vectors=None, rng=None
+    B,
+    n_components,
+    n_nonzero,
+    *,
+    which="LA",
+    starts=3,
+    n_row_starts=0,
+    start_vectors=None,
+    rng=None,
 ):
     """Find several sparse vectors of extreme quadratic form, one after another.
 
@@ -123,6 +131,10 @@ def sparse_principal_vectors(
         Largest or smallest algebraic value, or largest magnitude.
     starts : int, default=3
         Supports given to the local search for each vector, see `sparse_principal_vector`.
+    n_row_starts : int, default=0
+        Vectors on row blocks that are tried among the starts: for each index the block of it and
+        its strongest partners. They find better optima of large matrices, in O(p^2 + p s^2) more
+        time.
     start_vectors : ndarray of shape (p, n_components) or None, default=None
         Guesses at the vectors, which are tried among the starts.
     rng : None, int or numpy.random.Generator, default=None
@@ -159,9 +171,11 @@ def sparse_principal_vectors(
     sizes = _check_sizes(n_nonzero, n_components)
     rng = np.random.default_rng(rng)
     tol = _rounding(original)
+    options = {"starts": starts, "n_row_starts": n_row_starts}
     signs = {"LA": (1.0,), "SA": (-1.0,), "LM": (1.0, -1.0)}[which]
 
-    deflated = original.copy()
+    # Neither is written to while one vector is wanted, which spares the copy.
+    deflated = original.copy() if n_components > 1 else original
     basis = np.zeros((p, 0))
     shift = 0.0
     vectors = np.zeros((p, n_components))
@@ -169,14 +183,14 @@ def sparse_principal_vectors(
     for k, size in enumerate(sizes):
         s = min(size, p)
         guess = None if start_vectors is None else start_vectors[:, k]
-        best, sign = _solve_signs(deflated, s, starts, rng, tol, signs, guess)
+        best, sign = _solve_signs(deflated, s, rng, tol, signs, options, guess)
         if best.eigenvalue <= tol and k and not shift:
             # Directions already found tie with, or beat, all others: put them below. The sign
             # is settled from here on, since +B and -B cannot both be shifted.
             signs = (sign,)
             shift = _shift(sign * original)
             deflated += sign * shift * (np.eye(p) - basis @ basis.T)
-            best, sign = _solve_signs(deflated, s, starts, rng, tol, signs)
+            best, sign = _solve_signs(deflated, s, rng, tol, signs, options)
         vectors[best.support, k] = best.values
         found.append(best)
         if k + 1 == n_components:
@@ -197,7 +211,7 @@ def sparse_principal_vectors(
 
 
 def _check_symmetric(B):
-    """Return B as an exactly symmetric float64 copy of shape (p, p), or raise ValueError."""
+    """Return B as an exactly symmetric float64 array (p, p), B itself if it is one."""
     B = np.asarray(B)
     check_real(B, "B")
     B = B.astype(np.float64, copy=False)
@@ -206,7 +220,7 @@ def _check_symmetric(B):
     largest = np.abs(B).max()
     if not np.isfinite(largest):
         raise ValueError("B must be finite, but contains NaN or infinity.")
-    return np.array(symmetric_part(B, "B"), order="C")
+    return np.ascontiguousarray(symmetric_part(B, "B"))
 
 
 def _check_count(name, value, largest=None):
@@ -237,10 +251,11 @@ def _rounding(B):
 # ----------------------------------------------------------------------------------- deflation
 
 
-def _solve_signs(B, s, starts, rng, tol, signs, guess=None):
+def _solve_signs(B, s, rng, tol, signs, options, guess=None):
     """Solve for each sign of B, return the result of largest value and its sign."""
     found = [
-        (_solve(sign * B if sign < 0 else B, s, starts, rng, tol, guess), sign) for sign in signs
+        (_solve(sign * B if sign < 0 else B, s, rng, tol, guess=guess, **options), sign)
+        for sign in signs
     ]
     return max(found, key=lambda pair: pair[0].eigenvalue)
 
@@ -272,7 +287,7 @@ def _deflate(B, q):
 # -------------------------------------------------------------------------------------- search
 
 
-def _solve(B, s, starts, rng, tol, guess=None):
+def _solve(B, s, rng, tol, starts, guess=None, n_row_starts=0):
     """Best local optimum over the starts, for a checked matrix and s <= p."""
     p = len(B)
     if s == p:
@@ -284,7 +299,7 @@ def _solve(B, s, starts, rng, tol, guess=None):
         # Nothing is left but rounding: no support beats another.
         return as_result(np.arange(s), B[0, 0], np.eye(s)[0], 0, True)
     seen, best = set(), None
-    for support, value in candidate_supports(B, s, starts, rng, guess):
+    for support, value in candidate_supports(B, s, starts, rng, guess, n_row_starts):
         if best is not None and value < best.eigenvalue - (1 - _WORTHWHILE) * abs(best.eigenvalue):
             break
         found = swap_until_optimal(B, support, tol, seen)

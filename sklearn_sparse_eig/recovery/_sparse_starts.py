@@ -5,6 +5,8 @@ Notation as in ``_sparse_principal``.
 
 import numpy as np
 
+from ._row_starts import row_starts
+
 # Work (in multiply-adds) of one truncated power step over all the columns tried as starts, and
 # of growing supports from single indices. Small matrices can so try every column, at no visible
 # cost, and large ones a few.
@@ -19,10 +21,10 @@ _KRYLOV_DIMENSION = 20
 _GROWN_SIZE = 32
 
 
-def candidate_supports(B, s, starts, rng, guess=None):
+def candidate_supports(B, s, starts, rng, guess=None, n_row_starts=0):
     """Distinct sorted supports of s indices and their values, the best first, at most starts.
 
-    A guess at the vector is tried as one more start.
+    A guess at the vector is tried as one more start, and so are vectors on row blocks.
     """
     p = len(B)
     n_columns = int(np.clip(_POWER_WORK // p**2, 2 * starts, p))
@@ -30,6 +32,7 @@ def candidate_supports(B, s, starts, rng, guess=None):
     diagonal = np.diagonal(B)
     norms = np.sqrt(np.einsum("ij,ij->j", B, B))
     leading, lowest = _krylov_extremes(B, norms)
+    shift = max(0.0, -lowest)
     # Half of the seeds are the best by norm, the others spread by chance over the rest.
     order = np.argsort(-norms, kind="stable")
     spread = rng.permutation(order[n_columns // 2 :])
@@ -43,10 +46,10 @@ def candidate_supports(B, s, starts, rng, guess=None):
             _restricted(column, _largest(diagonal - diagonal.min(), s)),
             _restricted(column, _largest(norms, s)),
             B[seeds],
+            *([row_starts(B, s, shift, n_row_starts)] if n_row_starts else []),
             _grow(B, seeds[:n_grown], s),
         ]
     )
-    shift = max(0.0, -lowest)
     vectors, values = _truncated_power(B, starting, s, shift, _SCREENING_STEPS)
     first = _first_of_each(vectors != 0)
     chosen = first[np.argsort(-values[first], kind="stable")[:starts]]

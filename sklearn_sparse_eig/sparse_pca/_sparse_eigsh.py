@@ -20,8 +20,13 @@ from ..recovery import (
     sparse_principal_vectors,
 )
 
-# The small sparse eigenproblem is solved on at most this many candidates: a second of work.
+# Features that a matrix which is not an array already may have for its block of candidates to hold
+# them all: seconds of work, and 128 MB; and the candidates where it has more.
+_MAX_BLOCK = 4000
 _MAX_CANDIDATES = 1000
+# Row blocks that are tried as starts, and supports given to the local search: more of either gained
+# nothing on correlations of genes.
+_ROW_STARTS, _STARTS = 32, 6
 # Entries below this share of a vector's largest count as zero.
 _NUMERICAL_ZERO = 1e-9
 
@@ -55,7 +60,8 @@ def sparse_eigsh(
         Largest algebraic, smallest algebraic or largest magnitude eigenvalues.
     n_candidates : int or "auto", default="auto"
         Features the sparse problem may choose from, those with most weight in the leading
-        eigenvectors. ``"auto"`` is all of them up to 1000, else at least 1000.
+        eigenvectors. ``"auto"`` is all of an array, and of a sparse matrix up to n = 4000, else at
+        least 1000.
     tol : float, default=0.0
         Relative accuracy of the leading eigenvectors; 0 is machine precision.
     random_state : int or None, default=0
@@ -111,7 +117,8 @@ def sparse_eigsh(
         if sizes.min() < 1 or sizes.max() > n:
             raise ValueError(f"n_nonzero_coefs must lie in [1, n={n}], got {n_nonzero_coefs!r}.")
         if n_candidates == "auto":
-            n_candidates = max(_MAX_CANDIDATES, 2 * int(sizes.max()))
+            is_block = isinstance(A, np.ndarray) or (sp.issparse(A) and n <= _MAX_BLOCK)
+            n_candidates = n if is_block else max(_MAX_CANDIDATES, 2 * int(sizes.max()))
         ids = _candidates(A, n, k, which, tol, rng, min(int(n_candidates), n))
         if len(ids) < sizes.max():
             raise ValueError(
@@ -119,7 +126,15 @@ def sparse_eigsh(
             )
         block = _principal_block(A, n, ids)
         with limit_blas(1):  # thousands of small decompositions
-            vectors = sparse_principal_vectors(block, k, sizes, which=which, rng=rng).vectors
+            vectors = sparse_principal_vectors(
+                block,
+                k,
+                sizes,
+                which=which,
+                starts=_STARTS,
+                n_row_starts=_ROW_STARTS,
+                rng=rng,
+            ).vectors
     used = np.any(vectors != 0, axis=1)
     ids, vectors = ids[used], vectors[used]
     products = _products(A, n, ids, vectors)
@@ -199,6 +214,8 @@ def _principal_block(A, n, ids):
         ]
         block = np.hstack(parts)
         return 0.5 * (block + block.T)
+    if len(ids) == n:
+        return A.toarray() if sp.issparse(A) else A
     block = A[ids][:, ids]
     return block.toarray() if sp.issparse(block) else block
 
