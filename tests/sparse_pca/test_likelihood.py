@@ -159,7 +159,7 @@ def test_untracked_means_enter_by_their_sketch():
     beyond = np.delete(X.mean(axis=0), np.searchsorted(ids, pca.support_))
     error = beyond @ beyond * np.sqrt(2 / pca.sketch_.shape[0]) / model.noise
     assert abs(estimated.mean() - squares.mean()) < 2.0 * error
-    assert error < 0.05 * squares.mean()
+    assert error < 0.1 * squares.mean()
 
 
 def test_zero_weights_are_refused():
