@@ -20,6 +20,7 @@ SCRIPTS = {
     "images": "sparse_pca/bench_images.py",
     "words": "sparse_pca/bench_words.py",
     "optima": "sparse_pca/bench_optima.py",
+    "certificates": "sparse_pca/bench_certificates.py",
     "spikes": "sparse_pca/bench_spikes.py",
     "genes": "sparse_pca/bench_genes.py",
     "phases": "recovery/bench_phases.py",
