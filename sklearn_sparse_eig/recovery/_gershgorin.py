@@ -45,7 +45,7 @@ def row_bound(B: np.ndarray | sp.csr_array, size: int, value: float) -> float:
 
 def frobenius_bound(B: np.ndarray | sp.csr_array, size: int) -> float:
     """Return the root of the sum of the squares that a principal submatrix may hold."""
-    squares = B.multiply(B).tocsr() if sp.issparse(B) else B * B
+    squares = sp.csr_array(B).power(2) if sp.issparse(B) else np.square(B)
     diagonal = B.diagonal()
     rows = diagonal**2 + largest_sums(squares, size - 1)
     return float(np.sqrt(np.sort(rows)[-size:].sum()))

@@ -79,8 +79,7 @@ def upper_bound(B: np.ndarray | sp.csr_array, size: int, value: float) -> float:
     bound = min(row_bound(B, size, value), frobenius_bound(B, size))
     if bound <= value + tol or (sp.issparse(B) and n > _MAX_SCREENED):
         return max(value, bound)
-    if sp.issparse(B):
-        B = B.toarray()
+    B = sp.csr_array(B).toarray() if sp.issparse(B) else B
     ids = possible_features(B, size, value + tol)
     if len(ids) < size:
         return value + tol  # no support of larger value is left

@@ -14,6 +14,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import nnls
 from scipy.sparse.linalg import LinearOperator
 
+from ..sketching import Measurement
 from ._rows import columns_of, row_sums
 
 # Share of the mean variance that noise has at least, where the components explain all.
@@ -44,8 +45,9 @@ class TrackedMean:
     @classmethod
     def of(cls, mean: np.ndarray | None, variance: np.ndarray | None) -> "TrackedMean":
         """Return the mean with what is known of the variances."""
-        loud = [] if mean is None else np.flatnonzero(mean**2 > _LOUD * variance)
-        return cls(mean, np.asarray(loud, dtype=np.int64))
+        if mean is None or variance is None:
+            return cls(mean, np.zeros(0, dtype=np.int64))
+        return cls(mean, np.flatnonzero(mean**2 > _LOUD * variance))
 
     @property
     def width(self) -> int:
@@ -95,7 +97,7 @@ class SketchedMean:
     """
 
     support_mean: np.ndarray
-    measurement: object
+    measurement: Measurement
     measured: np.ndarray
 
     @property

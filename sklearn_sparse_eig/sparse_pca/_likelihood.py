@@ -1,5 +1,6 @@
 """The likelihood of rows under components plus noise, and the covariance that it supposes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from ._recovered import RecoveredMixin
 
 class LikelihoodMixin(RecoveredMixin):
     """The probabilistic methods of scikit-learn's ``PCA``, for sparse components."""
+
+    _check_new_rows: Callable[[ArrayLike], Any]  # of the class that this is mixed into
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Return the log-likelihood of each row under the components plus noise.
@@ -117,6 +120,4 @@ class LikelihoodMixin(RecoveredMixin):
         mean = sketch.feature_mean()
         if mean is None:
             return SketchedMean(support_mean, sketch.measurement, sketch.measured_mean())
-        if variances is None:  # an identity on one side tracks means alone
-            return TrackedMean.of(mean, np.full(len(mean), np.inf))
         return TrackedMean.of(mean, variances)
