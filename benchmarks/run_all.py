@@ -21,6 +21,7 @@ SCRIPTS = {
     "words": "sparse_pca/bench_words.py",
     "optima": "sparse_pca/bench_optima.py",
     "correlations": "sparse_pca/bench_correlations.py",
+    "certificates": "sparse_pca/bench_certificates.py",
     "spikes": "sparse_pca/bench_spikes.py",
     "genes": "sparse_pca/bench_genes.py",
     "phases": "recovery/bench_phases.py",

@@ -150,8 +150,8 @@ def fit_crosses(order):
         together = held_out[:, factors].sum(axis=1) == order
         chance = held_out.shape[0] * frequency[factors].prod()
         print(f"        {names[component[0][0]]}: {together.sum()} times, {chance:.2g} by chance")
-    score = pca.score(weighted_crosses(held_out, order))
-    print(f"\n{score:.2%} of the variance of held-out sentences")
+    share = pca.explained_variance_score(weighted_crosses(held_out, order))
+    print(f"\n{share:.2%} of the variance of held-out sentences")
     return pca, names
 
 

@@ -7,6 +7,7 @@ from ._polish import Polished, n_candidates, polish
 from ._rank import RULES, Rank, choose_rank, resolve_n_components
 from ._recover import find_candidates, recover
 from ._sparse_principal import sparse_principal_vectors
+from ._upper_bounds import upper_bounds
 from .decoders import Decoder, make_decoder
 from .decoders._base import largest_rows
 

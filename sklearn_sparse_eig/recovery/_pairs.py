@@ -50,6 +50,9 @@ class SparseEigenpairs:
         Decodings made.
     stop_reason : str
         Why the decoding ended, as a sentence.
+    upper_bound : ndarray of shape (r,) or None
+        Proven to be exceeded by v^T A v for no unit vector of as many nonzeros; for ``which="SA"``
+        none is below, for ``"LM"`` none larger in magnitude. None unless asked for.
     """
 
     eigenvalues: np.ndarray
@@ -64,6 +67,20 @@ class SparseEigenpairs:
     eigenvalue_errors: np.ndarray
     n_iter: int
     stop_reason: str
+    upper_bound: np.ndarray | None = None
+
+    @property
+    def optimality_gap(self) -> np.ndarray | None:
+        """The distance of each eigenvalue to its bound, as a share of the bound; None without one.
+
+        0 means that the vector is optimal. Vectors after the first solve a deflated problem, and
+        fall short of the bound for that too.
+        """
+        if self.upper_bound is None:
+            return None
+        distance = np.abs(np.abs(self.upper_bound) - np.abs(self.eigenvalues))
+        scale = np.abs(self.upper_bound)
+        return np.divide(distance, scale, out=np.zeros_like(distance), where=scale > 0.0)
 
     def embed(self, ids, n_features, *, noise_variance):
         """Return the same pairs with row i of the vectors at ids[i] of n_features features."""
@@ -91,6 +108,7 @@ def assemble_pairs(
     eigenvalue_errors=None,
     n_iter=1,
     stop_reason="solved directly",
+    upper_bound=None,
 ):
     """Build the result from the vectors' rows at `ids` (sorted), shape (len(ids), r)."""
     rows, columns = np.nonzero(vectors)
@@ -113,6 +131,7 @@ def assemble_pairs(
         eigenvalue_errors=_or_unknown(eigenvalue_errors, eigenvalues),
         n_iter=int(n_iter),
         stop_reason=stop_reason,
+        upper_bound=upper_bound,
     )
 
 

@@ -16,12 +16,14 @@ see doc/sparse_eigenproblem.md.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 from numbers import Integral
 
 import numpy as np
 from scipy.linalg import eigh
 
 from .._base.symmetric import check_real, symmetric_part
+from ._exhaustive import best_support
 from ._sparse_exchange import as_result, swap_until_optimal
 from ._sparse_starts import candidate_supports
 
@@ -30,6 +32,8 @@ from ._sparse_starts import candidate_supports
 _RELATIVE_GAIN = 1e-12
 # Starts whose value is below this share of the best hardly ever overtake it.
 _WORTHWHILE = 0.98
+# Supports that are all looked at: some milliseconds.
+_FEW_SUPPORTS = 1000
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ def sparse_principal_vector(B, n_nonzero, *, starts=3, rng=None):
     An exchange round costs O(s^2 p) time and O(s p) memory for s = n_nonzero.
 
     For s = 1 and s >= p - 1 every support is one exchange away from every other, so the result
-    is the global optimum.
+    is the global optimum. It is too where there are at most a thousand supports, which are all
+    looked at.
 
     Derived here, see doc/sparse_eigenproblem.md. Truncated power iteration is due to Yuan and
     Zhang, JMLR 14 (2013).
@@ -305,4 +310,9 @@ def _solve(B, s, rng, tol, starts, guess=None, n_row_starts=0):
         found = swap_until_optimal(B, support, tol, seen)
         if found is not None and (best is None or found.eigenvalue > best.eigenvalue + tol):
             best = found
+    if comb(p, s) <= _FEW_SUPPORTS:
+        support, value = best_support(B, s)
+        if best is None or value > best.eigenvalue + tol:
+            w, U = eigh(B[np.ix_(support, support)])
+            return as_result(support, w[-1], U[:, -1], 0, True)
     return best

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._base.locks import locked
 from .._base.messages import warn_user
+from ._likelihood import LikelihoodMixin
 from ._projection import Projection
-from ._recovered import RecoveredMixin
 from ._rows import canonical, columns_of, squared_norm_of_mean, sum_of_squares
 from ._variance import ROUNDING
 
@@ -25,7 +25,7 @@ _LARGEST_DENSE = 2**34
 
 
 # Scikit-learn wraps the ``transform`` of the class that inherits from TransformerMixin itself.
-class ComponentsMixin(RecoveredMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """The methods of an estimator that use its components and change nothing."""
 
     def _batches(self, X, weights):
@@ -96,8 +96,11 @@ class ComponentsMixin(RecoveredMixin, ClassNamePrefixFeaturesOutMixin, Transform
         out[:, ids] = values
         return out
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def explained_variance_score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the share of the variance of X that lies in the span of the components.
+
+        It rises with every further component, also on held-out rows: to choose their number, use
+        ``score``. It is exact for any number of features, tracked or not.
 
         Parameters
         ----------

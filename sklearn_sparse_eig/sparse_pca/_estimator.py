@@ -103,11 +103,16 @@ default="sparse_sign"
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         The same as a share of the total variance, which is exact while the features' variances
         are tracked (up to about 300 000 features at the default budget) and estimated beyond.
+    singular_values_ : ndarray of shape (n_components_,)
+        ``sqrt(weight * explained_variance_)``, where the weight is that of all rows: for
+        orthogonal components, the norms of the centred rows along them.
+    var_ : ndarray of shape (n_features,)
+        Variance of each feature. Only where these are tracked.
     mean_ : ndarray of shape (n_features,) or csr_array of shape (1, n_features)
         Mean of the features; sparse, and estimated on the support only, where there are too many
         features to track.
     noise_variance_ : float
-        Estimated variance of the noise in a feature.
+        Estimated variance of the noise in a feature, as the recovery took it off the sketch.
     support_ : ndarray of int64
         Features that occur in any component, increasing.
     n_components_ : int

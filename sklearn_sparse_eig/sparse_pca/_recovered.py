@@ -166,6 +166,26 @@ class RecoveredMixin(LazyDisplayMixin):
             return self.explained_variance_ / self.sketch_.total_variance()
 
     @lazy_property
+    def singular_values_(self) -> np.ndarray:
+        check_is_fitted(self)
+        with locked(self), locked(self.sketch_):
+            return np.sqrt(np.maximum(self.explained_variance_, 0.0) * self.sketch_.weight)
+
+    @property
+    def var_(self) -> np.ndarray:
+        check_is_fitted(self)
+        with locked(self), locked(self.sketch_):
+            if self.sketch_.content is None:
+                raise NotFittedError("No rows have been seen yet. Call partial_fit.")
+            variance = self.sketch_.feature_variance()
+        if variance is None:
+            raise AttributeError(
+                f"The variances of n_features={self.n_features_in_} features are not tracked: "
+                "raise memory_budget, or read explained_variance_ for those of the components."
+            )
+        return variance
+
+    @lazy_property
     def noise_variance_(self) -> float:
         return self.eigenpairs_.noise_variance
 

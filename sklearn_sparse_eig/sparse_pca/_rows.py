@@ -33,6 +33,12 @@ def sum_of_squares(values: np.ndarray) -> float:
     return float(np.vdot(values, values))
 
 
+def row_sums(X: sp.csr_array, values: np.ndarray) -> np.ndarray:
+    """Return the sum of values[e] over the entries e of each CSR row."""
+    row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    return np.bincount(row, values, minlength=X.shape[0])
+
+
 def squared_norm_of_mean(X: sp.csr_array) -> float:
     """Return the squared norm of the mean of CSR rows."""
     _, column = np.unique(X.indices, return_inverse=True)

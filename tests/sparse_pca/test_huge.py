@@ -208,7 +208,9 @@ def test_projections(fitted, planted):
     assert_allclose(fitted.transform(back), Z, atol=1e-9)
     inside = (values - values.mean(axis=0)) @ loadings
     total = np.trace(planted.covariance()) * planted.n + planted.noise_power
-    assert_allclose(fitted.score(rows), np.square(inside).sum() / total, rtol=1e-9)
+    assert_allclose(
+        fitted.explained_variance_score(rows), np.square(inside).sum() / total, rtol=1e-9
+    )
     assert_array_equal(pickle.loads(pickle.dumps(fitted)).transform(rows), Z)
 
 

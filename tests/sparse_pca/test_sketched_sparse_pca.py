@@ -223,12 +223,12 @@ def variants(X):
 def test_containers_agree(X, regime):
     rows = np.round(as_csr(X).toarray(), 2)
     expected = make(regime).fit(rows)
-    Z, score = expected.transform(rows), expected.score(rows)
+    Z, score = expected.transform(rows), expected.explained_variance_score(rows)
     for name, variant in variants(rows):
         pca = make(regime).fit(variant)
         assert_allclose(pca.sketch_.matrix(), expected.sketch_.matrix(), atol=1e-10, err_msg=name)
         assert_allclose(pca.transform(variant), Z, atol=1e-8, err_msg=name)
-        assert_allclose(pca.score(variant), score, rtol=1e-10, err_msg=name)
+        assert_allclose(pca.explained_variance_score(variant), score, rtol=1e-10, err_msg=name)
 
 
 @all_regimes
@@ -252,7 +252,10 @@ def test_memory_mapped_rows(X, tmp_path):
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     assert_same_fit(make("compressed", batch_size=50).fit(mapped), make("compressed").fit(X))
-    assert_allclose(make().fit(mapped).score(mapped), make().fit(X).score(X))
+    assert_allclose(
+        make().fit(mapped).explained_variance_score(mapped),
+        make().fit(X).explained_variance_score(X),
+    )
 
 
 def test_data_frames_carry_names(X):
@@ -280,14 +283,16 @@ def test_y_is_never_looked_at(X, y):
     expected = make().fit(X)
     assert make().fit(X, y).sketch_.to_bytes() == expected.sketch_.to_bytes()
     assert make().partial_fit(X, y).sketch_.to_bytes() == expected.sketch_.to_bytes()
-    assert make().fit(X).score(X, y) == expected.score(X)
+    assert make().fit(X).explained_variance_score(X, y) == expected.explained_variance_score(X)
 
 
 def test_a_large_mean_costs_nothing():
     rows = planted(mean=0.0).data
     plain, moved = make().fit(rows), make().fit(rows + 1e7)
     assert_allclose(moved.explained_variance_, plain.explained_variance_, rtol=1e-6)
-    assert_allclose(moved.score(rows + 1e7), plain.score(rows), rtol=1e-6)
+    assert_allclose(
+        moved.explained_variance_score(rows + 1e7), plain.explained_variance_score(rows), rtol=1e-6
+    )
     assert_allclose(moved.transform(rows + 1e7), plain.transform(rows), atol=1e-5)
 
 
@@ -347,7 +352,7 @@ def test_transform_is_the_orthogonal_projection(X, regime, center):
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("sparse", [False, True])
 @all_regimes
-def test_score_is_r_squared(X, regime, center, sparse):
+def test_explained_variance_score_is_r_squared(X, regime, center, sparse):
     pca = make(regime, center=center).fit(X)
     held_out = as_csr(planted(50, mean=3.0, seed=1).data).toarray()
     own_mean = held_out.mean(axis=0) if center else 0.0
@@ -356,15 +361,15 @@ def test_score_is_r_squared(X, regime, center, sparse):
     residual = centred - centred @ np.linalg.pinv(V) @ V
     expected = 1.0 - (residual**2).sum() / (centred**2).sum()
     given = sp.csr_array(held_out) if sparse else held_out
-    assert_allclose(pca.score(given), expected, rtol=1e-9)
+    assert_allclose(pca.explained_variance_score(given), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("rows", [np.full((1, N_FEATURES), 0.1), np.full((7, N_FEATURES), 0.3)])
 @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-def test_score_without_variance_is_undefined(X, rows, container):
+def test_share_without_variance_is_undefined(X, rows, container):
     pca = make().fit(X)
     with pytest.warns(UndefinedMetricWarning, match="no variance"):
-        assert np.isnan(pca.score(container(rows)))
+        assert np.isnan(pca.explained_variance_score(container(rows)))
 
 
 @pytest.mark.parametrize("center", [True, False])
@@ -378,7 +383,7 @@ def test_explained_variance_is_that_of_the_span(X, center):
     assert_allclose(np.cumsum(pca.explained_variance_), spans, rtol=1e-9)
     assert_allclose(pca.explained_variance_ratio_, pca.explained_variance_ / np.trace(A), rtol=1e-9)
     assert_allclose(pca.eigenpairs_.eigenvalues, np.einsum("ij,jk,ik->i", V, A, V), rtol=1e-9)
-    assert_allclose(pca.score(X), pca.explained_variance_ratio_.sum(), rtol=1e-9)
+    assert_allclose(pca.explained_variance_score(X), pca.explained_variance_ratio_.sum(), rtol=1e-9)
 
 
 def test_with_all_features_it_is_pca():
@@ -423,7 +428,8 @@ def test_grid_search_finds_the_planted_size():
     grid = {"n_components": [1, 2], "n_nonzero_coefs": [2, 5]}
     search = GridSearchCV(make(), grid, cv=3).fit(data)
     assert search.best_params_ == {"n_components": 2, "n_nonzero_coefs": 5}
-    scores = cross_val_score(search.best_estimator_, data, cv=3)
+    share = SketchedSparsePCA.explained_variance_score
+    scores = cross_val_score(search.best_estimator_, data, cv=3, scoring=share)
     assert (scores > 0.5).all() and (scores < 1.0).all()
 
 
@@ -526,7 +532,7 @@ PEAK = """
             pca.partial_fit(batch(seed, n_features))
         assert list(pca.support_) == list(range(0, 20, 4)), pca.support_
         X = batch(9, n_features)
-        pca.score(X), pca.inverse_transform(pca.transform(X))
+        pca.score(X), pca.explained_variance_score(X), pca.inverse_transform(pca.transform(X))
         return pca
 
     run(10_000, 1e6)  # compiles or loads the kernels: part of the baseline
@@ -590,7 +596,7 @@ def test_two_to_the_62_features(monkeypatch):
     local = centred[:, :6] @ vectors
     noise_power = (values[:, 6:] ** 2).sum() * (1 - 1 / 100)
     total = (centred[:, :6] ** 2).sum() + noise_power
-    assert_allclose(pca.score(rows), (local**2).sum() / total, rtol=1e-9)
+    assert_allclose(pca.explained_variance_score(rows), (local**2).sum() / total, rtol=1e-9)
     assert 0 < pca.explained_variance_ratio_.sum() < 1.5  # the total is an estimate here
     assert_array_equal(pickle.loads(pickle.dumps(pca)).transform(rows), Z)
 
@@ -794,11 +800,16 @@ def test_a_sketch_too_small_says_what_would_do(X):
 
 
 FITTED = """components_ explained_variance_ explained_variance_ratio_ mean_ noise_variance_ support_
-    n_nonzero_coefs_ residual_ eigenpairs_ n_samples_seen_ sketch_ n_features_in_""".split()
+    n_nonzero_coefs_ residual_ singular_values_ var_ eigenpairs_ n_samples_seen_ sketch_
+    n_features_in_""".split()
 METHODS = {
     "transform": (np.ones((2, 3)),),
     "inverse_transform": (np.ones((2, 2)),),
     "score": (np.ones((2, 3)),),
+    "score_samples": (np.ones((2, 3)),),
+    "explained_variance_score": (np.ones((2, 3)),),
+    "get_covariance": (),
+    "get_precision": (),
     "get_support": (),
     "get_feature_names_out": (),
     "describe": (),

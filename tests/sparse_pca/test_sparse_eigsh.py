@@ -227,3 +227,57 @@ def test_the_zero_matrix(n_nonzero_coefs):
         np.testing.assert_array_equal(pairs.eigenvalues, 0.0)
         assert pairs.residual == 0.0 and (np.diff(pairs.eigenvectors.indptr) >= 1).all()
         np.testing.assert_allclose(np.linalg.norm(pairs.eigenvectors.toarray(), axis=0), 1.0)
+
+
+# ------------------------------------------------------------------------------------ certificates
+
+
+@pytest.mark.parametrize("which", ["LA", "SA", "LM"])
+def test_the_best_of_all_supports_where_these_are_few(which):
+    """Also of negative definite matrices, where an empty direction would beat every vector."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(3, 13))
+        size = int(rng.integers(1, n))
+        G = rng.normal(size=(n, n))
+        A = [-G @ G.T, G + G.T, G @ G.T][seed % 3]
+        spectra = np.array(
+            [np.linalg.eigvalsh(A[np.ix_(S, S)])[[0, -1]] for S in combinations(range(n), size)]
+        )
+        best = {
+            "LA": spectra.max(),
+            "SA": spectra.min(),
+            "LM": np.abs(spectra).max(),
+        }[which]
+        pairs = sparse_eigsh(A, 1, n_nonzero_coefs=size, which=which, certificate=True)
+        value = pairs.eigenvalues[0]
+        assert (abs(value) if which == "LM" else value) == pytest.approx(best, rel=1e-9)
+        assert pairs.upper_bound[0] == pytest.approx(best, rel=1e-9)
+        assert pairs.optimality_gap[0] < 1e-9
+
+
+def test_certificate():
+    A = load_pitprops().data
+    assert sparse_eigsh(A, n_nonzero_coefs=5).upper_bound is None
+    assert sparse_eigsh(A, n_nonzero_coefs=5).optimality_gap is None
+    pairs = sparse_eigsh(A, 3, n_nonzero_coefs=[5, 5, 3], certificate=True)
+    assert pairs.upper_bound[0] == pairs.upper_bound[1] > pairs.upper_bound[2]
+    assert (pairs.eigenvalues <= pairs.upper_bound + 1e-12).all()
+    assert pairs.optimality_gap[0] < 1e-12 < pairs.optimality_gap[1]
+    for given in (sp.csr_array(A), aslinearoperator(A)):
+        again = sparse_eigsh(given, 3, n_nonzero_coefs=[5, 5, 3], certificate=True)
+        np.testing.assert_allclose(again.upper_bound, pairs.upper_bound, rtol=1e-12)
+    dense = sparse_eigsh(A, 1, certificate=True)  # all nonzeros: the largest eigenvalue
+    assert dense.optimality_gap[0] < 1e-12
+
+
+def test_certificate_of_an_operator_too_large():
+    A = aslinearoperator(sp.eye_array(3000, format="csr"))
+    with pytest.raises(ValueError, match="certificate=True needs the entries of A"):
+        sparse_eigsh(A, 1, n_nonzero_coefs=2, n_candidates=10, certificate=True)
+
+
+def test_certificate_of_a_large_sparse_matrix():
+    A, _ = planted(20000)
+    pairs = sparse_eigsh(A, 1, n_nonzero_coefs=8, certificate=True)
+    assert pairs.eigenvalues[0] <= pairs.upper_bound[0] < 4.0 * pairs.eigenvalues[0]
