@@ -11,3 +11,5 @@ _NEEDS = {
     "sklearn_sparse_eig/kernels/_numba.py": "numba",
 }
 collect_ignore = [path for path, package in _NEEDS.items() if not find_spec(package)]
+# Scripts that a type checker reads: one of them is wrong on purpose.
+collect_ignore += ["tests/typing/user_script.py", "tests/typing/wrong_script.py"]
