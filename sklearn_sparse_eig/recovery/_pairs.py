@@ -65,7 +65,9 @@ class SparseEigenpairs:
     n_iter: int
     stop_reason: str
 
-    def embed(self, ids, n_features, *, noise_variance):
+    def embed(
+        self, ids: np.ndarray, n_features: int, *, noise_variance: float
+    ) -> "SparseEigenpairs":
         """Return the same pairs with row i of the vectors at ids[i] of n_features features."""
         vectors = self.eigenvectors
         placed = (vectors.data, ids[vectors.indices], vectors.indptr)
