@@ -1,5 +1,7 @@
 """Per-sample gradients of a model with respect to its parameters, as factors or matrices."""
 
+from typing import TYPE_CHECKING
+
 from ._factors import Gradients, LayerFactors
 from ._features import GradientFeatures
 from ._given import GIVEN, make_given
@@ -7,8 +9,8 @@ from ._layers import LayerGradients
 from ._make import is_torch, make_network, on_device, unwrap
 from ._matrices import LayerMatrices, LazyLayers
 from ._model import fit_model, is_ready, takes_any_input
-from ._network import DenseNetwork, Network
-from ._outputs import OUTPUTS, scalar_output
+from ._network import DenseNetwork, LayerChoice, Network
+from ._outputs import OUTPUTS, OutputName, scalar_output
 from ._places import LayerPlaces
 from ._rows import check_rows
 
@@ -24,10 +26,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    # torch is imported by those who ask for it.
-    if name == "TorchNetwork":
-        from .torch._network import TorchNetwork
+if TYPE_CHECKING:
+    from .torch._network import TorchNetwork
+else:
 
-        return TorchNetwork
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        # torch is imported by those who ask for it.
+        if name == "TorchNetwork":
+            from .torch._network import TorchNetwork
+
+            return TorchNetwork
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
