@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ._choices import LayerChoice, OutputName
 from ._factors import Gradients, LayerFactors
 from ._features import GradientFeatures
 from ._given import GIVEN, make_given
@@ -9,8 +10,8 @@ from ._layers import LayerGradients
 from ._make import is_torch, make_network, on_device, unwrap
 from ._matrices import LayerMatrices, LazyLayers
 from ._model import fit_model, is_ready, takes_any_input
-from ._network import DenseNetwork, LayerChoice, Network
-from ._outputs import OUTPUTS, OutputName, scalar_output
+from ._network import DenseNetwork, Network
+from ._outputs import OUTPUTS, scalar_output
 from ._places import LayerPlaces
 from ._rows import check_rows
 

@@ -19,10 +19,10 @@ from .._base.typed import (
     RandomSeed,
     TransformerMixin,
 )
+from ._choices import LayerChoice, OutputName
 from ._make import make_network
 from ._model import fit_model, is_ready
-from ._network import LayerChoice
-from ._outputs import OUTPUTS, OutputName
+from ._outputs import OUTPUTS
 from ._rows import check_rows
 
 # Bytes of the dense result (16 GiB) beyond which it is refused, not tried.

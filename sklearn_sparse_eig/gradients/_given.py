@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_array
 
+from ._choices import OutputName
 from ._factors import Gradients, LayerFactors
 from ._layers import LayerGradients
 from ._network import Network
-from ._outputs import OutputName
 
 GIVEN = ("precomputed", "kernel")
 

@@ -12,9 +12,9 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from ._choices import OutputName
 from ._factors import Gradients
 from ._network import DenseNetwork, Network
-from ._outputs import OutputName
 
 # How closely a linear model must agree with what it predicts to be taken for one.
 _TOLERANCE = 1e-6

@@ -9,8 +9,9 @@ import scipy.sparse as sp
 from scipy.special import expit
 from sklearn.utils.validation import check_array
 
+from ._choices import LayerChoice, OutputName
 from ._factors import Gradients, LayerFactors
-from ._outputs import OutputName, scalar_output
+from ._outputs import scalar_output
 
 # Each activation with its derivative, as a function of the activated value.
 ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
@@ -19,10 +20,6 @@ ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
     "tanh": (np.tanh, lambda a: 1.0 - a * a),
     "logistic": (expit, lambda a: a * (1.0 - a)),
 }
-
-
-# A single layer by name is a list of one, so that a misspelt word is no name of a layer.
-LayerChoice = Literal["all", "dense", "head", "last_hidden"] | list[str] | tuple[str, ...]
 
 
 class Network(ABC):

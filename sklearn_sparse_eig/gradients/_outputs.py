@@ -1,11 +1,12 @@
 """The scalars whose gradients are taken: functions of the logits, with their derivatives."""
 
 from numbers import Integral
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
-OutputName = Literal["max", "logsumexp", "sum", "loss"]
+from ._choices import OutputName
+
 OUTPUTS: tuple[OutputName, ...] = get_args(OutputName)
 
 

@@ -1,6 +1,6 @@
 """Which kind of known gradients, and how much of the class means, for a detector's parameters."""
 
-from typing import Any, Literal
+from typing import Any
 
 from .._base.messages import warn_user
 
@@ -8,8 +8,6 @@ from .._base.messages import warn_user
 from . import _exact, _kernel, _principal, _sketched_means  # noqa: F401
 from ._known import KINDS, KnownGradients, Plan
 
-# A kind that is registered elsewhere is passed by its name where types are not checked.
-SubspaceName = Literal["auto", "exact", "sketched", "sparse_pca"]
 SUBSPACES = ("auto", *(name for name, kind in KINDS.items() if kind.can_be_chosen))
 
 # Bytes of exact class sums (1 GiB) beyond which "auto" sketches them.

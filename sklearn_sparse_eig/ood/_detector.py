@@ -30,14 +30,15 @@ from ..gradients import (
     on_device,
 )
 from ..sketching import check_seed
-from ._build import SUBSPACES, SubspaceName, choose_sparsity, choose_subspace, make_known
+from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_known
 from ._classes import check_counts, encode
 from ._frozen_metric import warn_if_few
 from ._held_out import choose_held_out
 from ._input import check_input, ready_model
 from ._known import KINDS, SpanRequest
+from ._names import ScoreName, SubspaceName
 from ._results import ResultsMixin
-from ._scores import SCORES, ScoreName
+from ._scores import SCORES
 from ._scoring import ScoringMixin
 from ._threshold import ThresholdMixin
 

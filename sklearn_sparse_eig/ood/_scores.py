@@ -6,7 +6,6 @@ A score is added as one entry of :data:`SCORES`, and is then a value of ``score_
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
@@ -52,9 +51,6 @@ def _odds(f, cotangent):
 
 
 # From the output f and the place of its gradient.
-# A score that is added to these is passed by its name where types are not checked.
-ScoreName = Literal["snr_ratio", "ratio", "snr", "laplace"]
-
 SCORES: dict[str, Callable[[np.ndarray, Place], np.ndarray]] = {
     "snr_ratio": lambda f, place: f / place.distance * _odds(f, place.cotangent),
     "ratio": lambda f, place: place.cosine,

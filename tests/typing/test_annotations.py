@@ -11,7 +11,8 @@ import pytest
 import sklearn_sparse_eig
 from sklearn_sparse_eig._base.compat import StrOptions
 from sklearn_sparse_eig.gradients import OUTPUTS, OutputName
-from sklearn_sparse_eig.ood import KINDS, SCORES, ScoreName, SubspaceName
+from sklearn_sparse_eig.ood import KINDS, SCORES
+from sklearn_sparse_eig.ood._names import ScoreName, SubspaceName
 from sklearn_sparse_eig.recovery import DecoderName
 from sklearn_sparse_eig.recovery.decoders import decoder_names, make_decoder
 from sklearn_sparse_eig.sketching import MeasurementName

@@ -14,10 +14,11 @@ from torch.func import functional_call
 
 from ..._base.batches import BATCH_BYTES
 from ..._base.messages import warn_user
+from .._choices import OutputName
 from .._factors import Gradients, LayerFactors
 from .._matrices import LayerMatrices, LazyLayers
 from .._network import Network
-from .._outputs import OutputName, scalar_output
+from .._outputs import scalar_output
 from .._places import LayerPlaces, are_few
 from ._layers import are_places, find_layers, places
 from ._samples import by_samples, derivatives, differentiable
