@@ -14,6 +14,8 @@ _NEEDS = {
     "sklearn_sparse_eig/kernels/_numba.py": "numba",
 }
 collect_ignore = [path for path, package in _NEEDS.items() if not find_spec(package)]
+# Scripts that a type checker reads: one of them is wrong on purpose.
+collect_ignore += ["tests/typing/user_script.py", "tests/typing/wrong_script.py"]
 
 
 def pytest_configure(config):

@@ -1,12 +1,12 @@
 """All or nothing: a change of an object succeeds as a whole or leaves it as it was."""
 
-from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from .locks import locks_of
+from .typed import Method
 
 
 class Journal:
@@ -75,39 +75,39 @@ class Journaled:
 
 
 class _Transaction:
-    def __init__(self, owner, others):
+    def __init__(self, owner: Any, others: list[Any]) -> None:
         self._owner = owner
         # What is inside another change of the same state is taken back with that one.
         self._states = [s for s in _journaled(owner) if s._journal is None]
         self._locks = locks_of(owner, *others)
         self._n_held = 0
-        self._journals = []
+        self._journals: list[Journal] = []
 
-    def begin(self):
+    def begin(self) -> None:
         for lock in self._locks:
             self._n_held += lock.acquire()
         self._journals = [Journal(self._owner), *map(Journal, self._states)]
         for state, journal in zip(self._states, self._journals[1:], strict=True):
             state._journal = journal
 
-    def end(self):
+    def end(self) -> None:
         for state, journal in zip(self._states, self._journals[1:], strict=True):
             vars(state).pop("_journal", None)
             state.revision += journal.has_changes()
         self._release()
 
-    def undo(self):
+    def undo(self) -> None:
         for journal in self._journals:
             journal.undo()
         self._release()
 
-    def _release(self):
+    def _release(self) -> None:
         while self._n_held:
             # In one line: an interrupt between two would leave a lock held, or release it twice.
             self._n_held -= 1 + bool(self._locks[self._n_held - 1].release())
 
 
-def _journaled(owner):
+def _journaled(owner: Any) -> list[Journaled]:
     """Return the journaled objects among an object and, at any depth, its attributes."""
     found = [owner] if isinstance(owner, Journaled) else []
     for value in vars(owner).values():
@@ -116,7 +116,7 @@ def _journaled(owner):
     return found
 
 
-def all_or_nothing(method: Callable) -> Callable:
+def all_or_nothing(method: Method) -> Method:
     """Decorate a method that changes its object: an error, or Ctrl-C, changes nothing.
 
     Attributes are put back, and each :class:`Journaled` object among them takes back what was
@@ -137,4 +137,4 @@ def all_or_nothing(method: Callable) -> Callable:
             transaction.undo()
             raise
 
-    return changed_as_a_whole
+    return cast(Method, changed_as_a_whole)

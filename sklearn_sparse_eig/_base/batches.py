@@ -1,15 +1,20 @@
 """Batches that become smaller where memory does not suffice."""
 
 import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from .compat import n_rows, take_rows
 from .messages import warn_user
+from .typed import Auto
 
 # Bytes of temporary arrays for a batch of rows.
 BATCH_BYTES = 2**25
 
 
-def in_batches(function, X, batch_size, floats_per_row):
+def in_batches(
+    function: Callable[[Any], Any], X: Any, batch_size: int | Auto, floats_per_row: int
+) -> Iterator[tuple[int, Any]]:
     """Yield (start, function(rows)) for batches of X, halved while memory does not suffice.
 
     Parameters
@@ -51,7 +56,7 @@ def in_batches(function, X, batch_size, floats_per_row):
         )
 
 
-def is_out_of_memory(error):
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory, of the CPU or of a device, is used up."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(

@@ -1,13 +1,17 @@
 """Showing an estimator, as notebooks do after every cell, must not compute what is lazy."""
 
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 _shown: ContextVar[Any] = ContextVar("sklearn_sparse_eig_shown", default=None)
 
 
-class lazy_property(property):
-    """A property whose value is computed when it is first read, which may take long."""
+if TYPE_CHECKING:
+    lazy_property = property  # of a subclass of property, type checkers do not see the value
+else:
+
+    class lazy_property(property):
+        """A property whose value is computed when it is first read, which may take long."""
 
 
 class LazyDisplayMixin:

@@ -1,12 +1,14 @@
 """What stands before ``fit`` and ``partial_fit`` of every estimator."""
 
 from collections.abc import Callable
+from typing import cast
 
 from .atomic import all_or_nothing
 from .compat import fit_context
+from .typed import Method
 
 
-def fitting(*, prefer_skip_nested_validation: bool = True) -> Callable:
+def fitting(*, prefer_skip_nested_validation: bool = True) -> Callable[[Method], Method]:
     """Decorate ``fit``, ``partial_fit`` and the like: check parameters, then all or nothing.
 
     Parameters
@@ -16,8 +18,8 @@ def fitting(*, prefer_skip_nested_validation: bool = True) -> Callable:
         False where the estimator takes other estimators as parameters.
     """
 
-    def decorate(method):
+    def decorate(method: Method) -> Method:
         checked = fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
-        return checked(all_or_nothing(method))
+        return cast(Method, checked(all_or_nothing(method)))
 
     return decorate

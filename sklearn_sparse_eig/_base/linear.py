@@ -1,7 +1,7 @@
 """States that are sums over a stream, so that shards add up, and the refusal to add others."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def check_same(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
         All that must agree; nested dicts and sequences are compared entry by entry.
     """
     for name, value in mine.items():
-        other = theirs.get(name)
+        other: Any = theirs.get(name)
         if isinstance(value, dict) and isinstance(other, dict):
             check_same(_within(name, value), _within(name, other))
         elif np.ndim(value) == 1 and np.ndim(other) == 1 and len(value) == len(other):
@@ -44,7 +44,7 @@ def _refusal(name, mine, theirs):
     )
 
 
-def check_new_shards(mine: frozenset, theirs: frozenset) -> None:
+def check_new_shards(mine: frozenset[str | int], theirs: frozenset[str | int]) -> None:
     """Raise ValueError if two states hold a shard in common."""
     both = sorted(map(str, mine & theirs))
     if both:
@@ -70,7 +70,13 @@ class LinearState(Journaled, ABC):
         Names of the shards that were merged into this state, where they have names.
     """
 
-    shard_ids: frozenset = frozenset()
+    shard_ids: frozenset[str | int] = frozenset()
+
+    if TYPE_CHECKING:
+
+        @property
+        def n_samples(self) -> int:
+            """Rows seen."""
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

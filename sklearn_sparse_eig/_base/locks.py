@@ -1,11 +1,13 @@
 """One lock for each object that several threads may use: a writer and its readers take turns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from threading import RLock
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
+
+from .typed import Method
 
 # Kept outside the objects, so that these can be copied and pickled as they are.
 _locks: WeakKeyDictionary = WeakKeyDictionary()
@@ -30,7 +32,7 @@ def locked(*items: Any) -> Iterator[None]:
         yield
 
 
-def undisturbed(method: Callable) -> Callable:
+def undisturbed(method: Method) -> Method:
     """Decorate a method that reads its object, which no other thread changes meanwhile."""
 
     @wraps(method)
@@ -38,4 +40,4 @@ def undisturbed(method: Callable) -> Callable:
         with locked(self):
             return method(self, *args, **kwargs)
 
-    return reads
+    return cast(Method, reads)

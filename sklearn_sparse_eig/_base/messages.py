@@ -3,6 +3,7 @@
 import sys
 import time
 import warnings
+from types import FrameType
 
 # Frames of these packages are passed over: the line that a user can mend lies outside of them.
 _OURS = __name__.partition(".")[0]
@@ -23,7 +24,8 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 def _depth_of_caller() -> int:
     """Return the stack level of the caller's line, as seen from the function that calls this."""
-    frame, depth = sys._getframe(1), 1
+    frame: FrameType | None = sys._getframe(1)
+    depth = 1
     last = depth
     while frame is not None:
         if not _is_passed_over(frame.f_globals.get("__name__", "")):

@@ -6,10 +6,12 @@ survives into a forked child, and concurrent Python threads cannot disturb each 
 """
 
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cache
+from typing import Any
 
 import joblib
 from threadpoolctl import ThreadpoolController
@@ -18,11 +20,11 @@ from threadpoolctl import ThreadpoolController
 _SERIAL_WORK = 1 << 18
 
 
-_limit = ContextVar("sklearn_sparse_eig_threads", default=None)
+_limit: ContextVar[int | None] = ContextVar("sklearn_sparse_eig_threads", default=None)
 
 
 @contextmanager
-def limit_threads(n_threads):
+def limit_threads(n_threads: int | None) -> Iterator[None]:
     """Bound the threads of kernels and BLAS within a ``with`` block; None leaves them alone."""
     if n_threads is None:
         yield
@@ -35,7 +37,7 @@ def limit_threads(n_threads):
         _limit.reset(token)
 
 
-def limit_blas(n_threads):
+def limit_blas(n_threads: int | None) -> AbstractContextManager[Any]:
     """Bound the threads of BLAS alone, as a context manager.
 
     One is best for long runs of small matrices: the threads of BLAS wait for one another longer
@@ -50,10 +52,11 @@ def _blas_controller():
     return ThreadpoolController()
 
 
-def thread_count():
+def thread_count() -> int:
     """Return the number of threads: the limit, else ``OMP_NUM_THREADS``, else the usable cores."""
-    if _limit.get() is not None:
-        return _limit.get()
+    limit = _limit.get()
+    if limit is not None:
+        return limit
     # OpenMP allows a list, one count per nesting level; the outermost is ours.
     value = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if value.isdigit() and int(value) > 0:
@@ -61,7 +64,7 @@ def thread_count():
     return joblib.cpu_count()
 
 
-def split_range(n, parts, multiple=1):
+def split_range(n: int, parts: int, multiple: int = 1) -> list[tuple[int, int]]:
     """Cut range(n) into at most `parts` intervals whose inner ends divide by `multiple`.
 
     Parameters
@@ -81,7 +84,14 @@ def split_range(n, parts, multiple=1):
     return [(lo, hi) for lo, hi in zip(ends[:-1], ends[1:], strict=True) if lo < hi]
 
 
-def run_ranges(function, n, *, work, multiple=1, parts_per_thread=4):
+def run_ranges(
+    function: Callable[[int, int], object],
+    n: int,
+    *,
+    work: float,
+    multiple: int = 1,
+    parts_per_thread: int = 4,
+) -> None:
     """Call ``function(lo, hi)`` on intervals covering range(n), in parallel if that pays.
 
     Parameters

@@ -11,17 +11,19 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 from sklearn.utils import Bunch, check_random_state
 
+from .._base.typed import ArrayLike, RandomSeed
+
 
 def make_gaussian_mixture_diffusion(
-    n_samples=1000,
-    n_features=64,
-    n_classes=10,
+    n_samples: int = 1000,
+    n_features: int = 64,
+    n_classes: int = 10,
     *,
-    radius=2.5,
-    sigma=1.0,
-    n_steps=200,
-    random_state=None,
-):
+    radius: float = 2.5,
+    sigma: float = 1.0,
+    n_steps: int = 200,
+    random_state: RandomSeed = None,
+) -> Bunch:
     """Make seeds, a deterministic generator and a classifier, all exact and without a network.
 
     The data are a mixture of spherical Gaussians. The generator is the DDIM sampler with the exact
@@ -115,7 +117,10 @@ class GaussianMixtureSampler:
         For means that are not a finite table, and values out of range.
     """
 
-    def __init__(self, means, sigma=1.0, *, n_steps=200):
+    sigma: float
+    n_steps: int
+
+    def __init__(self, means: ArrayLike, sigma: float = 1.0, *, n_steps: int = 200) -> None:
         self.means = np.asarray(means, dtype=np.float64)
         if self.means.ndim != 2 or not np.isfinite(self.means).all():
             raise ValueError(
@@ -128,11 +133,11 @@ class GaussianMixtureSampler:
             raise ValueError(f"n_steps must be an integer of at least 1, got {n_steps!r}.")
         self.sigma, self.n_steps = float(sigma), int(n_steps)
 
-    def __call__(self, Z):
+    def __call__(self, Z: ArrayLike) -> np.ndarray:
         """Return the samples that seeds of shape (n, n_features) lead to, float64."""
         return self.state(Z, 1.0)
 
-    def state(self, Z, position):
+    def state(self, Z: ArrayLike, position: float) -> np.ndarray:
         """Return the states on the way from seeds to samples.
 
         Parameters
@@ -155,12 +160,12 @@ class GaussianMixtureSampler:
             x = np.cos(step) * x - np.sin(step) * self.velocity(x, 0.5 * np.pi - number * step)
         return x
 
-    def velocity(self, x, angle):
+    def velocity(self, x: np.ndarray, angle: float) -> np.ndarray:
         """Return the expectation of dx / d angle = cos(angle) e - sin(angle) x0, given x."""
         data, noise = self.denoise(x, angle)
         return np.cos(angle) * noise - np.sin(angle) * data
 
-    def denoise(self, x, angle):
+    def denoise(self, x: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the expectations of data and of noise in x = cos(angle) data + sin(angle) noise.
 
         Parameters
@@ -178,13 +183,13 @@ class GaussianMixtureSampler:
         residual = (x - c * mean) / self._variance(angle)
         return mean + c * self.sigma**2 * residual, s * residual
 
-    def score(self, x, angle):
+    def score(self, x: np.ndarray, angle: float) -> np.ndarray:
         """Return the gradient of :meth:`log_density` with respect to x, shape of x."""
         c = np.cos(angle)
         mean = softmax(self._joint_log_density(x, angle), axis=1) @ self.means
         return (c * mean - x) / self._variance(angle)
 
-    def log_density(self, x, angle):
+    def log_density(self, x: np.ndarray, angle: float) -> np.ndarray:
         """Return the logarithm of the density of the noised mixture at x, shape (n,)."""
         return logsumexp(self._joint_log_density(x, angle), axis=1)
 
@@ -212,14 +217,14 @@ class GaussianMixturePosterior:
         Standard deviation of each component.
     """
 
-    def __init__(self, means, sigma=1.0):
+    def __init__(self, means: ArrayLike, sigma: float = 1.0) -> None:
         self._mixture = GaussianMixtureSampler(means, sigma)
         self.classes_ = np.arange(len(self._mixture.means))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Return the probability of each component, shape (n, n_classes)."""
         return softmax(self._mixture._joint_log_density(np.asarray(X), 0.0), axis=1)
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the most likely component, shape (n,)."""
         return self.predict_proba(X).argmax(axis=1)

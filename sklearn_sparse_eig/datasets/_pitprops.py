@@ -29,7 +29,7 @@ Journal of the Royal Statistical Society, Series C (Applied Statistics) 16(3), 2
 """
 
 
-def load_pitprops(*, as_frame=False):
+def load_pitprops(*, as_frame: bool = False) -> Bunch:
     """Load the pit props correlation matrix (13 variables, 180 observations).
 
     Parameters

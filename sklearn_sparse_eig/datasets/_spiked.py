@@ -6,10 +6,13 @@ entries. Nothing here is ever as large as the number of features unless the answ
 """
 
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse as sp
 from sklearn.utils import Bunch, check_random_state
+
+from .._base.typed import ArrayLike, Auto, MatrixLike, RandomSeed
 
 # How far the support of each component is shifted from that of the component before, as a function
 # of the number s of nonzero entries. This one number is all that tells the layouts apart.
@@ -21,21 +24,21 @@ _SUPPORT_SHIFT = {
 
 
 def make_sparse_spiked_covariance(
-    n_samples=1000,
-    n_features=1000,
+    n_samples: int = 1000,
+    n_features: int = 1000,
     *,
-    eigenvalues=(40.0, 30.0, 20.0, 15.0),
-    n_nonzero_coefs=10,
-    support="disjoint",
-    noise=1.0,
-    mean=None,
-    sparse=False,
-    density="auto",
-    dtype=np.float64,
-    index_dtype=None,
-    batch_size=None,
-    random_state=None,
-):
+    eigenvalues: ArrayLike = (40.0, 30.0, 20.0, 15.0),
+    n_nonzero_coefs: int = 10,
+    support: Literal["disjoint", "overlapping", "common"] = "disjoint",
+    noise: float | ArrayLike | Literal["lognormal"] = 1.0,
+    mean: float | MatrixLike | None = None,
+    sparse: bool = False,
+    density: float | Auto = "auto",
+    dtype: Any = np.float64,
+    index_dtype: Any = None,
+    batch_size: int | None = None,
+    random_state: RandomSeed = None,
+) -> Bunch:
     """Make rows whose covariance is a sum of sparse spikes and a diagonal.
 
     The population covariance is ``sum_j eigenvalues[j] * u_j u_j^T + diag(noise_variance)``, with

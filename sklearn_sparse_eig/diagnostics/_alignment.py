@@ -1,12 +1,14 @@
 """The empirical neural tangent kernel of a network, and how it is aligned with the classes."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from .._base.compat import take_rows
-from ..gradients import OUTPUTS
+from .._base.typed import ArrayLike, MatrixLike, RandomSeed
+from ..gradients import OUTPUTS, LayerChoice, OutputName
 from ._blocks import KernelBlocks, kernel_blocks
 from ._samples import balanced_rows, check_samples
 
@@ -39,21 +41,21 @@ class NTKAlignment:
     features: KernelBlocks
     feature_tangent: KernelBlocks | None
     output: str | int
-    params: tuple
+    params: tuple[str, ...]
     n_per_class: int
 
 
 def ntk_alignment(
-    estimator,
-    X,
-    y,
+    estimator: Any,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    output="max",
-    params="all",
-    n_per_class=None,
-    feature_tangent=True,
-    random_state=None,
-):
+    output: OutputName | Literal["mean_diagonal"] | int = "max",
+    params: LayerChoice = "all",
+    n_per_class: int | None = None,
+    feature_tangent: bool = True,
+    random_state: RandomSeed = None,
+) -> NTKAlignment:
     r"""Return how the tangent kernel of a classifier is aligned with the classes.
 
     The entries of the empirical neural tangent kernel are

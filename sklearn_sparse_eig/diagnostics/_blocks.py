@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._base.typed import ArrayLike
+
 
 @dataclass(frozen=True)
 class KernelBlocks:
@@ -41,13 +43,13 @@ class KernelBlocks:
     same_class: float
     other_class: float
     fit_error: float
-    multiplicities: tuple
+    multiplicities: tuple[int, int, int]
     predicted_eigenvalues: np.ndarray
     measured_eigenvalues: np.ndarray
     eigenvalues: np.ndarray
 
 
-def kernel_blocks(K, y):
+def kernel_blocks(K: ArrayLike, y: ArrayLike) -> KernelBlocks:
     r"""Return how close a kernel matrix is to the block form of its classes.
 
     The block matrix is

@@ -1,6 +1,7 @@
 """Neural collapse: how far last-hidden features and head are from the simplex they may end in."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from .._base.batches import in_batches
 from .._base.compat import n_rows, take_rows
+from .._base.typed import ArrayLike, MatrixLike, RandomSeed
 from ._alignment import feature_tangent_kernel
 from ._blocks import kernel_blocks
 from ._invariant import compare, feature_side
@@ -75,8 +77,15 @@ class NeuralCollapse:
 
 
 def neural_collapse(
-    estimator, X, y, *, X_ood=None, invariant=True, n_per_class=10, random_state=None
-):
+    estimator: Any,
+    X: MatrixLike,
+    y: ArrayLike,
+    *,
+    X_ood: MatrixLike | None = None,
+    invariant: bool = True,
+    n_per_class: int = 10,
+    random_state: RandomSeed = None,
+) -> NeuralCollapse:
     r"""Return how far a classifier is from neural collapse.
 
     Parameters

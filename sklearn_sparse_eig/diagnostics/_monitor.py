@@ -2,12 +2,14 @@
 
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from ..gradients import is_torch, unwrap
-from ._alignment import ntk_alignment
-from ._collapse import neural_collapse
+from .._base.typed import ArrayLike, MatrixLike, RandomSeed
+from ..gradients import LayerChoice, OutputName, is_torch, unwrap
+from ._alignment import NTKAlignment, ntk_alignment
+from ._collapse import NeuralCollapse, neural_collapse
 
 
 class CollapseMonitor:
@@ -58,17 +60,17 @@ class CollapseMonitor:
 
     def __init__(
         self,
-        X,
-        y,
+        X: MatrixLike,
+        y: ArrayLike,
         *,
-        every=1,
-        X_ood=None,
-        output="max",
-        params="all",
-        n_per_class=10,
-        feature_tangent=False,
-        random_state=0,
-    ):
+        every: int = 1,
+        X_ood: MatrixLike | None = None,
+        output: OutputName | Literal["mean_diagonal"] | int = "max",
+        params: LayerChoice = "all",
+        n_per_class: int = 10,
+        feature_tangent: bool = False,
+        random_state: RandomSeed = 0,
+    ) -> None:
         if not isinstance(every, int | np.integer) or every < 1:
             raise ValueError(f"every must be a positive integer, got {every!r}.")
         self.X, self.y, self.X_ood = X, y, X_ood
@@ -77,10 +79,12 @@ class CollapseMonitor:
         self.n_per_class = n_per_class
         self.feature_tangent = feature_tangent
         self.random_state = random_state
-        self.steps, self.alignments, self.collapses = [], [], []
+        self.steps: list[int] = []
+        self.alignments: list[NTKAlignment] = []
+        self.collapses: list[NeuralCollapse] = []
         self._n_calls = 0
 
-    def __call__(self, model, step=None):
+    def __call__(self, model: Any, step: int | None = None) -> None:
         """Look at the model, if it is time.
 
         Parameters
@@ -122,7 +126,7 @@ class CollapseMonitor:
         self.alignments.append(alignment)
         self.collapses.append(collapse)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, np.ndarray]:
         """Return ``step`` and all numbers as arrays with an entry for each step.
 
         Those of kernels have the name of the kernel in front, ``tangent_fit_error``. A data frame

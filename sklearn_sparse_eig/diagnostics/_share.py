@@ -1,10 +1,14 @@
 """The share of gradient energy that class means explain, from the sums a detector keeps."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ..ood import GradPCADetector
 
-def class_mean_share(detector, *, center=True):
+
+def class_mean_share(detector: GradPCADetector, *, center: bool = True) -> float:
     r"""Return the share of the energy of the gradients that the means of their classes explain.
 
     With :math:`\pi_c` the class frequencies, G_c the class means and :math:`\mu = E g`,
@@ -51,7 +55,7 @@ def class_mean_share(detector, *, center=True):
     True
     """
     check_is_fitted(detector)
-    state = getattr(detector, "_state", None)
+    state: Any = getattr(detector, "_state", None)
     if not hasattr(state, "energy") or not hasattr(state, "class_sums"):
         raise ValueError(f"This {type(detector).__name__} does not keep sums of its gradients.")
     n, seen = state.n_samples, state.counts > 0

@@ -25,19 +25,27 @@ handed out.
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from itertools import count
 from numbers import Integral
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._base.compat import n_rows
+from .._base.typed import MatrixLike
 
 __all__ = ["fit_partitions", "merge_copies", "tree_merge"]
 
 
-def merge_copies(parts: Sequence[Any]) -> Any:
+class _Mergeable(Protocol):
+    def merge(self, other: Any) -> Any: ...
+
+
+_Part = TypeVar("_Part")
+_MergeablePart = TypeVar("_MergeablePart", bound=_Mergeable)
+
+
+def merge_copies(parts: Sequence[_MergeablePart]) -> _MergeablePart:
     """Merge objects into a copy of the first, leaving all of them as they are.
 
     Parameters
@@ -57,8 +65,8 @@ def merge_copies(parts: Sequence[Any]) -> Any:
 
 
 def tree_merge(
-    parts: Iterable[Any], merge: Callable[[list], Any] | None = None, fan_in: int = 8
-) -> Any:
+    parts: Iterable[_Part], merge: Callable[[list[_Part]], _Part] | None = None, fan_in: int = 8
+) -> _Part:
     """Merge many parts into one, in a tree.
 
     The tree hangs on positions alone, never on which part was ready first, so the same parts give
@@ -99,32 +107,34 @@ def tree_merge(
     """
     if fan_in < 2:
         raise ValueError(f"fan_in must be at least 2, got {fan_in}.")
-    merge = merge_copies if merge is None else merge
-    levels: list[list] = [[]]  # levels[h]: subtrees of height h that wait for their siblings
+    add: Callable[[list[_Part]], _Part] = merge or cast(Any, merge_copies)
+    levels: list[list[_Part]] = [[]]  # levels[h]: subtrees of height h that wait for their siblings
 
-    def push(part: Any, height: int) -> None:
+    def push(part: _Part, height: int) -> None:
         if height == len(levels):
             levels.append([])
         levels[height].append(part)
         if len(levels[height]) == fan_in:
             group, levels[height] = levels[height], []
-            push(merge(group), height + 1)
+            push(add(group), height + 1)
 
     for part in parts:
         push(part, 0)
     if levels == [[]]:
         raise ValueError("There are no parts to merge.")
-    for height in count():  # what is left, from the bottom up
+    height = 0
+    while height < len(levels) - 1:  # what is left, from the bottom up
         group, levels[height] = levels[height], []
-        if height == len(levels) - 1:
-            return group[0] if height > 0 and len(group) == 1 else merge(group)
         if group:
-            push(merge(group), height + 1)
+            push(add(group), height + 1)
+        height += 1
+    last = levels[height]
+    return last[0] if height > 0 and len(last) == 1 else add(last)
 
 
 def fit_partitions(
-    estimator: BaseEstimator, partitions: Iterable[Any], n_jobs: int | None = None
-) -> Any:
+    estimator: _MergeablePart, partitions: Iterable[MatrixLike], n_jobs: int | None = None
+) -> _MergeablePart:
     """Fit an estimator to blocks of rows in parallel, as if ``partial_fit`` had seen them in turn.
 
     Parameters

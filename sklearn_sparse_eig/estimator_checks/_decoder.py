@@ -1,15 +1,22 @@
 """The laws of a support decoder."""
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
-from ..recovery import make_decoder
-from ..sketching import make_measurement
+from ..recovery import Decoder, DecoderName, make_decoder
+from ..sketching import Measurement, make_measurement
 from ._compare import as_dense, assert_close
 
 
-def check_decoder_exact_case(decoder, measurement=None, *, n_rows=12, random_state=0):
+def check_decoder_exact_case(
+    decoder: DecoderName | Decoder,
+    measurement: Measurement | None = None,
+    *,
+    n_rows: int = 12,
+    random_state: int = 0,
+) -> None:
     """Check that the support of a row-sparse matrix is found from its noiseless measurement.
 
     Parameters
@@ -31,7 +38,9 @@ def check_decoder_exact_case(decoder, measurement=None, *, n_rows=12, random_sta
         raise AssertionError(f"Found the rows {found.tolist()}, planted were {ids.tolist()}.")
 
 
-def check_decoder_contract(decoder, measurement=None, *, random_state=0):
+def check_decoder_contract(
+    decoder: DecoderName | Decoder, measurement: Measurement | None = None, *, random_state: int = 0
+) -> None:
     """Check what is returned for noise: sorted ids without repeats, at most `size`, reproducibly.
 
     Parameters
@@ -59,7 +68,7 @@ def check_decoder_contract(decoder, measurement=None, *, random_state=0):
     assert_close(Q, kept, "Q after decoding", 0.0)
 
 
-def yield_decoder_checks(decoder):
+def yield_decoder_checks(decoder: DecoderName | Decoder) -> Iterator[partial[None]]:
     """Yield all checks of a support decoder, as callables without arguments."""
     for check in (check_decoder_exact_case, check_decoder_contract):
         yield partial(check, decoder)

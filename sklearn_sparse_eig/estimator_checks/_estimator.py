@@ -1,7 +1,9 @@
 """The laws of an estimator of a stream: batches, shards and weights give one fit."""
 
 import pickle
+from collections.abc import Iterator
 from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,7 +19,9 @@ from ._state import (
 )
 
 
-def check_estimator_batches(estimator, X=None, *, random_state=0, rtol=1e-7):
+def check_estimator_batches(
+    estimator: Any, X: Any = None, *, random_state: int = 0, rtol: float = 1e-7
+) -> None:
     """Check that ``partial_fit`` in any batches gives what one-pass ``fit`` gives.
 
     Parameters
@@ -40,7 +44,7 @@ def check_estimator_batches(estimator, X=None, *, random_state=0, rtol=1e-7):
         assert_same_fit(parts, expected, X, f"partial_fit cut at {ends}", rtol)
 
 
-def check_estimator_resume(estimator, X=None, *, random_state=0):
+def check_estimator_resume(estimator: Any, X: Any = None, *, random_state: int = 0) -> None:
     """Check that an estimator pickled between two batches goes on as one never interrupted.
 
     Parameters
@@ -55,7 +59,9 @@ def check_estimator_resume(estimator, X=None, *, random_state=0):
     assert_same_fit(resumed.partial_fit(batches[1]), expected, X, "resumed by pickle", 0.0)
 
 
-def check_estimator_merge(estimator, X=None, *, random_state=0, rtol=1e-7):
+def check_estimator_merge(
+    estimator: Any, X: Any = None, *, random_state: int = 0, rtol: float = 1e-7
+) -> None:
     """Check that merged shards give what one ``partial_fit`` gives, and others are refused.
 
     Parameters
@@ -83,7 +89,9 @@ def check_estimator_merge(estimator, X=None, *, random_state=0, rtol=1e-7):
     assert_same_fit(first, expected, X, "after a refused merge", rtol)
 
 
-def check_estimator_weights(estimator, X=None, *, random_state=0, rtol=1e-7):
+def check_estimator_weights(
+    estimator: Any, X: Any = None, *, random_state: int = 0, rtol: float = 1e-7
+) -> None:
     """Check that an integer weight of a row is its repetition, in ``partial_fit`` and ``fit``.
 
     Parameters
@@ -104,7 +112,9 @@ def check_estimator_weights(estimator, X=None, *, random_state=0, rtol=1e-7):
         assert_same_fit(weighted, expected, X, f"weights in {method}", rtol, count=False)
 
 
-def check_estimator_sparse_rows(estimator, X=None, *, random_state=0, rtol=1e-7):
+def check_estimator_sparse_rows(
+    estimator: Any, X: Any = None, *, random_state: int = 0, rtol: float = 1e-7
+) -> None:
     """Check that CSR rows, with 32- and 64-bit indices, give what dense rows give.
 
     Parameters
@@ -123,7 +133,7 @@ def check_estimator_sparse_rows(estimator, X=None, *, random_state=0, rtol=1e-7)
         assert_same_fit(found, expected, rows, "used on CSR rows", rtol)
 
 
-def check_estimator_signs(estimator, X=None, *, random_state=0):
+def check_estimator_signs(estimator: Any, X: Any = None, *, random_state: int = 0) -> None:
     """Check that components are unit vectors whose entry of largest magnitude is positive.
 
     Parameters
@@ -140,7 +150,7 @@ def check_estimator_signs(estimator, X=None, *, random_state=0):
         )
 
 
-def check_estimator_bad_input(estimator, X=None, *, random_state=0):
+def check_estimator_bad_input(estimator: Any, X: Any = None, *, random_state: int = 0) -> None:
     """Check that a refused ``fit`` or ``partial_fit`` leaves the fit as it was, to the bit.
 
     Parameters
@@ -162,7 +172,7 @@ def check_estimator_bad_input(estimator, X=None, *, random_state=0):
         assert_same_fit(fitted, expected, X, f"after {what}", 0.0)
 
 
-def yield_estimator_checks(estimator, X=None):
+def yield_estimator_checks(estimator: Any, X: Any = None) -> Iterator[partial[None]]:
     """Yield all checks of an estimator with ``partial_fit`` and ``merge``.
 
     Parameters
@@ -202,7 +212,7 @@ def yield_estimator_checks(estimator, X=None):
     ):
         if check.func is check_readers_beside_writer:
             # One attribute is whole; several, read one after another, may be of two batches.
-            check = partial(check.func, *check.args[:-1], _one_reading)
+            check = partial(cast(Any, check.func), *check.args[:-1], _one_reading)
         yield check
 
 
@@ -212,7 +222,7 @@ def _one_reading(estimator):
     return np.array([estimator.n_samples_seen_])
 
 
-def check_sketch_estimator(estimator, X=None):
+def check_sketch_estimator(estimator: Any, X: Any = None) -> None:
     """Run all checks of :func:`yield_estimator_checks`.
 
     Parameters

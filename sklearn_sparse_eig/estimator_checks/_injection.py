@@ -35,7 +35,14 @@ class InjectedInterrupt(KeyboardInterrupt):
 class _Tracer:
     """Counts the lines that are executed, and raises at one of them."""
 
-    def __init__(self, action, packages, target=None, occurrence=1, error=None):
+    def __init__(
+        self,
+        action: Callable[[], Any],
+        packages: tuple[str, ...],
+        target: Place | None = None,
+        occurrence: int = 1,
+        error: BaseException | None = None,
+    ) -> None:
         self.counts: Counter[Place] = Counter()
         self.fired = False
         self._action, self._packages = action, (_OURS, *packages)

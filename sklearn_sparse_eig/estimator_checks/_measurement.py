@@ -1,16 +1,19 @@
 """The laws of a measurement: M is one linear map however it is used."""
 
 import json
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 
-from ..sketching import from_spec, make_measurement
+from ..sketching import Measurement, from_spec, make_measurement
 from ._compare import as_dense, assert_close
 from ._draw import EXPLICIT, csr_rows, some_ids
 
 
-def check_measurement_adjoint(measurement, *, random_state=0, rtol=1e-12):
+def check_measurement_adjoint(
+    measurement: Measurement, *, random_state: int = 0, rtol: float = 1e-12
+) -> None:
     """Check <M u, v> = <u, M^T v> for sparse u and any v.
 
     Parameters
@@ -34,7 +37,9 @@ def check_measurement_adjoint(measurement, *, random_state=0, rtol=1e-12):
         )
 
 
-def check_measurement_columns(measurement, *, random_state=0, rtol=1e-12):
+def check_measurement_columns(
+    measurement: Measurement, *, random_state: int = 0, rtol: float = 1e-12
+) -> None:
     """Check that every way to use M agrees with the matrix that its columns make.
 
     Those are dense and CSR rows, sparse results, the adjoint, its energies and, where M has few
@@ -83,7 +88,7 @@ def check_measurement_columns(measurement, *, random_state=0, rtol=1e-12):
         assert_close(weighted, (M * diag) @ matrix.T, "cross_gram with a diagonal", rtol)
 
 
-def check_measurement_spec(measurement, *, random_state=0):
+def check_measurement_spec(measurement: Measurement, *, random_state: int = 0) -> None:
     """Check that the settings decide M: rebuilt from its spec, in JSON, it has the same columns.
 
     Parameters
@@ -102,7 +107,7 @@ def check_measurement_spec(measurement, *, random_state=0):
     assert_close(rebuilt.columns(ids), measurement.columns(ids), "columns once rebuilt", 0.0)
 
 
-def yield_measurement_checks(measurement):
+def yield_measurement_checks(measurement: Measurement) -> Iterator[partial[None]]:
     """Yield all checks of a measurement, as callables without arguments."""
     for check in (check_measurement_adjoint, check_measurement_columns, check_measurement_spec):
         yield partial(check, measurement)

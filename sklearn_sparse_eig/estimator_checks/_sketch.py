@@ -1,18 +1,29 @@
 """The laws of a sketch: it is linear in the second moments of the rows."""
 
 import pickle
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import aslinearoperator
 
+from ..sketching import EigenSketch
 from ._compare import as_dense, assert_close, assert_raises, assert_same_bytes, assert_same_sketch
 from ._draw import EXPLICIT, begin, compress, cut, some_ids
 from ._state import yield_state_checks
 
+MakeSketch = Callable[[], EigenSketch]
 
-def check_sketch_definition(make_sketch, X=None, *, random_state=0, rtol=1e-10):
+
+def check_sketch_definition(
+    make_sketch: MakeSketch,
+    X: Any = None,
+    *,
+    random_state: int = 0,
+    rtol: float = 1e-10,
+) -> None:
     """Check that the sketch of weighted rows is S = M A Omega^T, from explicit matrices.
 
     Parameters
@@ -36,7 +47,13 @@ def check_sketch_definition(make_sketch, X=None, *, random_state=0, rtol=1e-10):
     assert_close(sketch.matrix(), expected, "matrix() against M A Omega^T", rtol)
 
 
-def check_sketch_linearity(make_sketch, X=None, *, random_state=0, rtol=1e-10):
+def check_sketch_linearity(
+    make_sketch: MakeSketch,
+    X: Any = None,
+    *,
+    random_state: int = 0,
+    rtol: float = 1e-10,
+) -> None:
     """Check that the sketch is linear in second moments.
 
     That is S(X + Y) + S(X - Y) = 2 S(X) + 2 S(Y), which holds centred or not, and
@@ -59,7 +76,13 @@ def check_sketch_linearity(make_sketch, X=None, *, random_state=0, rtol=1e-10):
     assert_close(matrix(-3.0 * X), 9.0 * matrix(X), "S(-3 X)", rtol)
 
 
-def check_sketch_batching(make_sketch, X=None, *, random_state=0, rtol=1e-10):
+def check_sketch_batching(
+    make_sketch: MakeSketch,
+    X: Any = None,
+    *,
+    random_state: int = 0,
+    rtol: float = 1e-10,
+) -> None:
     """Check that batches of any size, empty ones included, in any order, give the same sketch.
 
     Parameters
@@ -81,7 +104,13 @@ def check_sketch_batching(make_sketch, X=None, *, random_state=0, rtol=1e-10):
     assert_same_sketch(shuffled, whole, "permuted rows", rtol)
 
 
-def check_sketch_merge(make_sketch, X=None, *, random_state=0, rtol=1e-10):
+def check_sketch_merge(
+    make_sketch: MakeSketch,
+    X: Any = None,
+    *,
+    random_state: int = 0,
+    rtol: float = 1e-10,
+) -> None:
     """Check that merged shards are one sketch, in any order, with empty shards neutral.
 
     Parameters
@@ -108,7 +137,13 @@ def check_sketch_merge(make_sketch, X=None, *, random_state=0, rtol=1e-10):
             raise AssertionError("merge or + has changed a sketch that it should only read.")
 
 
-def check_sketch_deletion(make_sketch, X=None, *, random_state=0, rtol=1e-10):
+def check_sketch_deletion(
+    make_sketch: MakeSketch,
+    X: Any = None,
+    *,
+    random_state: int = 0,
+    rtol: float = 1e-10,
+) -> None:
     """Check that rows of weight -1 undo rows of weight 1, one by one and all together.
 
     Parameters
@@ -126,7 +161,14 @@ def check_sketch_deletion(make_sketch, X=None, *, random_state=0, rtol=1e-10):
     assert_same_sketch(emptied, expected, "rows after all earlier ones were deleted", rtol)
 
 
-def check_sketch_forgetting(make_sketch, X=None, *, factor=0.7, random_state=0, rtol=1e-10):
+def check_sketch_forgetting(
+    make_sketch: MakeSketch,
+    X: Any = None,
+    *,
+    factor: float = 0.7,
+    random_state: int = 0,
+    rtol: float = 1e-10,
+) -> None:
     """Check that ``scale(factor)`` is the weight `factor` on all earlier rows.
 
     Parameters
@@ -142,7 +184,13 @@ def check_sketch_forgetting(make_sketch, X=None, *, factor=0.7, random_state=0, 
     assert_same_sketch(scaled, weighted, f"scale({factor})", rtol)
 
 
-def check_sketch_weights(make_sketch, X=None, *, random_state=0, rtol=1e-10):
+def check_sketch_weights(
+    make_sketch: MakeSketch,
+    X: Any = None,
+    *,
+    random_state: int = 0,
+    rtol: float = 1e-10,
+) -> None:
     """Check that an integer weight is a repetition and a zero weight no row at all.
 
     Parameters
@@ -158,7 +206,7 @@ def check_sketch_weights(make_sketch, X=None, *, random_state=0, rtol=1e-10):
     assert_same_sketch(weighted, repeated, "weighted rows", rtol, count=False)
 
 
-def check_sketch_resume(make_sketch, X=None, *, random_state=0):
+def check_sketch_resume(make_sketch: MakeSketch, X: Any = None, *, random_state: int = 0) -> None:
     """Check that a sketch saved and read back goes on, bit for bit, as one never interrupted.
 
     Parameters
@@ -177,7 +225,7 @@ def check_sketch_resume(make_sketch, X=None, *, random_state=0):
         assert_same_bytes(resumed.update(X[half:]).to_bytes(), expected, f"resumed by {how}")
 
 
-def check_sketch_seed(make_sketch, X=None, *, random_state=0):
+def check_sketch_seed(make_sketch: MakeSketch, X: Any = None, *, random_state: int = 0) -> None:
     """Check that the same seed and the same rows give the same bits.
 
     Parameters
@@ -190,7 +238,7 @@ def check_sketch_seed(make_sketch, X=None, *, random_state=0):
     assert_same_bytes(twin.to_bytes(), first.update(X).to_bytes(), "a second run")
 
 
-def check_sketch_bytes(make_sketch, X=None, *, random_state=0):
+def check_sketch_bytes(make_sketch: MakeSketch, X: Any = None, *, random_state: int = 0) -> None:
     """Check that bytes read back are the same sketch, and damaged ones a ``ValueError``.
 
     Parameters
@@ -212,7 +260,9 @@ def check_sketch_bytes(make_sketch, X=None, *, random_state=0):
             assert_raises(partial(type(sketch).from_bytes, bad), "from_bytes of damaged bytes")
 
 
-def check_sketch_bad_input(make_sketch, X=None, *, random_state=0):
+def check_sketch_bad_input(
+    make_sketch: MakeSketch, X: Any = None, *, random_state: int = 0
+) -> None:
     """Check that bad rows are a ``ValueError`` and leave the sketch as it was, to the bit.
 
     Parameters
@@ -241,7 +291,9 @@ def check_sketch_bad_input(make_sketch, X=None, *, random_state=0):
             assert_same_bytes(state.to_bytes(), before, f"after {what}")
 
 
-def check_sketch_entries(make_sketch, *, random_state=0, rtol=1e-10):
+def check_sketch_entries(
+    make_sketch: MakeSketch, *, random_state: int = 0, rtol: float = 1e-10
+) -> None:
     """Check that entries, tiles, one triangle and a whole operator give one and the same sketch.
 
     It is M A Omega^T for explicit matrices, linear in A, and an update of -A undoes one of A.
@@ -285,7 +337,7 @@ def check_sketch_entries(make_sketch, *, random_state=0, rtol=1e-10):
     assert_close(sketch.matrix(), -2.0 * expected, "A - 3 A", rtol)
 
 
-def check_sketch_merge_refuses(sketch, other):
+def check_sketch_merge_refuses(sketch: EigenSketch, other: EigenSketch) -> None:
     """Check that two sketches that differ are not merged, and that the message says in what.
 
     Parameters
@@ -316,7 +368,7 @@ def _first_difference(mine, theirs):
     raise AssertionError(f"{theirs} has more settings than {mine}.")
 
 
-def yield_sketch_checks(make_sketch, X=None):
+def yield_sketch_checks(make_sketch: MakeSketch, X: Any = None) -> Iterator[partial[None]]:
     """Yield all checks of a sketch, as callables without arguments.
 
     Parameters

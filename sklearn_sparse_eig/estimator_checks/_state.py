@@ -294,7 +294,7 @@ def yield_state_checks(
     *,
     merges: bool = True,
     max_lines: int | None = 60,
-) -> Iterator[Callable[[], None]]:
+) -> Iterator[partial[None]]:
     """Yield the checks of a state, as callables without arguments.
 
     Parameters

@@ -1,9 +1,9 @@
 """Smooth interpolation by more frequencies than points: the scikit-learn shell."""
 
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -11,7 +11,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
 from .._base.messages import warn_user
+from .._base.typed import (
+    ArrayLike,
+    Auto,
+    BaseEstimator,
+    MatrixLike,
+    MultiOutputMixin,
+    RegressorMixin,
+)
 from ._fit import CONVERGED, FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
+
+SolverName = Literal["auto", "fft", "least_squares", "kernel", "nufft"]
 
 
 class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -102,6 +112,14 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     (1.21, 1.21)
     """
 
+    coef_: np.ndarray | Any
+    dual_coef_: np.ndarray | None
+    frequencies_: np.ndarray
+    period_: np.ndarray
+    interpolation_residual_: float
+    solver_: SolverName
+    n_iter_: int
+
     _parameter_constraints: dict = {
         "n_frequencies": [Interval(Integral, 1, None, closed="left"), None],
         "weight_exponent": [Interval(Real, 0, None, closed="left")],
@@ -113,14 +131,14 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_frequencies=None,
+        n_frequencies: int | None = None,
         *,
-        weight_exponent=1.0,
-        period="auto",
-        basis="real",
-        alpha=0.0,
-        solver="auto",
-    ):
+        weight_exponent: float = 1.0,
+        period: float | ArrayLike | Auto = "auto",
+        basis: Literal["real", "complex"] = "real",
+        alpha: float = 0.0,
+        solver: SolverName = "auto",
+    ) -> None:
         self.n_frequencies = n_frequencies
         self.weight_exponent = weight_exponent
         self.period = period
@@ -129,7 +147,7 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.solver = solver
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit to points and targets.
 
         Parameters
@@ -213,7 +231,7 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         values = self._function(X)
         return values if self._complex_targets else values.real
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the values of the function.
 
         Parameters
@@ -231,7 +249,7 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         values = self._values(X)
         return values[:, 0] if self._one_target else values
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination, of complex targets too.
 
         Parameters

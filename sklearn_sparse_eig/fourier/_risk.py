@@ -1,13 +1,21 @@
 """The exact risk of weighted trigonometric interpolation on equidistant points."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
+from .._base.typed import ArrayLike
+
 
 def trigonometric_risk(
-    n_samples, n_frequencies, variances, *, weight_exponent=0.0, noise_variance=0.0
-):
+    n_samples: int,
+    n_frequencies: int | ArrayLike,
+    variances: ArrayLike,
+    *,
+    weight_exponent: float = 0.0,
+    noise_variance: float = 0.0,
+) -> float | Any:
     """Return the exact expected error of a trigonometric fit, on either side of interpolation.
 
     A random function sum_k theta_k exp(2 pi i k x), with independent theta_k of mean zero and

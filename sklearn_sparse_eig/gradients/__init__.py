@@ -1,5 +1,8 @@
 """Per-sample gradients of a model with respect to its parameters, as factors or matrices."""
 
+from typing import TYPE_CHECKING
+
+from ._choices import LayerChoice, OutputName
 from ._factors import Gradients, LayerFactors
 from ._features import GradientFeatures
 from ._given import GIVEN, make_given
@@ -24,10 +27,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    # torch is imported by those who ask for it.
-    if name == "TorchNetwork":
-        from .torch._network import TorchNetwork
+if TYPE_CHECKING:
+    from .torch._network import TorchNetwork
+else:
 
-        return TorchNetwork
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        # torch is imported by those who ask for it.
+        if name == "TorchNetwork":
+            from .torch._network import TorchNetwork
+
+            return TorchNetwork
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

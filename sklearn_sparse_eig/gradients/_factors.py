@@ -1,6 +1,8 @@
 """The gradient of a layer for many samples, as two factors instead of one matrix for each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,25 +36,25 @@ class LayerFactors(LayerGradients):
     deltas: np.ndarray
     codes: np.ndarray | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.deltas)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """Precision of the factors."""
         return self.deltas.dtype
 
-    def inner(self, other):
+    def inner(self, other: "LayerFactors") -> np.ndarray:
         """Return all inner products with the gradients of other samples, (n, n_other)."""
         products = self.inputs @ other.inputs.T
         products = products.toarray() if sp.issparse(products) else products
         return products * (self.deltas @ other.deltas.T)
 
-    def squared_norms(self):
+    def squared_norms(self) -> np.ndarray:
         """Return the squared norm of each gradient, (n,)."""
         return _row_squares(self.inputs) * _row_squares(self.deltas)
 
-    def dot(self, directions):
+    def dot(self, directions: np.ndarray) -> np.ndarray:
         """Return the inner products with k matrices p x q given as an array (p, k, q): (n, k)."""
         p, k, q = directions.shape
         n, flat = len(self.deltas), directions.reshape(p, k * q)
@@ -74,7 +76,7 @@ class LayerFactors(LayerGradients):
             out[rows] = np.einsum("nkq,nq->nk", left, self.deltas[rows], optimize=True)
         return out
 
-    def dot_pairs(self, lefts, rights):
+    def dot_pairs(self, lefts: np.ndarray, rights: np.ndarray) -> np.ndarray:
         """Return the inner products with k sums of r outer products.
 
         Parameters
@@ -97,31 +99,32 @@ class LayerFactors(LayerGradients):
             out[rows] = np.einsum("nkr,nkr->nk", left, right)
         return out
 
-    def sum(self, rows):
+    def sum(self, rows: Any) -> np.ndarray:
         """Return the sum of the gradients of some rows, (p, q), without making any of them."""
         return np.asarray(self.inputs[rows].T @ self.deltas[rows])
 
-    def astype(self, dtype):
+    def astype(self, dtype: Any) -> "LayerFactors":
         """Return the factors in a precision, themselves if they are in it."""
         if self.deltas.dtype == dtype and self.inputs.dtype == dtype:
             return self
         return LayerFactors(self.inputs.astype(dtype), self.deltas.astype(dtype), self.codes)
 
-    def take(self, rows):
+    def take(self, rows: Any) -> "LayerFactors":
         """Return the factors of some rows, an index array or a slice."""
         codes = None if self.codes is None else self.codes[rows]
         return LayerFactors(self.inputs[rows], self.deltas[rows], codes)
 
-    def dense(self):
+    def dense(self) -> np.ndarray:
         """Return the gradients themselves, (n, p * q), row-major: the bias comes last."""
-        inputs = self.inputs.toarray() if sp.issparse(self.inputs) else self.inputs
+        inputs: Any = self.inputs
+        inputs = inputs.toarray() if sp.issparse(inputs) else inputs
         return np.einsum("np,nq->npq", inputs, self.deltas).reshape(len(inputs), -1)
 
-    def whiten(self, left, right):
+    def whiten(self, left: Any, right: Any) -> "LayerFactors":
         """Return the gradients L^T G R for two roots, whose ``of(rows)`` is rows @ root."""
         return LayerFactors(left.of(self.inputs), right.of(self.deltas), self.codes)
 
-    def add_to(self, moments):
+    def add_to(self, moments: Any) -> None:
         """Add inputs and deltas to a pair of second moments."""
         for moment, rows in zip(moments, (self.inputs, self.deltas), strict=True):
             moment.add(rows)
@@ -143,18 +146,18 @@ class Gradients:
 
     values: np.ndarray
     logits: np.ndarray
-    layers: tuple
+    layers: Sequence[Any]
 
-    def inner(self, other):
+    def inner(self, other: "Gradients") -> np.ndarray:
         """Return all inner products with the gradients of other samples (the tangent kernel)."""
         layers = zip(self.layers, other.layers, strict=True)
         return sum(a.astype(np.float64).inner(b.astype(np.float64)) for a, b in layers)
 
-    def squared_norms(self):
+    def squared_norms(self) -> np.ndarray:
         """Return the squared norm of each gradient."""
         return sum(layer.squared_norms() for layer in self.layers)
 
-    def dense(self):
+    def dense(self) -> np.ndarray:
         """Return the gradients as rows, (n_samples, n_parameters), layer after layer."""
         return np.hstack([layer.dense() for layer in self.layers])
 

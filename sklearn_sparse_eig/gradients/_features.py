@@ -1,15 +1,25 @@
 """Per-sample gradients as features: the scikit-learn shell."""
 
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.batches import in_batches
 from .._base.compat import Interval, StrOptions, n_rows
 from .._base.fitting import fitting
+from .._base.typed import (
+    ArrayLike,
+    Auto,
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    MatrixLike,
+    RandomSeed,
+    TransformerMixin,
+)
+from ._choices import LayerChoice, OutputName
 from ._make import make_network
 from ._model import fit_model, is_ready
 from ._outputs import OUTPUTS
@@ -82,6 +92,9 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     (150, 15)
     """
 
+    estimator_: Any
+    n_parameters_: int
+
     _parameter_constraints: dict = {
         "estimator": [object],
         "output": [StrOptions(set(OUTPUTS))],
@@ -91,8 +104,14 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     }
 
     def __init__(
-        self, estimator=None, *, output="max", params="all", batch_size="auto", random_state=None
-    ):
+        self,
+        estimator: Any = None,
+        *,
+        output: OutputName = "max",
+        params: LayerChoice = "all",
+        batch_size: int | Auto = "auto",
+        random_state: RandomSeed = None,
+    ) -> None:
         self.estimator = estimator
         self.output = output
         self.params = params
@@ -100,7 +119,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.random_state = random_state
 
     @fitting(prefer_skip_nested_validation=False)
-    def fit(self, X, y=None):
+    def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Fit the estimator, unless it is fitted.
 
         Parameters
@@ -133,7 +152,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.n_parameters_ = sum(p * q for p, q in shapes)
         return self
 
-    def transform(self, X):
+    def transform(self, X: MatrixLike) -> np.ndarray:
         """Return the gradients as rows.
 
         Parameters
@@ -163,14 +182,14 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             out[start : start + len(rows)] = rows
         return out
 
-    def _dense(self, X):
+    def _dense(self, X: Any) -> np.ndarray:
         return self._network.gradients(X, self.output, self._layers).dense()
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return self.n_parameters_
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags

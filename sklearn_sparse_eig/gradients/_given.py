@@ -1,11 +1,14 @@
 """Gradients that come from elsewhere, or only their kernel, as networks that take them as rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_array
 
+from ._choices import OutputName
 from ._factors import Gradients, LayerFactors
 from ._layers import LayerGradients
 from ._network import Network
@@ -35,7 +38,7 @@ class _GivenNetwork(Network):
             raise ValueError(f"X has {X.shape[1]} columns, but {self.n_features} are needed.")
         return X
 
-    def parameters(self):
+    def parameters(self) -> list[Any]:
         """Return the length of a row and the classes: there are no parameters to compare."""
         return [np.array([self.n_features]), self.classes]
 
@@ -58,7 +61,9 @@ class GivenGradients(_GivenNetwork):
         super().__init__(n_features, classes)
         self.layer_shapes = ((self.n_features, 1),)
 
-    def gradients(self, X, output="max", layers=None):
+    def gradients(
+        self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
+    ) -> Gradients:
         """Return the rows of X as gradients. Values and logits are not known: NaN."""
         X = self._check(X, accept_sparse="csr")
         rows = sp.csr_array(X) if sp.issparse(X) else X
@@ -87,7 +92,9 @@ class GivenKernel(_GivenNetwork):
             )
         self.layer_shapes = ((self.n_features - 1, 1),)
 
-    def gradients(self, X, output="max", layers=None):
+    def gradients(
+        self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
+    ) -> Gradients:
         """Return the rows of X as inner products. Values and logits are not known: NaN."""
         X = self._check(X, accept_sparse=False)
         if (X[:, -1] < 0.0).any():
@@ -111,9 +118,9 @@ class KernelRows(LayerGradients):
     products: np.ndarray
     squares: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.squares)
 
-    def squared_norms(self):
+    def squared_norms(self) -> np.ndarray:
         """Return the squared norm of each gradient, (n,)."""
         return self.squares

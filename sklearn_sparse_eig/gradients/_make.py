@@ -3,6 +3,8 @@
 import copy
 import sys
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,13 +12,15 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from ._choices import OutputName
+from ._factors import Gradients
 from ._network import DenseNetwork, Network
 
 # How closely a linear model must agree with what it predicts to be taken for one.
 _TOLERANCE = 1e-6
 
 
-def make_network(estimator):
+def make_network(estimator: Any) -> Network:
     """Return the network of a fitted estimator.
 
     Parameters
@@ -104,17 +108,19 @@ class _PipelineNetwork(Network):
         self.layer_names = self._last.layer_names
         self.layer_shapes = self._last.layer_shapes
 
-    def gradients(self, X, output="max", layers=None):
+    def gradients(
+        self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
+    ) -> Gradients:
         X = self._steps.transform(X) if len(self._steps) else X
         return self._last.gradients(X, output, layers)
 
-    def head(self):
+    def head(self) -> tuple[np.ndarray, np.ndarray | None]:
         return self._last.head()
 
-    def feature_network(self):
+    def feature_network(self) -> "Network":
         return _PipelineNetwork(self._steps, self._last.feature_network())
 
-    def parameters(self):
+    def parameters(self) -> list[Any]:
         return self._last.parameters()
 
 

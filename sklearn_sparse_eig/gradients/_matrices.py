@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,50 +26,50 @@ class LayerMatrices(LayerGradients):
     is_explicit = True
     matrices: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.matrices)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """Precision of the gradients."""
         return self.matrices.dtype
 
-    def inner(self, other):
+    def inner(self, other: "LayerMatrices") -> np.ndarray:
         """Return all inner products with the gradients of other samples, (n, n_other)."""
         return self.dense() @ other.dense().T
 
-    def squared_norms(self):
+    def squared_norms(self) -> np.ndarray:
         """Return the squared norm of each gradient, (n,)."""
         rows = self.dense()
         return np.einsum("ij,ij->i", rows, rows)
 
-    def dot(self, directions):
+    def dot(self, directions: np.ndarray) -> np.ndarray:
         """Return the inner products with k matrices p x q given as an array (p, k, q): (n, k)."""
         return self.dense() @ directions.swapaxes(0, 1).reshape(directions.shape[1], -1).T
 
-    def sum(self, rows):
+    def sum(self, rows: Any) -> np.ndarray:
         """Return the sum of the gradients of some rows, (p, q)."""
         return self.matrices[rows].sum(axis=0)
 
-    def astype(self, dtype):
+    def astype(self, dtype: Any) -> "LayerMatrices":
         """Return the gradients in a precision, themselves if they are in it."""
         if self.matrices.dtype == dtype:
             return self
         return LayerMatrices(self.matrices.astype(dtype))
 
-    def take(self, rows):
+    def take(self, rows: Any) -> "LayerMatrices":
         """Return the gradients of some rows, an index array or a slice."""
         return LayerMatrices(self.matrices[rows])
 
-    def dense(self):
+    def dense(self) -> np.ndarray:
         """Return the gradients as rows, (n, p * q), row-major: the bias comes last."""
         return self.matrices.reshape(len(self.matrices), -1)
 
-    def whiten(self, left, right):
+    def whiten(self, left: Any, right: Any) -> "LayerMatrices":
         """Return the gradients L^T G R for two roots, whose ``of(rows)`` is rows @ root."""
         return LayerMatrices(left.of(right.of(self.matrices).swapaxes(1, 2)).swapaxes(1, 2))
 
-    def add_to(self, moments):
+    def add_to(self, moments: Any) -> None:
         """Add G G^T and G^T G to a pair of second moments, the latter as a weighted mean.
 
         Divided by the sum of the squared norms, so that the product of the traces of the means is
@@ -79,7 +80,7 @@ class LayerMatrices(LayerGradients):
         outputs.add_matrices(self.matrices.swapaxes(1, 2), float(self.squared_norms().sum()))
 
 
-class LazyLayers(Sequence):
+class LazyLayers(Sequence[Any]):
     """Layers that are made when asked for, so that one of them exists at a time.
 
     Parameters
@@ -91,7 +92,7 @@ class LazyLayers(Sequence):
     def __init__(self, makers):
         self._makers = tuple(makers)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._makers)
 
     def __getitem__(self, i):

@@ -1,17 +1,20 @@
 """Models as a sequence of layers, and the backward pass that gives per-sample factors."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
 from sklearn.utils.validation import check_array
 
+from ._choices import LayerChoice, OutputName
 from ._factors import Gradients, LayerFactors
 from ._outputs import scalar_output
 
 # Each activation with its derivative, as a function of the activated value.
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
     "identity": (lambda z: z, np.ones_like),
     "relu": (lambda z: np.maximum(z, 0.0), lambda a: (a > 0.0).astype(a.dtype)),
     "tanh": (np.tanh, lambda a: 1.0 - a * a),
@@ -38,12 +41,16 @@ class Network(ABC):
         Whether X may have more than two axes.
     """
 
-    classes = None
-    n_features = None
+    classes: np.ndarray | None = None
+    layer_names: tuple[str, ...]
+    layer_shapes: tuple[tuple[int, int], ...]
+    n_features: int | None = None
     takes_any_shape = False
 
     @abstractmethod
-    def gradients(self, X, output="max", layers=None):
+    def gradients(
+        self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
+    ) -> Gradients:
         """Return the gradients of a scalar output at each row of X.
 
         Parameters
@@ -60,14 +67,14 @@ class Network(ABC):
         """
 
     @abstractmethod
-    def parameters(self):
+    def parameters(self) -> list[Any]:
         """Return a list of arrays; networks are the same where all of them are equal."""
 
-    def floats_per_row(self, layers, rows):
+    def floats_per_row(self, layers: Sequence[int], rows: Any) -> int:
         """Return how many numbers the gradients of one row take, where rows are some of them."""
         return 2 * sum(p + q for p, q in (self.layer_shapes[i] for i in layers))
 
-    def head(self):
+    def head(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return weights (n_hidden, n_outputs) of the last layer, and its biases or None.
 
         One output f for two classes stands for the logits -f/2 and f/2.
@@ -79,13 +86,13 @@ class Network(ABC):
         """
         raise TypeError(f"{type(self).__name__} does not implement head().")
 
-    def features(self, X):
+    def features(self, X: Any) -> np.ndarray:
         """Return what enters the last layer, (n_samples, n_hidden); X itself in a linear model."""
         inputs = self.gradients(X, "max", self.select("head")).layers[0].inputs
         # Without the column of ones that a bias adds.
         return inputs[:, : len(self.head()[0])]
 
-    def feature_network(self):
+    def feature_network(self) -> "Network":
         """Return a network whose logits are the features, with the same layers before its head.
 
         Raises
@@ -95,12 +102,12 @@ class Network(ABC):
         """
         raise TypeError(f"{type(self).__name__} does not implement feature_network().")
 
-    def is_same(self, other):
+    def is_same(self, other: "Network") -> bool:
         """Whether the other network has the same layers with the same parameters."""
         mine, theirs = self.parameters(), other.parameters()
         return len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
 
-    def select(self, params):
+    def select(self, params: LayerChoice | str) -> tuple[int, ...]:
         """Return the indices of layers.
 
         ``"all"``, ``"dense"`` (all where nothing else is known), ``"head"``, ``"last_hidden"`` or
@@ -147,7 +154,13 @@ class DenseNetwork(Network):
         softmax is the logistic function of f; only f has parameters.
     """
 
-    def __init__(self, weights, biases, activation="identity", classes=None):
+    def __init__(
+        self,
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray | None],
+        activation: Literal["identity", "relu", "tanh", "logistic"] = "identity",
+        classes: np.ndarray | None = None,
+    ) -> None:
         self.weights = [np.asarray(w, dtype=np.float64) for w in weights]
         self.biases = [None if b is None else np.asarray(b, dtype=np.float64) for b in biases]
         self.activation = activation
@@ -161,7 +174,7 @@ class DenseNetwork(Network):
         binary = classes is not None and len(classes) == 2 and self.weights[-1].shape[1] == 1
         self._readout = np.array([[-0.5, 0.5]]) if binary else None
 
-    def forward(self, X):
+    def forward(self, X: Any) -> list[Any]:
         """Return what enters each layer, and at the end the outputs of the last one."""
         activate, _ = ACTIVATIONS[self.activation]
         passed = [X]
@@ -171,7 +184,9 @@ class DenseNetwork(Network):
             passed.append(z if i == len(self.weights) - 1 else activate(z))
         return passed
 
-    def gradients(self, X, output="max", layers=None):
+    def gradients(
+        self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
+    ) -> Gradients:
         """Return the gradients of a scalar output at each row of X. Parameters as in Network."""
         X = check_array(X, accept_sparse="csr", dtype=np.float64)
         if X.shape[1] != self.n_features:
@@ -207,17 +222,17 @@ class DenseNetwork(Network):
             return sp.csr_array(sp.hstack([inputs, sp.csr_array(ones)], format="csr"))
         return np.hstack([inputs, ones])
 
-    def head(self):
+    def head(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return weights and biases of the last layer. Shapes as in Network."""
         return self.weights[-1], self.biases[-1]
 
-    def feature_network(self):
+    def feature_network(self) -> "Network":
         """Return the layers before the head, and the identity in its place."""
         identity = np.eye(len(self.weights[-1]))
         return DenseNetwork(
             [*self.weights[:-1], identity], [*self.biases[:-1], None], self.activation
         )
 
-    def parameters(self):
+    def parameters(self) -> list[Any]:
         """Return weights and biases."""
         return [*self.weights, *(b for b in self.biases if b is not None)]

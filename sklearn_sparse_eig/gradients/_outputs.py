@@ -1,13 +1,16 @@
 """The scalars whose gradients are taken: functions of the logits, with their derivatives."""
 
 from numbers import Integral
+from typing import get_args
 
 import numpy as np
 
-OUTPUTS = ("max", "logsumexp", "sum", "loss")
+from ._choices import OutputName
+
+OUTPUTS: tuple[OutputName, ...] = get_args(OutputName)
 
 
-def scalar_output(logits, output):
+def scalar_output(logits: np.ndarray, output: OutputName | int) -> tuple[np.ndarray, np.ndarray]:
     """Return a scalar of each row of logits and its derivative with respect to them.
 
     Parameters

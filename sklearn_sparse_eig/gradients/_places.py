@@ -1,6 +1,7 @@
 """The gradient of a layer that is used at several places of a sample, as two factors."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,10 @@ class LayerPlaces(LayerMatrices):
         Derivatives of the output with respect to what leaves the layer.
     """
 
-    def __init__(self, inputs, deltas):
+    inputs: np.ndarray
+    deltas: np.ndarray
+
+    def __init__(self, inputs: np.ndarray, deltas: np.ndarray) -> None:
         # The base class is frozen; its own field is made on demand.
         vars(self).update(inputs=inputs, deltas=deltas)
 
@@ -32,15 +36,15 @@ class LayerPlaces(LayerMatrices):
         """The gradients themselves, (n_samples, p, q)."""
         return self.inputs.swapaxes(1, 2) @ self.deltas
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.deltas)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype:
         """Precision of the factors."""
         return self.deltas.dtype
 
-    def squared_norms(self):
+    def squared_norms(self) -> np.ndarray:
         """Return the squared norm of each gradient, (n,)."""
         _, places, p = self.inputs.shape
         q = self.deltas.shape[2]
@@ -50,14 +54,14 @@ class LayerPlaces(LayerMatrices):
         inputs, deltas = (rows @ rows.swapaxes(1, 2) for rows in (self.inputs, self.deltas))
         return np.einsum("nst,nst->n", inputs, deltas)
 
-    def sum(self, rows):
+    def sum(self, rows: Any) -> np.ndarray:
         """Return the sum of the gradients of some rows, (p, q): one product, if none is made."""
         if "matrices" in vars(self):
             return super().sum(rows)
         inputs, deltas = (x[rows].reshape(-1, x.shape[2]) for x in (self.inputs, self.deltas))
         return inputs.T @ deltas
 
-    def add_to(self, moments):
+    def add_to(self, moments: Any) -> None:
         """Add G G^T and G^T G to a pair of second moments, as LayerMatrices does."""
         _, places, p = self.inputs.shape
         if places > min(p, self.deltas.shape[2]):
@@ -68,17 +72,17 @@ class LayerPlaces(LayerMatrices):
         moments[0].add_places(self.inputs, deltas, len(self))
         moments[1].add_places(self.deltas, inputs, mass)
 
-    def astype(self, dtype):
+    def astype(self, dtype: Any) -> "LayerPlaces":
         """Return the gradients in a precision, themselves if they are in it."""
         if self.inputs.dtype == dtype and self.deltas.dtype == dtype:
             return self
         return LayerPlaces(self.inputs.astype(dtype), self.deltas.astype(dtype))
 
-    def take(self, rows):
+    def take(self, rows: Any) -> "LayerPlaces":
         """Return the gradients of some rows, an index array or a slice."""
         return LayerPlaces(self.inputs[rows], self.deltas[rows])
 
-    def whiten(self, left, right):
+    def whiten(self, left: Any, right: Any) -> "LayerMatrices":
         """Return the gradients L^T G R for two roots, by places or by matrices."""
         _, places, p = self.inputs.shape
         q = self.deltas.shape[2]

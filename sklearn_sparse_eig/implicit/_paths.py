@@ -1,32 +1,35 @@
 """Paths of a diagonal network, over penalties and over learning rates."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils.validation import check_X_y
 
 from .._base.threads import limit_blas
+from .._base.typed import ArrayLike, MatrixLike
 from ._averaged_path import averaged_path
 from ._design import Design
-from ._learning_rates import flow_sharpness, learning_rates_end
+from ._learning_rates import LearningRatePath, flow_sharpness, learning_rates_end
 from ._potential import Potential
 
 
-def _check_data(X, y):
+def _check_data(X: MatrixLike, y: ArrayLike) -> Any:
     return check_X_y(X, y, accept_sparse="csr", dtype=np.float64, y_numeric=True)
 
 
 def diagonal_network_path(
-    X,
-    y,
+    X: MatrixLike,
+    y: ArrayLike,
     *,
-    depth=4,
-    init_scale=0.03,
-    positive=False,
-    eps=1e-3,
-    n_alphas=100,
-    alphas=None,
-    growth=1.1,
-    tol=1e-10,
-):
+    depth: int = 4,
+    init_scale: float = 0.03,
+    positive: bool = False,
+    eps: float = 1e-3,
+    n_alphas: int = 100,
+    alphas: ArrayLike | None = None,
+    growth: float = 1.1,
+    tol: float = 1e-10,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute solutions close to the lasso path from one run of gradient flow.
 
     The average over time of the coefficients of a diagonal network nearly solves the lasso, with a
@@ -121,16 +124,16 @@ def _lasso_gap(X, y, w, alpha, positive):
 
 
 def learning_rate_path(
-    X,
-    y,
-    learning_rates=None,
+    X: MatrixLike,
+    y: ArrayLike,
+    learning_rates: ArrayLike | None = None,
     *,
-    depth=2,
-    init_scale=0.1,
-    positive=False,
-    tol=1e-10,
-    max_iter=100_000,
-):
+    depth: int = 2,
+    init_scale: float = 0.1,
+    positive: bool = False,
+    tol: float = 1e-10,
+    max_iter: int = 100_000,
+) -> LearningRatePath:
     """Train a diagonal network with several step sizes, and tell where each of them ends.
 
     Below a critical step size gradient descent follows gradient flow; above it, it ends in

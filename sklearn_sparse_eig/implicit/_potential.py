@@ -103,7 +103,7 @@ class Potential:
         return self.signs.reshape((-1,) + (1,) * np.ndim(s)) * s
 
 
-def l1_gap_bound(l1_norm, n_parameters, depth, init_scale):
+def l1_gap_bound(l1_norm: float, n_parameters: int, depth: int, init_scale: float) -> float:
     """Bound how far the l1 norm of the limit of gradient flow is from the smallest.
 
     For the limit x of gradient flow on ||A x - y||^2, x = u^L - v^L with all weights equal to

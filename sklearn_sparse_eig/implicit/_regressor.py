@@ -1,18 +1,27 @@
 """Regression with what gradient descent on a diagonal network computes: the scikit-learn shell."""
 
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
 from .._base.threads import limit_blas
+from .._base.typed import (
+    ArrayLike,
+    Auto,
+    BaseEstimator,
+    MatrixLike,
+    MultiOutputMixin,
+    RandomSeed,
+    RegressorMixin,
+    available_if,
+)
 from ._centering import shifted, without_mean
 from ._descent import Descent, solution_sharpness
 from ._design import Design
@@ -21,7 +30,7 @@ from ._refit import refit, support_of
 from ._training import Equations, Trained, train
 
 
-def _has_partial_fit(model):
+def _has_partial_fit(model: Any) -> bool:
     if model.solver != "gd":
         raise AttributeError(f"partial_fit needs solver='gd', got solver={model.solver!r}.")
     if model.fit_intercept:
@@ -161,7 +170,19 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     (array([  3,  70, 200]), array([ 2. , -1. ,  0.5]))
     """
 
-    _parameter_constraints = {
+    coef_: np.ndarray
+    intercept_: float | np.ndarray
+    weights_: np.ndarray
+    support_: np.ndarray
+    dual_coef_: np.ndarray | None
+    l1_norm_: float | np.ndarray
+    l1_gap_: float | np.ndarray | None
+    interpolation_residual_: float | np.ndarray
+    effective_init_scale_: float | np.ndarray
+    magnification_: float | np.ndarray
+    n_iter_: int | np.ndarray
+
+    _parameter_constraints: dict = {
         "depth": [Interval(Integral, 2, None, closed="left")],
         "init_scale": [Interval(Real, 0, None, closed="neither")],
         "positive": ["boolean"],
@@ -183,25 +204,25 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def __init__(
         self,
-        depth=4,
-        init_scale=0.03,
+        depth: int = 4,
+        init_scale: float = 0.03,
         *,
-        positive=False,
-        joint=False,
-        groups=None,
-        solver="limit",
-        weight_normalization=False,
-        lr_ratio=1.0,
-        learning_rate="auto",
-        max_iter=10000,
-        tol=1e-8,
-        stopping=None,
-        noise_level=None,
-        validation_fraction=0.1,
-        refit_support=False,
-        fit_intercept=False,
-        random_state=None,
-    ):
+        positive: bool = False,
+        joint: bool = False,
+        groups: ArrayLike | None = None,
+        solver: Literal["limit", "mirror", "gd"] = "limit",
+        weight_normalization: bool = False,
+        lr_ratio: float = 1.0,
+        learning_rate: float | Auto = "auto",
+        max_iter: int = 10000,
+        tol: float = 1e-8,
+        stopping: Literal["discrepancy", "validation"] | None = None,
+        noise_level: float | None = None,
+        validation_fraction: float = 0.1,
+        refit_support: bool = False,
+        fit_intercept: bool = False,
+        random_state: RandomSeed = None,
+    ) -> None:
         self.depth = depth
         self.init_scale = init_scale
         self.positive = positive
@@ -220,14 +241,14 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.fit_intercept = fit_intercept
         self.random_state = random_state
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         grouped = self.joint or self.groups is not None
         tags.input_tags.sparse = not (grouped and self.fit_intercept)
         return tags
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X: MatrixLike | LinearOperator, y: ArrayLike) -> Self:
         """Fit the coefficients.
 
         Parameters
@@ -254,7 +275,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     @available_if(_has_partial_fit)
     @fitting(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y):
+    def partial_fit(self, X: MatrixLike, y: ArrayLike) -> Self:
         """Make one step of gradient descent on the given rows.
 
         For ``solver="gd"`` without intercept: a stream cannot be centred.
@@ -293,7 +314,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.intercept_ = 0.0 if self._one_target else np.zeros(Y.shape[1])
         return self
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike | LinearOperator) -> np.ndarray:
         """Return X w, plus the intercept.
 
         Parameters
@@ -309,7 +330,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         return X @ self.coef_.T + self.intercept_
 
-    def sharpness(self, X):
+    def sharpness(self, X: MatrixLike) -> float | np.ndarray:
         """Return the sharpness of the training loss at the weights, if they interpolate.
 
         The largest eigenvalue of the Hessian of ||X w - y||^2 / (2 n_samples) in the weights,

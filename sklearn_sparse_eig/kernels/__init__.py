@@ -14,6 +14,7 @@ any shape SciPy accepts. ``indptr`` may start anywhere: a slice of it selects ro
 
 import numpy as np
 
+from .._base.typed import ArrayLike
 from ._backend import get_backend, twin, use_backend
 from ._hashing import HASH_VERSION, mix64
 
@@ -38,7 +39,7 @@ __all__ = [
 # The compiled twins do not check bounds, so whatever could write outside an array stops here.
 
 
-def _check_hash(seed, n_blocks, block_size):
+def _check_hash(seed: int, n_blocks: int, block_size: int) -> tuple[int, int, int]:
     """Return a hash triple as Python integers within their bounds."""
     seed, n_blocks, block_size = int(seed), int(n_blocks), int(block_size)
     if not 0 <= seed < 2**64:
@@ -50,7 +51,7 @@ def _check_hash(seed, n_blocks, block_size):
     return seed, n_blocks, block_size
 
 
-def _check_ids(ids):
+def _check_ids(ids: ArrayLike) -> np.ndarray:
     """Return column ids as a contiguous vector of int32 or int64."""
     ids = np.asarray(ids)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
@@ -59,7 +60,7 @@ def _check_ids(ids):
     return np.ascontiguousarray(ids, dtype=np.int32 if keep else np.int64)
 
 
-def _check_real(array, name):
+def _check_real(array: ArrayLike, name: str) -> np.ndarray:
     """Return `array`, refusing what is not real and numeric."""
     array = np.asarray(array)
     if array.dtype.kind not in "biuf":
@@ -67,7 +68,7 @@ def _check_real(array, name):
     return array
 
 
-def _check_float(array, name, ndim):
+def _check_float(array: ArrayLike, name: str, ndim: int) -> np.ndarray:
     """Return a C-contiguous float32 or float64 array; other dtypes become float64."""
     array = _check_real(array, name)
     if array.ndim != ndim:
@@ -113,7 +114,9 @@ def _check_out(array, name, shape=(None, None)):
 # -------------------------------------------------------------------------------------- kernels
 
 
-def hash_columns(ids, seed, n_blocks, block_size):
+def hash_columns(
+    ids: ArrayLike, seed: int, n_blocks: int, block_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Hash column ids to one signed bucket per block.
 
     Parameters
@@ -139,7 +142,7 @@ def hash_columns(ids, seed, n_blocks, block_size):
     return twin().hash_columns(_check_ids(ids), *_check_hash(seed, n_blocks, block_size))
 
 
-def sketch_dense(X, seed, n_blocks, block_size):
+def sketch_dense(X: ArrayLike, seed: int, n_blocks: int, block_size: int) -> np.ndarray:
     """Measure dense rows: Y = X M^T, column j of X having id j.
 
     Parameters
@@ -163,7 +166,14 @@ def sketch_dense(X, seed, n_blocks, block_size):
     return twin().sketch_dense(X, *_check_hash(seed, n_blocks, block_size))
 
 
-def sketch_csr(data, indices, indptr, seed, n_blocks, block_size):
+def sketch_csr(
+    data: ArrayLike,
+    indices: ArrayLike,
+    indptr: ArrayLike,
+    seed: int,
+    n_blocks: int,
+    block_size: int,
+) -> np.ndarray:
     """Measure sparse rows into a dense array: Y = X M^T for X in CSR.
 
     Parameters
@@ -187,7 +197,14 @@ def sketch_csr(data, indices, indptr, seed, n_blocks, block_size):
     return twin().sketch_csr(*csr, *_check_hash(seed, n_blocks, block_size))
 
 
-def expand_csr(data, indices, indptr, seed, n_blocks, block_size):
+def expand_csr(
+    data: ArrayLike,
+    indices: ArrayLike,
+    indptr: ArrayLike,
+    seed: int,
+    n_blocks: int,
+    block_size: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Measure sparse rows into sparse rows: Y = X M^T in CSR, K entries per nonzero of X.
 
     Parameters
@@ -212,7 +229,9 @@ def expand_csr(data, indices, indptr, seed, n_blocks, block_size):
     return twin().expand_csr(*csr, *_check_hash(seed, n_blocks, block_size))
 
 
-def add_cross(S, data, indices, indptr, W):
+def add_cross(
+    S: np.ndarray, data: ArrayLike, indices: ArrayLike, indptr: ArrayLike, W: ArrayLike
+) -> None:
     """Add a cross product in place: S += Y^T W, Y sparse and W dense.
 
     Parameters
@@ -235,7 +254,13 @@ def add_cross(S, data, indices, indptr, W):
     twin().add_cross(S, *csr, W)
 
 
-def add_outer(S, data, indices, indptr, weights=None):
+def add_outer(
+    S: np.ndarray,
+    data: ArrayLike,
+    indices: ArrayLike,
+    indptr: ArrayLike,
+    weights: ArrayLike | None = None,
+) -> None:
     """Add weighted outer products in place: S += sum_r weights[r] y_r y_r^T, y_r sparse.
 
     Parameters
@@ -268,7 +293,7 @@ def _check_target(R, n_blocks, block_size):
     return R
 
 
-def adjoint(ids, R, seed, n_blocks, block_size):
+def adjoint(ids: ArrayLike, R: ArrayLike, seed: int, n_blocks: int, block_size: int) -> np.ndarray:
     """Return the rows of M^T R for the given column ids.
 
     Parameters
@@ -291,7 +316,9 @@ def adjoint(ids, R, seed, n_blocks, block_size):
     return twin().adjoint(_check_ids(ids), R, seed, n_blocks, block_size)
 
 
-def adjoint_energy(start, stop, R, seed, n_blocks, block_size):
+def adjoint_energy(
+    start: int, stop: int, R: ArrayLike, seed: int, n_blocks: int, block_size: int
+) -> np.ndarray:
     """Return the squared l2 norms of rows start..stop-1 of M^T R.
 
     Parameters
@@ -318,7 +345,13 @@ def adjoint_energy(start, stop, R, seed, n_blocks, block_size):
     return twin().adjoint_energy(start, stop, R, seed, n_blocks, block_size)
 
 
-def add_cross_gram(out, ids, diag, hash_a, hash_b):
+def add_cross_gram(
+    out: np.ndarray,
+    ids: tuple[int, int] | ArrayLike,
+    diag: ArrayLike | None,
+    hash_a: tuple[int, int, int],
+    hash_b: tuple[int, int, int],
+) -> None:
     """Add a weighted Gram matrix of two measurements in place: out += sum_j d_j M_j Omega_j^T.
 
     Parameters
@@ -346,7 +379,14 @@ def add_cross_gram(out, ids, diag, hash_a, hash_b):
     twin().add_cross_gram(out, ids, diag, hash_a, hash_b)
 
 
-def add_bit_tests(cells, ids, values, seed, n_blocks, block_size):
+def add_bit_tests(
+    cells: np.ndarray,
+    ids: ArrayLike,
+    values: ArrayLike,
+    seed: int,
+    n_blocks: int,
+    block_size: int,
+) -> None:
     """Measure rows together with the binary digits of their ids, in place.
 
     For P with rows ``values`` at ``ids``, ``cells[:, 0] += M P`` and ``cells[:, 1 + i] += M P_i``,

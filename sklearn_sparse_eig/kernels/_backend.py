@@ -7,10 +7,11 @@ from contextvars import ContextVar
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Literal
 
 _BACKENDS = ("numba", "scipy")
 _ENVIRONMENT_VARIABLE = "SKLEARN_SPARSE_EIG_BACKEND"
-_chosen = ContextVar("sklearn_sparse_eig_backend", default=None)
+_chosen: ContextVar[str | None] = ContextVar("sklearn_sparse_eig_backend", default=None)
 
 
 def _resolve(name: str, source: str) -> str:
@@ -45,7 +46,7 @@ def get_backend() -> str:
 
 
 @contextmanager
-def use_backend(name: str) -> Iterator[None]:
+def use_backend(name: Literal["numba", "scipy"]) -> Iterator[None]:
     """Choose the backend within a ``with`` block, for the current thread or task only.
 
     Parameters

@@ -17,7 +17,7 @@ _MULTIPLIERS = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
-def mix64(z):
+def mix64(z: np.ndarray) -> np.ndarray:
     """Finalise 64-bit integers by the bijection of the splitmix64 generator.
 
     Parameters
@@ -33,7 +33,9 @@ def mix64(z):
     return z ^ (z >> _SHIFTS[2])
 
 
-def hash_columns(ids, seed, n_blocks, block_size):
+def hash_columns(
+    ids: np.ndarray, seed: int, n_blocks: int, block_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Hash column ids to one signed bucket per block: the definition, in NumPy.
 
     With uint64 arithmetic modulo 2**64::

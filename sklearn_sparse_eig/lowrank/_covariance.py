@@ -1,18 +1,21 @@
 """Covariance by a deep factorisation, stopped while it is of low rank: the scikit-learn shell."""
 
 from numbers import Real
+from typing import Any, Self, Unpack
 
 import numpy as np
-from sklearn.covariance import EmpiricalCovariance
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
 from .._base.messages import warn_user
 from .._base.streams import StreamMixin
+from .._base.typed import ArrayLike, Auto, EmpiricalCovariance
+from ..recovery import RankRule, RecoveryOptions
+from ..sketching import EigenSketch
 from ._fit import fit_spectrum
 from ._moments import RunningCovariance, covariance_of_sketch
-from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
+from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, StoppingRule, run_of
 
 # What an estimator knows of its features before it has seen any row.
 _OF_FEATURES = ("n_features_in_", "feature_names_in_")
@@ -88,6 +91,10 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
     (2, 0.09)
     """
 
+    noise_variance_: float
+    support_: np.ndarray | None
+    _moments: RunningCovariance | None
+
     _parameter_constraints: dict = {
         **EmpiricalCovariance._parameter_constraints,
         **RUN_CONSTRAINTS,
@@ -96,20 +103,20 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
 
     def __init__(
         self,
-        depth=3,
-        init_scale=0.1,
+        depth: int = 3,
+        init_scale: float = 0.1,
         *,
-        init_perturbation=0.0,
-        learning_rate="auto",
-        stopping="plateau",
-        rank=None,
-        time=None,
-        noise_level=None,
-        tol=0.05,
-        noise_variance="auto",
-        store_precision=True,
-        assume_centered=False,
-    ):
+        init_perturbation: float = 0.0,
+        learning_rate: float | Auto = "auto",
+        stopping: StoppingRule = "plateau",
+        rank: int | None = None,
+        time: float | None = None,
+        noise_level: float | None = None,
+        tol: float = 0.05,
+        noise_variance: float | Auto = "auto",
+        store_precision: bool = True,
+        assume_centered: bool = False,
+    ) -> None:
         super().__init__(store_precision=store_precision, assume_centered=assume_centered)
         self.depth = depth
         self.init_scale = init_scale
@@ -123,7 +130,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         self.noise_variance = noise_variance
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit to X alone, forgetting what was seen before.
 
         Parameters
@@ -151,7 +158,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         return self._add_rows(X)
 
     @fitting(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Add rows: the result is that of one fit to all of them.
 
         Parameters
@@ -185,7 +192,13 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         return self
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit_sketch(self, sketch, *, n_components=None, **options):
+    def fit_sketch(
+        self,
+        sketch: EigenSketch,
+        *,
+        n_components: int | RankRule | None = None,
+        **options: Unpack[RecoveryOptions],
+    ) -> Self:
         """Fit to an :class:`EigenSketch` rather than to rows.
 
         An exact sketch is the covariance, and the result is that of :meth:`fit` to its rows. A
@@ -229,7 +242,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         # An empty copy has moments to merge into, but no covariance yet.
         return hasattr(self, "covariance_")
 
-    def _stream_state(self):
+    def _stream_state(self) -> RunningCovariance:
         if not hasattr(self, "_moments"):
             check_is_fitted(self)
         if self._moments is None:
@@ -244,12 +257,12 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         sketched = getattr(self, "_n_sketched", None)
         return super().n_samples_seen_ if sketched is None else sketched
 
-    def _merge_settings(self):
+    def _merge_settings(self) -> dict[str, Any]:
         return self.get_params(deep=False)
 
-    def _state_changed(self):
+    def _state_changed(self) -> None:
         """Filter the covariance of all rows anew; without rows, forget what was fitted."""
-        moments = self._moments
+        moments = self._stream_state()
         if moments.n_samples == 0:
             for name in [n for n in vars(self) if n.endswith("_") and n not in _OF_FEATURES]:
                 delattr(self, name)

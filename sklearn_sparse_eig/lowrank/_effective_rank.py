@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from .._base.typed import ArrayLike
 
-def effective_rank(X):
+
+def effective_rank(X: ArrayLike) -> float:
     """Return the effective rank: the nuclear norm divided by the spectral norm.
 
     Parameters

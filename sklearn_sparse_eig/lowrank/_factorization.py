@@ -1,16 +1,23 @@
 """Deep matrix factorisation, stopped while it is of low rank: the scikit-learn shell."""
 
 from numbers import Integral
+from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
+from .._base.typed import (
+    ArrayLike,
+    Auto,
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from ._fit import fit_complete, fit_missing, is_symmetric
 from ._greedy import row_coordinates
-from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
+from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, StoppingRule, run_of
 
 
 class DeepMatrixFactorization(
@@ -136,19 +143,19 @@ class DeepMatrixFactorization(
 
     def __init__(
         self,
-        depth=3,
-        init_scale=0.1,
+        depth: int = 3,
+        init_scale: float = 0.1,
         *,
-        init_perturbation=0.0,
-        learning_rate="auto",
-        stopping="plateau",
-        rank=None,
-        time=None,
-        noise_level=None,
-        tol=0.05,
-        solver="auto",
-        max_iter=100_000,
-    ):
+        init_perturbation: float = 0.0,
+        learning_rate: float | Auto = "auto",
+        stopping: StoppingRule = "plateau",
+        rank: int | None = None,
+        time: float | None = None,
+        noise_level: float | None = None,
+        tol: float = 0.05,
+        solver: Literal["auto", "spectral", "gd", "greedy"] = "auto",
+        max_iter: int = 100_000,
+    ) -> None:
         self.depth = depth
         self.init_scale = init_scale
         self.init_perturbation = init_perturbation
@@ -162,7 +169,7 @@ class DeepMatrixFactorization(
         self.max_iter = max_iter
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Run on X, and stop.
 
         Parameters
@@ -208,7 +215,7 @@ class DeepMatrixFactorization(
         self._set_run(fit)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Return the coordinates of rows in the components, filtered as those of the fit were.
 
         ``inverse_transform(transform(X))`` denoises rows, and completes those with missing
@@ -228,7 +235,7 @@ class DeepMatrixFactorization(
         coordinates = row_coordinates(X, ~np.isnan(X), self.components_.T)
         return coordinates * self.filter_[: self.n_components_]
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Return the rows with given coordinates: ``X @ components_``.
 
         Parameters
@@ -247,7 +254,7 @@ class DeepMatrixFactorization(
             )
         return X @ self.components_
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the negative mean squared error of denoised rows, over entries that are known.
 
         The rows' own entries are fitted, so a higher rank never does worse: to choose parameters
@@ -266,10 +273,10 @@ class DeepMatrixFactorization(
         return -float(np.nanmean(error**2))
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return self.n_components_
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags

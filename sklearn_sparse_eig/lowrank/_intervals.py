@@ -4,12 +4,19 @@ from numbers import Integral
 
 import numpy as np
 
+from .._base.typed import ArrayLike
 from ._flow import EigenvalueFlow
 
 
 def low_rank_intervals(
-    eigenvalues, *, depth=3, init_scale=0.1, init_perturbation=0.0, tol=0.05, noise_level=0.0
-):
+    eigenvalues: ArrayLike,
+    *,
+    depth: int = 3,
+    init_scale: float = 0.1,
+    init_perturbation: float = 0.0,
+    tol: float = 0.05,
+    noise_level: float = 0.0,
+) -> np.ndarray:
     """Return when gradient flow on a deep factorisation is at rank 1, 2, and so on.
 
     At rank L the L quickest eigenvalues have been learned up to a share of 1 - tol, and the others

@@ -22,6 +22,8 @@ class RunningCovariance(LinearState):
         Sum of (x - mean)(x - mean)^T.
     """
 
+    n_samples: int
+
     def __init__(self, n_features: int) -> None:
         self.n_samples = 0
         self.mean: np.ndarray = np.zeros(n_features)

@@ -1,6 +1,7 @@
 """What the estimators of deep factorisations share: the parameters of the run, and its report."""
 
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -8,10 +9,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
 from .._base.messages import warn_user
+from .._base.typed import ArrayLike
 from ._effective_rank import effective_rank
 from ._fit import Run
 
-RUN_CONSTRAINTS = {
+StoppingRule = Literal["plateau", "rank", "time", "discrepancy"]
+
+RUN_CONSTRAINTS: dict = {
     "depth": [Interval(Integral, 2, None, closed="left")],
     "init_scale": [Interval(Real, 0, None, closed="neither")],
     "init_perturbation": [Interval(Real, 0, None, closed="left")],
@@ -24,7 +28,7 @@ RUN_CONSTRAINTS = {
 }
 
 
-def run_of(estimator, max_iter):
+def run_of(estimator: Any, max_iter: int) -> Run:
     return Run(
         depth=estimator.depth,
         init_scale=estimator.init_scale,
@@ -42,6 +46,18 @@ def run_of(estimator, max_iter):
 class StoppedRun:
     """What both estimators tell of the run."""
 
+    eigenvalues_: np.ndarray
+    spectrum_: np.ndarray
+    filter_: np.ndarray
+    effective_rank_: float
+    n_components_: int
+    components_: np.ndarray
+    low_rank_intervals_: np.ndarray
+    interval_is_nonempty_: bool | None
+    stopping_time_: float
+    learning_rate_: float
+    n_iter_: int
+
     def _set_run(self, fit):
         self.eigenvalues_ = fit.values
         self.spectrum_ = fit.spectrum
@@ -57,7 +73,7 @@ class StoppedRun:
         if fit.shortfall:
             warn_user(fit.shortfall, ConvergenceWarning)
 
-    def path(self, times):
+    def path(self, times: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return the run at other times, as gradient flow makes it.
 
         Parameters

@@ -9,6 +9,7 @@ from ._frozen_metric import FrozenMetricState
 from ._held_out import choose_held_out
 from ._known import KINDS, KnownGradients, Plan, SpanRequest, register
 from ._metric import Metric
+from ._names import ScoreName, SubspaceName
 from ._principal import PrincipalState, PrincipalSubspace
 from ._scores import SCORES, score
 from ._sketched_means import SketchedMeanSubspace, SketchedState

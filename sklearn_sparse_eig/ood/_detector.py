@@ -2,22 +2,33 @@
 
 from collections.abc import Iterable
 from numbers import Integral, Real
-from typing import Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    OutlierMixin,
-    TransformerMixin,
-)
 from sklearn.utils import check_random_state
 
 from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
 from .._base.streams import StreamMixin
-from ..gradients import GIVEN, OUTPUTS, fit_model, make_network, on_device
+from .._base.typed import (
+    ArrayLike,
+    Auto,
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    MatrixLike,
+    OutlierMixin,
+    RandomSeed,
+    TransformerMixin,
+)
+from ..gradients import (
+    GIVEN,
+    OUTPUTS,
+    LayerChoice,
+    OutputName,
+    fit_model,
+    make_network,
+    on_device,
+)
 from ..sketching import check_seed
 from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_known
 from ._classes import check_counts, encode
@@ -25,6 +36,7 @@ from ._frozen_metric import warn_if_few
 from ._held_out import choose_held_out
 from ._input import check_input, ready_model
 from ._known import KINDS, SpanRequest
+from ._names import ScoreName, SubspaceName
 from ._results import ResultsMixin
 from ._scores import SCORES
 from ._scoring import ScoringMixin
@@ -198,24 +210,24 @@ class GradPCADetector(
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        output="max",
-        params="all",
-        metric="kfac",
-        score_function="snr_ratio",
-        n_components=None,
-        mean_rank=16,
-        labels="true",
-        subspace="auto",
-        sparsity=None,
-        n_measurements="auto",
-        contamination=0.05,
-        backend="auto",
-        device=None,
-        batch_size="auto",
-        random_state=None,
-    ):
+        output: OutputName = "max",
+        params: LayerChoice = "all",
+        metric: Literal["kfac", "diag", "euclidean"] = "kfac",
+        score_function: ScoreName = "snr_ratio",
+        n_components: int | float | None = None,
+        mean_rank: int | None = 16,
+        labels: Literal["true", "predicted"] = "true",
+        subspace: SubspaceName = "auto",
+        sparsity: float | None = None,
+        n_measurements: int | Auto = "auto",
+        contamination: float = 0.05,
+        backend: Literal["auto", "sklearn", "torch", "precomputed", "kernel"] = "auto",
+        device: Any = None,
+        batch_size: int | Auto = "auto",
+        random_state: RandomSeed = None,
+    ) -> None:
         self.estimator = estimator
         self.output = output
         self.params = params
@@ -234,7 +246,7 @@ class GradPCADetector(
         self.random_state = random_state
 
     @classmethod
-    def paper(cls, estimator=None, **params):
+    def paper(cls, estimator: Any = None, **params: Any) -> Self:
         """Return a detector with the settings of arXiv:2505.16017.
 
         Euclidean inner product, cos(theta), the parameters of the last hidden layer, class means
@@ -250,7 +262,7 @@ class GradPCADetector(
         -------
         GradPCADetector
         """
-        settings = {
+        settings: dict[str, Any] = {
             "output": "max",
             "params": "last_hidden",
             "metric": "euclidean",
@@ -263,7 +275,7 @@ class GradPCADetector(
     # ---------------------------------------------------------------------------------- fitting
 
     @fitting(prefer_skip_nested_validation=False)
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
         """Fit to X alone, forgetting what was seen before.
 
         Where the classifier is trained here, to y, a random part of the rows (0.15, or more if
@@ -312,7 +324,7 @@ class GradPCADetector(
 
     @fitting(prefer_skip_nested_validation=False)
     def partial_fit(
-        self, X: ArrayLike, y: ArrayLike | None = None, classes: Iterable | None = None
+        self, X: MatrixLike, y: ArrayLike | None = None, classes: Iterable | None = None
     ) -> Self:
         """Add samples to the class means and to the metric.
 
@@ -364,14 +376,14 @@ class GradPCADetector(
         self._state_changed()
         return self
 
-    def _check_merge(self, other):
+    def _check_merge(self, other: Self) -> None:
         if not self._network.is_same(other._network):
             raise ValueError(
                 "Cannot merge detectors of different classifiers: their gradients have nothing to "
                 "do with each other. Give both the same fitted estimator."
             )
 
-    def _merge_settings(self):
+    def _merge_settings(self) -> dict[str, Any]:
         return {
             "output": self.output,
             "metric": self.metric,
@@ -379,7 +391,7 @@ class GradPCADetector(
             "layers, as chosen by params,": self._layers,
         }
 
-    def _state_changed(self):
+    def _state_changed(self) -> None:
         self._span = None
         self._forget_threshold()
 
@@ -436,13 +448,13 @@ class GradPCADetector(
     # --------------------------------------------------------------------------- of scikit-learn
 
     @property
-    def _n_features_out(self):
+    def _n_features_out(self) -> int:
         return self.n_components_
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_state")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags

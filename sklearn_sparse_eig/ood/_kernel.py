@@ -1,7 +1,7 @@
 """Class means of gradients of which only the kernel is known."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -87,7 +87,7 @@ class KernelSubspace(JointSpan):
         If rows are missing, or the class means span no subspace.
     """
 
-    def __init__(self, state, n_components=None):
+    def __init__(self, state: Any, n_components: int | float | None = None) -> None:
         n_train = state.class_sums.shape[1]
         if state.n_samples < n_train:
             raise ValueError(

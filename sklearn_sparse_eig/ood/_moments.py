@@ -130,7 +130,7 @@ class Moment:
 
 
 def new_moments(
-    layer_shapes: Sequence[tuple[int, int]], metric: str, max_size: int
+    layer_shapes: Sequence[tuple[int, ...]], metric: str, max_size: int
 ) -> list[tuple[Moment, ...]]:
     """Return (Moment, Moment) of the factors of each layer, an empty list where none is kept."""
     if metric == "euclidean":

@@ -1,7 +1,7 @@
 """The leading sparse principal directions of gradients, instead of class means."""
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -45,7 +45,7 @@ class PrincipalState(FrozenMetricState):
         self.n_nonzero = min(_NONZEROS, n)
         if plan.sparsity is not None:
             self.n_nonzero = n_largest(n, plan.sparsity)
-        size = choose_size(n, plan.n_components, self.n_nonzero, feature_moments=True)
+        size = choose_size(n, cast(int, plan.n_components), self.n_nonzero, feature_moments=True)
         self.sketch = EigenSketch(n, random_state=plan.seed, **size.arguments())
 
     @classmethod
@@ -115,7 +115,7 @@ class PrincipalSubspace(JointSpan):
         If there are fewer than two samples, or their gradients do not vary.
     """
 
-    def __init__(self, state, n_components):
+    def __init__(self, state: Any, n_components: Any) -> None:
         if state.n_samples < 2:
             raise ValueError(
                 f"A covariance needs at least two samples, got n_samples = {state.n_samples}."

@@ -13,6 +13,9 @@ from ._subspace import Span
 class ResultsMixin:
     """Fitted attributes of a detector; those that cannot be had yet are missing."""
 
+    estimator_: Any
+    classes_: np.ndarray
+    subspace_: str
     _network: Network
     _layers: Sequence[int]
     _get_subspace: Callable[[], Span]

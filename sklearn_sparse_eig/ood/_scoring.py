@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.batches import in_batches
 from .._base.compat import take_rows
 from .._base.locks import locked
+from .._base.typed import MatrixLike
 from ..gradients import Network, check_rows
 from ._known import KnownGradients, SpanRequest
 from ._scores import score
@@ -27,7 +27,7 @@ class ScoringMixin:
     _request: SpanRequest
     _span: tuple[KnownGradients, int, Span] | None
 
-    def score_samples(self, X: ArrayLike) -> np.ndarray:
+    def score_samples(self, X: MatrixLike) -> np.ndarray:
         """Return how much each sample is like those of the known classes: higher is more.
 
         Parameters
@@ -41,7 +41,7 @@ class ScoringMixin:
         check_is_fitted(self)
         return self._scores(check_rows(self, X, reset=False))
 
-    def ood_score(self, X: ArrayLike) -> np.ndarray:
+    def ood_score(self, X: MatrixLike) -> np.ndarray:
         """Return minus :meth:`score_samples`: higher is more unlike, as other libraries have it.
 
         Parameters
@@ -54,7 +54,7 @@ class ScoringMixin:
         """
         return -self.score_samples(X)
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
+    def transform(self, X: MatrixLike) -> np.ndarray:
         """Return the coordinates of the gradients in the subspace of class means.
 
         Parameters

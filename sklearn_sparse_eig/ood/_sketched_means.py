@@ -1,7 +1,7 @@
 """Class means of gradients as short sketches, for networks with very many parameters."""
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -38,7 +38,7 @@ class SketchedState(FrozenMetricState):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self.sketch = TensorSketch(plan.layer_shapes, plan.n_measurements, plan.seed)
+        self.sketch = TensorSketch(plan.layer_shapes, cast(int, plan.n_measurements), plan.seed)
         self.class_sums = np.zeros((plan.n_classes, self.sketch.n_measurements))
 
     @classmethod
@@ -114,7 +114,7 @@ class SketchedMeanSubspace(JointSpan):
         Inner products of sketches of the class means, an unbiased estimate.
     """
 
-    def __init__(self, state, n_components=None):
+    def __init__(self, state: Any, n_components: int | float | None = None) -> None:
         kept = classes_with_means(state.counts)
         means = state.class_sums[kept] / state.counts[kept, None]
         self.gram = means @ means.T

@@ -1,5 +1,8 @@
 """Class means of gradients that keep only their largest entries."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -30,7 +33,13 @@ class SparseMeanSubspace(JointSpan):
         Of the sparse means.
     """
 
-    def __init__(self, metric, means, layer_shapes, n_components=None):
+    def __init__(
+        self,
+        metric: Any,
+        means: sp.csr_array,
+        layer_shapes: Sequence[tuple[int, ...]],
+        n_components: int | float | None = None,
+    ) -> None:
         self.means = means
         self.gram = (means @ means.T).toarray()
         eigenvalues, self._combinations, shift = combine(self.gram, n_components)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -143,7 +144,13 @@ class ClassMeanSubspace(Span):
         If there are fewer than two classes, or their mean gradients coincide.
     """
 
-    def __init__(self, state, metric, n_components=None, mean_rank=None):
+    def __init__(
+        self,
+        state: Any,
+        metric: Any,
+        n_components: int | float | None = None,
+        mean_rank: int | None = None,
+    ) -> None:
         kept = classes_with_means(state.counts)
         counts = state.counts[kept, None, None]
         # Whitened once here, and the factors of each new sample likewise.

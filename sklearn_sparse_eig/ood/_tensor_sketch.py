@@ -1,5 +1,8 @@
 """Hashed measurement of gradients, from their factors by fast Fourier transforms."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from scipy.fft import irfft, rfft
@@ -50,7 +53,9 @@ class TensorSketch:
     Pham and Pagh, "Fast and scalable polynomial kernels via explicit feature maps", KDD 2013.
     """
 
-    def __init__(self, layer_shapes, n_measurements, seed):
+    def __init__(
+        self, layer_shapes: Sequence[tuple[int, ...]], n_measurements: int, seed: int
+    ) -> None:
         if n_measurements % N_BLOCKS:
             fits = -(-n_measurements // N_BLOCKS) * N_BLOCKS
             raise ValueError(
@@ -63,7 +68,7 @@ class TensorSketch:
         seeds = np.random.SeedSequence(self.seed).generate_state(2 * len(layer_shapes), np.uint64)
         self._seeds = [(int(a), int(b)) for a, b in seeds.reshape(-1, 2)]
 
-    def spec(self):
+    def spec(self) -> dict[str, Any]:
         """Return what must agree between sketches that are added."""
         return {
             "n_measurements": self.n_measurements,
@@ -71,7 +76,7 @@ class TensorSketch:
             "hash_version": kernels.HASH_VERSION,
         }
 
-    def add_sums(self, out, layers, labels):
+    def add_sums(self, out: np.ndarray, layers: Sequence[Any], labels: np.ndarray) -> None:
         """Add the sketched sums of gradients of each label to the rows of out.
 
         Parameters
@@ -101,13 +106,14 @@ class TensorSketch:
             sums = irfft(np.add.reduceat(spectra, changes, axis=0), self._size, axis=2)
             out[labels[rows[changes]]] += sums.reshape(len(changes), -1)
 
-    def spectra(self, layers):
+    def spectra(self, layers: Sequence[Any]) -> np.ndarray:
         """Return the Fourier transforms of the sketches of gradients, block by block.
 
         An array of float64 of shape (n_samples, 2 * K * (b // 2 + 1)), real and imaginary parts in
         turn. Products with a :meth:`dual` are inner products of sketches.
         """
-        n, spectra, scattered = len(layers[0]), 0.0, []
+        n, scattered = len(layers[0]), []
+        spectra: Any = 0.0
         for i, layer in enumerate(layers):
             if isinstance(layer, LayerMatrices) or self._scatters(i, 1):
                 scattered.append(self.scatter(i, layer.dense().reshape(-1, *self.layer_shapes[i])))
@@ -117,7 +123,7 @@ class TensorSketch:
             spectra = spectra + self._transform(sum(scattered))
         return spectra.reshape(n, -1).view(np.float64)
 
-    def dual(self, sketches):
+    def dual(self, sketches: np.ndarray) -> np.ndarray:
         """Return what spectra are multiplied by to give inner products, by Parseval's identity.
 
         Parameters
@@ -133,7 +139,7 @@ class TensorSketch:
         spectra[:, :, 1 : (self._size + 1) // 2] *= 2.0
         return np.ascontiguousarray(spectra.reshape(len(sketches), -1).view(np.float64).T)
 
-    def scatter(self, layer, matrices):
+    def scatter(self, layer: int, matrices: np.ndarray) -> np.ndarray:
         """Return the sketches of explicit matrices of a layer, an array (n, p, q): (n, m).
 
         The slow way for one matrix, and the fast one for the sum of many samples. O(n K p q).
@@ -150,7 +156,7 @@ class TensorSketch:
             out += matrices[:, rows].reshape(len(matrices), -1) @ hashed
         return out
 
-    def largest(self, sketch, n_kept):
+    def largest(self, sketch: np.ndarray, n_kept: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the entries of a vector that look largest in its sketch.
 
         Each is estimated by the mean of its K = 4 buckets without the two extremes, so that one

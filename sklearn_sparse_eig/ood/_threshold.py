@@ -1,13 +1,13 @@
 """The threshold of a detector: calibration, decisions and p-values."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
 
 from .._base.atomic import all_or_nothing
+from .._base.typed import ArrayLike, MatrixLike
 from ._conformal import check_scores, conformal_p_values, conformal_threshold
 
 
@@ -16,11 +16,13 @@ class ThresholdMixin:
 
     contamination: float
     offset_: float
-    score_samples: Callable[[ArrayLike], np.ndarray]
+    calibration_: Literal["held out", "training"]
+    calibration_scores_: np.ndarray
+    score_samples: Callable[[MatrixLike], np.ndarray]
     fit: Callable[..., Any]
 
     @all_or_nothing
-    def calibrate(self, X: ArrayLike) -> Self:
+    def calibrate(self, X: MatrixLike) -> Self:
         r"""Set the threshold from samples known to be in distribution and not seen in training.
 
         Sets ``offset_`` to the k-th smallest of their n scores,
@@ -45,7 +47,7 @@ class ThresholdMixin:
         self._set_threshold(self.score_samples(X))
         return self
 
-    def decision_function(self, X: ArrayLike) -> np.ndarray:
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return :meth:`score_samples` less the threshold: negative for outliers.
 
         Parameters
@@ -71,7 +73,7 @@ class ThresholdMixin:
             )
         return scores - offset
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Return -1 for samples taken to be out of distribution, 1 for others.
 
         Parameters
@@ -84,7 +86,7 @@ class ThresholdMixin:
         """
         return np.where(self.decision_function(X) >= 0.0, 1, -1)
 
-    def fit_predict(self, X: ArrayLike, y: ArrayLike | None = None) -> np.ndarray:
+    def fit_predict(self, X: MatrixLike, y: ArrayLike | None = None) -> np.ndarray:
         """Fit to X and y and return :meth:`predict` of X.
 
         Parameters
@@ -100,7 +102,7 @@ class ThresholdMixin:
         # The mixin's own method drops y.
         return self.fit(X, y).predict(X)
 
-    def p_values(self, X: ArrayLike) -> np.ndarray:
+    def p_values(self, X: MatrixLike) -> np.ndarray:
         """Return the p-value of each sample against being in distribution.
 
         (1 + the number of held-out scores at most its own) / (n + 1), so that the probability

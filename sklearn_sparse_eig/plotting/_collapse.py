@@ -1,8 +1,15 @@
 """Neural collapse and kernel alignment along training: three panels of curves."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ._components import _import_pyplot
+
+if TYPE_CHECKING:
+    from ..diagnostics import CollapseMonitor
 
 # What each panel shows: title, whether its axis is logarithmic, and (name, label) of its curves.
 _PANELS = [
@@ -31,7 +38,7 @@ _PANELS = [
 _STYLES = [("#2a6fbb", "-"), ("#d1495b", "--"), ("#3b8f6b", "-."), ("0.45", ":")]
 
 
-def plot_collapse(monitor, ax=None):
+def plot_collapse(monitor: CollapseMonitor | dict[str, np.ndarray], ax: Any = None) -> np.ndarray:
     """Plot what a CollapseMonitor has recorded against the step.
 
     Parameters

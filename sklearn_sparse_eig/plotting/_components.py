@@ -1,6 +1,8 @@
 """The display of sparse components: one panel of horizontal bars for each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -48,12 +50,28 @@ class ComponentsDisplay:
     >>> display.figure_.savefig("components.png")  # doctest: +SKIP
     """
 
-    def __init__(self, components, *, explained_variance_ratio=None):
+    figure_: Any
+    ax_: np.ndarray
+    bars_: list[Any]
+
+    def __init__(
+        self,
+        components: Sequence[Sequence[tuple[str | int, float]]],
+        *,
+        explained_variance_ratio: np.ndarray | Sequence[float] | None = None,
+    ) -> None:
         self.components = components
         self.explained_variance_ratio = explained_variance_ratio
 
     @classmethod
-    def from_estimator(cls, estimator, input_features=None, max_features=12, ax=None, **bar_kw):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        input_features: Sequence[str] | Mapping[int, str] | None = None,
+        max_features: int | None = 12,
+        ax: Any = None,
+        **bar_kw: Any,
+    ) -> Self:
         """Plot the components of a fitted estimator.
 
         Parameters
@@ -94,7 +112,7 @@ class ComponentsDisplay:
         )
         return display.plot(ax=ax, **bar_kw)
 
-    def plot(self, ax=None, **bar_kw):
+    def plot(self, ax: Any = None, **bar_kw: Any) -> Self:
         """Plot the components.
 
         Parameters
@@ -118,7 +136,7 @@ class ComponentsDisplay:
         self.bars_ = [self._plot_one(j, bar_kw) for j in range(len(self.components))]
         return self
 
-    def _make_axes(self):
+    def _make_axes(self) -> np.ndarray:
         plt = _import_pyplot()
         n = len(self.components)
         columns = min(n, _COLUMNS)
@@ -158,7 +176,7 @@ class ComponentsDisplay:
         return bars
 
 
-def _import_pyplot():
+def _import_pyplot() -> ModuleType:
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:

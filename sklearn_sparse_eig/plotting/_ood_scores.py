@@ -1,8 +1,12 @@
 """Scores of known and of new inputs: a histogram, and the curve of all thresholds."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from .._base.typed import ArrayLike
 from ._components import _import_pyplot
 
 _KNOWN, _NEW = "#2a6fbb", "#d1495b"
@@ -12,7 +16,11 @@ _STROKES = ("-", "--", "-.", ":")
 _N_BINS = 40
 
 
-def plot_ood_scores(scores, threshold=None, ax=None):
+def plot_ood_scores(
+    scores: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    threshold: float | None = None,
+    ax: Any = None,
+) -> np.ndarray:
     """Plot how detectors tell new inputs from known ones.
 
     Parameters
@@ -50,8 +58,10 @@ def plot_ood_scores(scores, threshold=None, ax=None):
     if len(panels) != 2:
         raise ValueError(f"ax must hold 2 Axes, got {len(panels)}.")
     left, right = panels
-    _histogram(left, *map(np.asarray, next(iter(scores.values()))), threshold)
-    for i, (name, (known, new)) in enumerate(scores.items()):
+    known, new = map(np.asarray, next(iter(scores.values())))
+    _histogram(left, known, new, threshold)
+    for i, (name, both_sides) in enumerate(scores.items()):
+        known, new = map(np.asarray, both_sides)
         truth = np.repeat([1, 0], [len(known), len(new)])
         both = np.concatenate([known, new])
         passed, kept, _ = roc_curve(truth, both)

@@ -2,13 +2,20 @@
 
 from ._errors import lanczos_errors
 from ._lifting import restricted_least_squares
+from ._options import (
+    NoiseName,
+    NonzeroCounts,
+    RankRule,
+    RecoveryOptions,
+    Which,
+)
 from ._pairs import RecoveryWarning, SparseEigenpairs, assemble_pairs
 from ._polish import Polished, n_candidates, polish
 from ._rank import RULES, Rank, choose_rank, resolve_n_components
 from ._recover import find_candidates, recover
 from ._sparse_principal import sparse_principal_vectors
 from ._upper_bounds import upper_bounds
-from .decoders import Decoder, make_decoder
+from .decoders import Decoder, DecoderName, make_decoder
 from .decoders._base import largest_rows
 
 __all__ = [

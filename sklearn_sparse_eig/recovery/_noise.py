@@ -123,7 +123,7 @@ class DiagonalNoise(NoiseModel):
         self._noise = self._diagonal
 
     @property
-    def variance(self) -> float:
+    def variance(self) -> float:  # type: ignore[override]  # nothing sets it here
         return float(self._noise.mean())
 
     def correct(self, S, model=None):

@@ -82,7 +82,9 @@ class SparseEigenpairs:
         scale = np.abs(self.upper_bound)
         return np.divide(distance, scale, out=np.zeros_like(distance), where=scale > 0.0)
 
-    def embed(self, ids, n_features, *, noise_variance):
+    def embed(
+        self, ids: np.ndarray, n_features: int, *, noise_variance: float
+    ) -> "SparseEigenpairs":
         """Return the same pairs with row i of the vectors at ids[i] of n_features features."""
         vectors = self.eigenvectors
         placed = (vectors.data, ids[vectors.indices], vectors.indptr)

@@ -46,7 +46,7 @@ def polish(
     multiply: Products,
     solve: SmallProblem,
     start: Polished,
-    sizes: Sequence[int],
+    sizes: Sequence[int] | np.ndarray,
     n_features: int,
     max_candidates: int,
 ) -> Polished:

@@ -8,7 +8,7 @@
 """
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class Found:
     model: SupportModel | None
     n_iter: int
     reason: str
-    vectors: np.ndarray | None = None
+    vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # none as yet
 
 
 class PowerSteps:
@@ -136,7 +136,7 @@ class PowerSteps:
 
     def rest(self, found: Found) -> np.ndarray:
         """Return the rows at the candidates of what stands out beside the vectors, if anything."""
-        if self.sketch.is_exact:
+        if self.sketch.is_exact or found.model is None:
             return found.vectors[:, :0]
         return found.model.basis[:, self.r :]
 

@@ -4,18 +4,21 @@ Derived in ``doc/low_rank_and_smooth.md``. Both rules look at singular values of
 its noise, which are those of the signal nearly, and at the edge of what noise leaves there.
 """
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 import scipy.linalg as la
 from scipy.optimize import minimize_scalar
 
 from .._base.messages import warn_user
+from .._base.typed import Auto
 from ._noise import make_noise_model
+from ._options import NoiseName, RankRule
 from ._pairs import RecoveryWarning
 from ._spectrum import _symmetric_leading
 
-RULES = ("auto", "plateau")
+RULES: tuple[RankRule, ...] = get_args(RankRule)
 # Components beyond this number are rather a spectrum without a gap.
 MOST_COMPONENTS = 32
 # Quantile 0.99 of the Tracy-Widom law of real matrices: one false alarm in a hundred.
@@ -27,7 +30,9 @@ _UNEVEN = 0.3
 _RESOLUTION = 1e-7
 
 
-def resolve_n_components(sketch: Any, n_components: int | str, noise: str | None = "auto") -> int:
+def resolve_n_components(
+    sketch: Any, n_components: int | RankRule, noise: NoiseName | Auto | None = "auto"
+) -> int:
     """Return the number of components: as given, or by a rule.
 
     Parameters
@@ -52,14 +57,17 @@ def resolve_n_components(sketch: Any, n_components: int | str, noise: str | None
     return choose_rank(sketch, n_components, noise).count
 
 
-class Rank(NamedTuple):
+@dataclass(frozen=True)
+class Rank:
     """A number of components, and whether a rule has found nothing but noise."""
 
     count: int
     is_only_noise: bool = False
 
 
-def choose_rank(sketch: Any, n_components: int | str, noise: str | None = "auto") -> Rank:
+def choose_rank(
+    sketch: Any, n_components: int | RankRule, noise: NoiseName | Auto | None = "auto"
+) -> Rank:
     """Return the number of components as :func:`resolve_n_components` does, and what it is of."""
     if not isinstance(n_components, str):
         return Rank(n_components)

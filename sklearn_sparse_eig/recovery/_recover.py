@@ -4,7 +4,7 @@ The work is done by the power steps (``_power_steps``). Here their result is ref
 reported. The derivation is in ``doc/how_the_sketch_works.md``.
 """
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -13,13 +13,16 @@ from .._base.threads import limit_blas
 from ._errors import sketch_errors
 from ._lifting import orthonormal_range
 from ._noise import IsotropicNoise
+from ._options import RankRule, RecoveryOptions
 from ._pairs import RecoveryWarning, SparseEigenpairs, assemble_pairs
 from ._power_steps import PowerSteps
 from ._request import RecoveryRequest
 from ._support_model import fit_support_model
 
 
-def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigenpairs:
+def recover(
+    sketch: Any, n_components: int | RankRule, **options: Unpack[RecoveryOptions]
+) -> SparseEigenpairs:
     """Recover sparse eigenpairs from a sketch.
 
     Parameters
@@ -87,7 +90,7 @@ def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigen
 
 
 def find_candidates(
-    sketch: Any, n_components: int | str, **options: Any
+    sketch: Any, n_components: int | RankRule, **options: Unpack[RecoveryOptions]
 ) -> tuple[np.ndarray, float]:
     """Find the features among which the sparse vectors are, without solving for them.
 

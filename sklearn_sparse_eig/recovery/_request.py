@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from .._base.messages import Progress, warn_user
+from .._base.typed import Auto
 from ..sketching import MAX_CANDIDATES, MAX_SUPPORT
+from ._options import NoiseName, NonzeroCounts, RankRule, Which
 from ._pairs import RecoveryWarning
 from ._rank import choose_rank
-from .decoders import Decoder, make_decoder
+from .decoders import Decoder, DecoderName, make_decoder
 from .decoders._htp import MAX_SUPPORT_SHARE
 
 
@@ -50,10 +52,10 @@ class RecoveryRequest:
 
     n_components: int
     sizes: np.ndarray | None
-    which: str
+    which: Literal["LA", "LM"]
     sign: float
     decoder: Decoder
-    noise: str | None
+    noise: NoiseName | Auto | None
     max_iter: int
     max_support: int
     n_hypotheses: int | None
@@ -67,12 +69,12 @@ class RecoveryRequest:
     def of(
         cls,
         sketch: Any,
-        n_components: int | str,
+        n_components: int | RankRule,
         *,
-        n_nonzero_coefs: Any = "auto",
-        decoder: str | Decoder = "auto",
-        noise: str | None = "auto",
-        which: str = "LA",
+        n_nonzero_coefs: NonzeroCounts = "auto",
+        decoder: DecoderName | Decoder = "auto",
+        noise: NoiseName | Auto | None = "auto",
+        which: Which = "LA",
         max_iter: int = 12,
         n_hypotheses: int | None = None,
         start_vectors: np.ndarray | None = None,

@@ -1,18 +1,27 @@
 """Seeds of a generator by the confidence of their samples: the scikit-learn shell."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.utils import Bunch, TransformerTags, check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
 from .._base.messages import warn_user
+from .._base.typed import (
+    ArrayLike,
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    RandomSeed,
+    available_if,
+)
 from ..gradients import is_ready
 from ._bins import confidence_bins
 from ._confidence import class_labels, predicted_labels, probabilities
@@ -149,6 +158,24 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     ((20, 64), 20)
     """
 
+    classes_: np.ndarray
+    confidence_: np.ndarray
+    labels_: np.ndarray
+    threshold_: float
+    support_mask_: np.ndarray
+    acceptance_rate_: float
+    probe_: Any
+    classifier_: Any
+    bin_edges_: np.ndarray
+    separability_: np.ndarray
+    separability_shuffled_: np.ndarray
+    bin_scores_: np.ndarray
+    bin_scores_shuffled_: np.ndarray
+    bin_majority_: np.ndarray
+    transfer_scores_: np.ndarray
+    bin_agreement_: np.ndarray
+    agreement_: float
+
     _parameter_constraints: dict = {
         "generator": [object],
         "classifier": [object],
@@ -165,19 +192,19 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        generator,
-        classifier,
+        generator: Any,
+        classifier: Any,
         *,
-        probe=None,
-        threshold=None,
-        quantile=0.8,
-        n_bins=5,
-        evaluator=None,
-        batch_size=1024,
-        state=None,
-        train_on="confident",
-        random_state=None,
-    ):
+        probe: Any = None,
+        threshold: float | None = None,
+        quantile: float = 0.8,
+        n_bins: int = 5,
+        evaluator: Any = None,
+        batch_size: int = 1024,
+        state: Callable[[np.ndarray], Any] | None = None,
+        train_on: Literal["confident", "all"] = "confident",
+        random_state: RandomSeed = None,
+    ) -> None:
         self.generator = generator
         self.classifier = classifier
         self.probe = probe
@@ -191,7 +218,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     @fitting(prefer_skip_nested_validation=False)
-    def fit(self, Z, y=None):
+    def fit(self, Z: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Generate from all seeds, and learn to predict labels of confident ones.
 
         Parameters
@@ -331,7 +358,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     # ------------------------------------------------------------------------- before generation
 
-    def predict(self, Z):
+    def predict(self, Z: ArrayLike) -> np.ndarray:
         """Return the class that samples of seeds will have, without generating them.
 
         Parameters
@@ -346,7 +373,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self.probe_.predict(F)
 
     @available_if(_probe_has("predict_proba"))
-    def predict_proba(self, Z):
+    def predict_proba(self, Z: ArrayLike) -> np.ndarray:
         """Return the probability of each class, without generating.
 
         Parameters
@@ -361,7 +388,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return self._proba(self._check(Z))
 
     @available_if(_probe_has("decision_function"))
-    def decision_function(self, Z):
+    def decision_function(self, Z: ArrayLike) -> np.ndarray:
         """Return the decision values of the probe, without generating.
 
         Parameters
@@ -385,7 +412,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         return full
 
     @available_if(_probe_has("predict_proba"))
-    def predict_confidence(self, Z):
+    def predict_confidence(self, Z: ArrayLike) -> np.ndarray:
         """Return how confident a sample will be, by the largest probability of its class.
 
         It orders seeds; its values are those of the probe, not of the classifier.
@@ -411,7 +438,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     # --------------------------------------------------------------------------- with generation
 
-    def get_support(self, Z=None, *, indices=False):
+    def get_support(self, Z: ArrayLike | None = None, *, indices: bool = False) -> np.ndarray:
         """Return which seeds are confident.
 
         Parameters
@@ -432,7 +459,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             mask = self._examine(Z)[2] >= self.threshold_
         return np.flatnonzero(mask) if indices else mask.copy()
 
-    def transform(self, Z):
+    def transform(self, Z: ArrayLike) -> np.ndarray:
         """Return the rows whose samples are confident: fewer than were given.
 
         It generates from every row; ``predict_confidence`` does not.
@@ -449,7 +476,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Z = validate_data(self, Z, reset=False, dtype=[np.float64, np.float32])
         return Z[self.get_support(Z)]
 
-    def fit_transform(self, Z, y=None):
+    def fit_transform(self, Z: ArrayLike, y: ArrayLike | None = None) -> np.ndarray:
         """Fit, and return the rows whose samples are confident.
 
         Parameters
@@ -466,7 +493,12 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         Z = validate_data(self, Z, reset=False, dtype=[np.float64, np.float32])
         return Z[self.support_mask_]
 
-    def score(self, Z, y=None, sample_weight=None):
+    def score(
+        self,
+        Z: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Return the accuracy of predicted classes.
 
         Parameters
@@ -507,14 +539,14 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def sample(
         self,
-        n_samples=1,
-        target_class=None,
+        n_samples: int = 1,
+        target_class: Any = None,
         *,
-        n_candidates=20,
-        max_calls=None,
-        draw=None,
-        random_state=None,
-    ):
+        n_candidates: int = 20,
+        max_calls: int | None = None,
+        draw: Callable[[np.random.RandomState, int], Any] | None = None,
+        random_state: RandomSeed = None,
+    ) -> Bunch:
         """Return confident samples, of a class if one is named, with few runs of the generator.
 
         Of `n_candidates` seeds drawn for each sample wanted the probe takes the most promising
@@ -620,7 +652,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "more seeds, or a lower threshold or quantile."
             )
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # A tag that goes with the method; that rows are fewer cannot be told by one.
         tags.transformer_tags = TransformerTags(preserves_dtype=["float64", "float32"])

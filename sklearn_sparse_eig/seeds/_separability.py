@@ -2,13 +2,19 @@
 
 import numpy as np
 
+from .._base.typed import ArrayLike
 from ._probe import fit_probe
 
 # Rows of a class in a bin, so that each half has two.
 LEAST_PER_CLASS = 4
 
 
-def fisher_separability(X, y, X_test=None, y_test=None):
+def fisher_separability(
+    X: ArrayLike,
+    y: ArrayLike,
+    X_test: ArrayLike | None = None,
+    y_test: ArrayLike | None = None,
+) -> float:
     r"""Return the Fisher criterion tr(S_w^-1 S_b), optionally free of bias.
 
     S_w is the mean covariance within classes, S_b that of the class means, weighted by the

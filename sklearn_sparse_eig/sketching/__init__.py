@@ -4,11 +4,12 @@ from ._checks import check_seed, rows_from_entries
 from ._eigen_sketch import EigenSketch
 from ._limits import IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT
 from ._recommend import SketchRecommendation, recommend_sketch
-from ._sizing import choose_size
+from ._sizing import SketchKind, choose_size
 from .measurements import (
     GaussianMeasurement,
     IdentityMeasurement,
     Measurement,
+    MeasurementName,
     PrimeResidueMeasurement,
     SparseSignMeasurement,
     from_spec,

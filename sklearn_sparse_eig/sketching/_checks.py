@@ -1,11 +1,15 @@
 """Input checks of the sketching layer, which does not depend on scikit-learn."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
+from .._base.typed import ArrayLike, MatrixLike, RandomSeed
 
-def check_seed(random_state):
+
+def check_seed(random_state: RandomSeed | np.random.Generator) -> list[int]:
     """Return three 64-bit seeds from an int, a NumPy generator or None.
 
     An int always gives the same seeds; a generator is advanced; None draws fresh entropy.
@@ -26,12 +30,12 @@ def check_seed(random_state):
     return [int(word) for word in sequence.generate_state(3, np.uint64)]
 
 
-def is_linear_operator(A):
+def is_linear_operator(A: Any) -> bool:
     """Whether A is to be used through products alone."""
     return isinstance(A, LinearOperator)
 
 
-def check_rows(X, n_features):
+def check_rows(X: MatrixLike, n_features: int) -> Any:
     """Return X as a finite real 2-D array or CSR array without duplicates.
 
     Raises
@@ -67,7 +71,13 @@ def check_rows(X, n_features):
     return X
 
 
-def rows_from_entries(row_ids, feature_ids, values, n_features, n_rows=None):
+def rows_from_entries(
+    row_ids: ArrayLike,
+    feature_ids: ArrayLike,
+    values: ArrayLike,
+    n_features: int,
+    n_rows: int | None = None,
+) -> sp.csr_array:
     """Return the CSR rows made of entries in coordinate form.
 
     Parameters
@@ -128,7 +138,7 @@ def rows_from_entries(row_ids, feature_ids, values, n_features, n_rows=None):
     return X
 
 
-def check_weights(sample_weight, n_samples):
+def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> float | np.ndarray:
     """Return weights as a float or a float64 vector of length n_samples."""
     if sample_weight is None:
         return 1.0

@@ -5,6 +5,10 @@ of the rows seen, or a matrix given by its entries), M (m x N) the measurement, 
 test matrix, and **S = M A Omega^T** the sketch. MAM* is the case Omega = M.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -12,6 +16,7 @@ from .. import kernels
 from .._base.atomic import all_or_nothing
 from .._base.linear import LinearState
 from .._base.locks import undisturbed
+from .._base.typed import ArrayLike, Auto, MatrixLike, RandomSeed
 from . import _bytes
 from ._accumulate import add_dense, symmetrize, weighted_sum
 from ._checks import (
@@ -24,7 +29,16 @@ from ._checks import (
 from ._feature_moments import FeatureMoments
 from ._identification import IdentificationSketch
 from ._limits import IDENTIFICATION_LIMIT
-from .measurements import IdentityMeasurement, make_measurement
+from .measurements import (
+    IdentityMeasurement,
+    Measurement,
+    MeasurementName,
+    SparseSignMeasurement,
+    make_measurement,
+)
+
+if TYPE_CHECKING:
+    from ..recovery import RankRule, RecoveryOptions, SparseEigenpairs
 
 # Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
 _BUFFER = 1 << 21
@@ -115,18 +129,27 @@ default="sparse_sign"
     [0, 1, 2, 3]
     """
 
+    n_features: int
+    measurement: Measurement
+    test: Measurement
+    center: bool
+    is_symmetric: bool
+    content: Literal["rows", "entries"] | None
+    n_samples: int
+    weight: float
+
     def __init__(
         self,
-        n_features,
+        n_features: int,
         *,
-        n_measurements,
-        range_size=None,
-        measurement="sparse_sign",
-        center=True,
-        feature_moments="auto",
-        identification="auto",
-        random_state=None,
-    ):
+        n_measurements: int | None,
+        range_size: int | None = None,
+        measurement: MeasurementName | Measurement = "sparse_sign",
+        center: bool = True,
+        feature_moments: bool | Auto = "auto",
+        identification: int | tuple[int, int] | Auto | None = "auto",
+        random_state: RandomSeed | np.random.Generator = None,
+    ) -> None:
         n_features = int(n_features)
         if not 1 <= n_features <= 2**62:
             raise ValueError(f"n_features must lie in [1, 2**62], got {n_features}.")
@@ -189,30 +212,30 @@ default="sparse_sign"
         return bool(feature_moments)
 
     @undisturbed
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"EigenSketch(n_features={self.n_features}, measurement={self.measurement.name!r}, "
             f"shape={self.shape}, n_samples={self.n_samples})"
         )
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """The shape (m, k) of S."""
         return self._cross.shape
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
         """Whether both sides are the identity, so that S is A itself."""
         return self.is_symmetric and isinstance(self.measurement, IdentityMeasurement)
 
     @property
-    def identifies(self):
+    def identifies(self) -> bool:
         """Whether the sketch holds the ids of features, for ``decoder="bit_test"``."""
         return self._identification is not None
 
     @property
     @undisturbed
-    def nbytes(self):
+    def nbytes(self) -> int:
         arrays = [self._cross, self._left_sum, self._left_shift]
         if not self.is_symmetric:
             arrays += [self._right_sum, self._right_shift]
@@ -224,7 +247,7 @@ default="sparse_sign"
 
     @property
     @undisturbed
-    def effective_samples(self):
+    def effective_samples(self) -> float | None:
         """The number of rows that would be as informative; None for entries.
 
         A weight counts as so many rows, as everywhere in scikit-learn; rows that :meth:`scale` has
@@ -237,7 +260,7 @@ default="sparse_sign"
     # ------------------------------------------------------------------------------------- rows
 
     @all_or_nothing
-    def update(self, X, sample_weight=None):
+    def update(self, X: MatrixLike, sample_weight: ArrayLike | None = None) -> Self:
         """Add rows.
 
         Parameters
@@ -262,7 +285,15 @@ default="sparse_sign"
         return self._update_checked(X, check_weights(sample_weight, X.shape[0]))
 
     @all_or_nothing
-    def update_coo(self, row_ids, feature_ids, values, sample_weight=None, *, n_rows=None):
+    def update_coo(
+        self,
+        row_ids: ArrayLike,
+        feature_ids: ArrayLike,
+        values: ArrayLike,
+        sample_weight: float | None = None,
+        *,
+        n_rows: int | None = None,
+    ) -> Self:
         """Add rows that come as entries: values[e] at feature_ids[e] of row row_ids[e].
 
         For streams that never become a matrix. All entries of a row must come in one call, for the
@@ -426,7 +457,9 @@ default="sparse_sign"
     # ---------------------------------------------------------------------------------- entries
 
     @all_or_nothing
-    def update_entries(self, i, j, values, *, mirror=False):
+    def update_entries(
+        self, i: ArrayLike, j: ArrayLike, values: ArrayLike, *, mirror: bool = False
+    ) -> Self:
         """Add entries of A: A[i, j] += values, in coordinate form.
 
         A stays symmetric: what is sketched is the symmetric part of what is given.
@@ -483,7 +516,9 @@ default="sparse_sign"
         return self
 
     @all_or_nothing
-    def update_tile(self, row_ids, column_ids, tile, *, mirror=False):
+    def update_tile(
+        self, row_ids: ArrayLike, column_ids: ArrayLike, tile: ArrayLike, *, mirror: bool = False
+    ) -> Self:
         """Add a tile of A: A[row_ids][:, column_ids] += tile (see :meth:`update_entries`).
 
         Parameters
@@ -509,7 +544,7 @@ default="sparse_sign"
         return self.update_entries(i, j, tile.ravel(), mirror=mirror)
 
     @all_or_nothing
-    def update_operator(self, A):
+    def update_operator(self, A: Any) -> Self:
         """Add a whole symmetric matrix: array, sparse matrix or ``LinearOperator``.
 
         Parameters
@@ -595,13 +630,13 @@ default="sparse_sign"
         if self.is_symmetric:
             self._right_sum, self._right_shift = self._left_sum, self._left_shift
 
-    def empty(self):
+    def empty(self) -> Self:
         """Return an empty sketch that measures in the same way."""
         new = object.__new__(type(self))
         new._start_like(self)
         return new
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """Return all that must agree between sketches that are merged, as a JSON-able dict."""
         return {
             "measurement": self.measurement.spec(),
@@ -611,7 +646,7 @@ default="sparse_sign"
             "identification": self._identification.spec() if self.identifies else None,
         }
 
-    def _add(self, other, sign):
+    def _add(self, other: Self, sign: float) -> None:
         if other.content is None:
             return
         self._check_content(other.content)
@@ -645,7 +680,7 @@ default="sparse_sign"
             self._reset_if_deleted(abs(w))
 
     @all_or_nothing
-    def scale(self, factor):
+    def scale(self, factor: float) -> Self:
         """Multiply A's weight by `factor` in (0, inf): forgetting is ``scale(0.99)``.
 
         For rows the covariance itself is unchanged, but later rows count more. Returns self.
@@ -673,7 +708,7 @@ default="sparse_sign"
             raise ValueError("The sketch is empty: call update with at least one row first.")
 
     @undisturbed
-    def matrix(self):
+    def matrix(self) -> np.ndarray:
         """Return S = M A Omega^T, shape (m, k), centred and divided by the weight of the rows."""
         self._check_not_empty()
         S = symmetrize(self._cross) if self.is_symmetric else self._cross.copy()
@@ -684,7 +719,7 @@ default="sparse_sign"
         return S
 
     @undisturbed
-    def identify(self, W):
+    def identify(self, W: np.ndarray) -> np.ndarray:
         """Return what the buckets of the identification and their bits hold of A Psi^T W.
 
         Parameters
@@ -704,17 +739,17 @@ default="sparse_sign"
         return self._identification.read(W / self.weight, mean)
 
     @property
-    def identification_hash(self):
+    def identification_hash(self) -> SparseSignMeasurement:
         """The measurement by whose rows the cells of :meth:`identify` are hashed."""
         return self._identification.hash
 
     @property
-    def identification_fold(self):
+    def identification_fold(self) -> np.ndarray:
         """G^T of shape (k, l), by which Psi = G Omega."""
         return self._identification.fold
 
     @undisturbed
-    def measured_mean(self):
+    def measured_mean(self) -> np.ndarray:
         """Return M times the mean of the rows, shape (m,)."""
         self._check_not_empty()
         if self.content == "entries":
@@ -722,7 +757,7 @@ default="sparse_sign"
         return self._left_shift + self._left_sum / self.weight
 
     @undisturbed
-    def feature_mean(self):
+    def feature_mean(self) -> np.ndarray | None:
         """Return the exact mean of every feature, shape (N,), or None if it is not tracked."""
         self._check_not_empty()
         if isinstance(self.measurement, IdentityMeasurement):
@@ -732,7 +767,7 @@ default="sparse_sign"
         return self._moments.mean()
 
     @undisturbed
-    def feature_variance(self):
+    def feature_variance(self) -> np.ndarray | None:
         """Return the exact diagonal of A, shape (N,), or None if it is not tracked."""
         self._check_not_empty()
         if self.is_exact:
@@ -746,7 +781,7 @@ default="sparse_sign"
         return self._moments.second_moment(self.center)
 
     @undisturbed
-    def total_variance(self):
+    def total_variance(self) -> float | None:
         """Return the trace of A: exact where the diagonal is tracked, else an unbiased estimate.
 
         The estimate is the trace of M A M^T (MAM*) or of Omega A Omega^T (two-sided); None for a
@@ -763,7 +798,9 @@ default="sparse_sign"
         return float(self._power / self.weight - self.center * (drift @ drift))
 
     @undisturbed
-    def recover(self, n_components, **options):
+    def recover(
+        self, n_components: int | RankRule, **options: Unpack[RecoveryOptions]
+    ) -> SparseEigenpairs:
         """Recover sparse eigenpairs of A from the sketch.
 
         Parameters
@@ -784,7 +821,7 @@ default="sparse_sign"
     # ------------------------------------------------------------------------------------- bytes
 
     @undisturbed
-    def to_bytes(self):
+    def to_bytes(self) -> bytes:
         """Return the sketch as bytes: versioned, checksummed, without pickle.
 
         Measurements given as instances of unregistered classes cannot be read back elsewhere;
@@ -793,7 +830,7 @@ default="sparse_sign"
         return _bytes.pack(self)
 
     @classmethod
-    def from_bytes(cls, data):
+    def from_bytes(cls, data: bytes) -> Self:
         """Rebuild a sketch from :meth:`to_bytes`.
 
         Raises
@@ -805,7 +842,7 @@ default="sparse_sign"
         return _bytes.unpack(cls, data)
 
 
-def _identification_size(identification, n_features):
+def _identification_size(identification: Any, n_features: int) -> tuple[int, int] | None:
     """Return the buckets and the width asked for, or None."""
     if isinstance(identification, str):
         if identification != "auto":

@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any, Literal
 
 from ._eigen_sketch import IDENTIFICATION_LIMIT
 from ._identification import N_BLOCKS
 from ._limits import MAX_SUPPORT
-from ._sizing import choose_size
-from .measurements import make_measurement
+from ._sizing import SketchKind, SketchSize, choose_size
+from .measurements import MeasurementName, make_measurement
 
 # The ratio of signal to noise from which the weakest component was always found where supports
 # were no obstacle: in benchmarks/recovery/bench_phases.py that changes from never between 1 and
@@ -71,13 +72,13 @@ class SketchRecommendation:
     """
 
     n_features: int
-    regime: str
-    measurement: str
+    regime: Literal["exact", "range", "compressed"]
+    measurement: MeasurementName
     n_measurements: int | None
     range_size: int | None
     feature_moments: bool
-    identification: tuple | None
-    shape: tuple
+    identification: tuple[int, int] | None
+    shape: tuple[int, int]
     n_bytes: int
     noise_ratio: float
     required_ratio: float
@@ -86,12 +87,12 @@ class SketchRecommendation:
     memory_needed: float
     n_samples_needed: float
 
-    def arguments(self):
+    def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments of an :class:`EigenSketch` of this size."""
         names = ("measurement", "n_measurements", "range_size", "feature_moments", "identification")
         return {name: getattr(self, name) for name in names}
 
-    def __str__(self):
+    def __str__(self) -> str:
         m, k = self.shape
         what = {
             "exact": f"The exact covariance, {m} x {k}",
@@ -122,15 +123,15 @@ class SketchRecommendation:
 
 
 def recommend_sketch(
-    n_features,
-    n_components,
-    n_nonzero_coefs,
-    noise=0.0,
-    memory=256e6,
+    n_features: int,
+    n_components: int,
+    n_nonzero_coefs: int,
+    noise: float = 0.0,
+    memory: float = 256e6,
     *,
-    n_samples=None,
-    sketch="auto",
-):
+    n_samples: int | None = None,
+    sketch: SketchKind = "auto",
+) -> SketchRecommendation:
     """Recommend the size of a sketch, and say whether it is enough for the data.
 
     The size is that which :class:`SketchedSparsePCA` takes for the same memory: the largest of
@@ -265,9 +266,9 @@ class _Need:
     s: int
     noise: float
     n: float
-    sketch: str
+    sketch: SketchKind
 
-    def size(self, memory):
+    def size(self, memory: float) -> SketchSize:
         return choose_size(
             self.N,
             self.r,
@@ -277,14 +278,14 @@ class _Need:
             memory_budget=memory,
         )
 
-    def ratio(self, size):
+    def ratio(self, size: SketchSize) -> float:
         """Return the weakest component over what noise leaves in the sketch."""
         if self.noise == 0.0:
             return math.inf
         m, k = _shape(size, self.N)
         return math.sqrt(self.n) * (m * k) ** 0.25 / (self.noise * self.N)
 
-    def required_ratio(self, size):
+    def required_ratio(self, size: SketchSize) -> float:
         """Return the ratio that was enough in experiments, infinite if the supports do not fit.
 
         Multiplied by the right vectors of a component, the sketch holds its measured vector and
@@ -296,7 +297,7 @@ class _Need:
         m, k = _shape(size, self.N)
         regime, alone = _regime(size), 1 + 1 / self.r
         union = min(self.r * self.s, self.N)
-        free = m
+        free: float = m
         if regime == "compressed":
             free -= _MEASUREMENTS_PER_FEATURE * alone * union
         if union > MAX_SUPPORT or free <= 0:
@@ -311,18 +312,18 @@ class _Need:
             required = max(required, _SPELLED_FROM * math.sqrt(self.s / cells) * (m * k) ** 0.25)
         return required
 
-    def is_met(self, size):
+    def is_met(self, size: SketchSize) -> bool:
         required = self.required_ratio(size)
         return self.n > self.r and required < math.inf and self.ratio(size) >= required
 
-    def is_met_within(self, memory):
+    def is_met_within(self, memory: float) -> bool:
         try:
             size = self.size(memory)
         except ValueError:  # holds no sketch at all
             return False
         return self.is_met(size)
 
-    def least_memory(self):
+    def least_memory(self) -> float:
         """Return the smallest budget that is enough, by bisection of its logarithm."""
         low, high = 1.0, _ANY_MEMORY
         if not self.is_met_within(high):
@@ -336,7 +337,7 @@ class _Need:
         return high
 
 
-def _shape(size, n_features):
+def _shape(size: SketchSize, n_features: int) -> tuple[int, int]:
     """Return the shape of the sketch, whose sides are rounded up to equal blocks."""
     m = make_measurement(size.measurement, n_features, size.n_measurements).n_measurements
     if size.range_size is None:
@@ -344,7 +345,7 @@ def _shape(size, n_features):
     return m, make_measurement("sparse_sign", n_features, size.range_size).n_measurements
 
 
-def _regime(size):
+def _regime(size: SketchSize) -> Literal["exact", "range", "compressed"]:
     if size.measurement != "identity":
         return "compressed"
     return "exact" if size.range_size is None else "range"

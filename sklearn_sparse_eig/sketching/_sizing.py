@@ -1,8 +1,12 @@
 """How large a sketch should be: the choice of regime under a memory budget."""
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
-from .measurements import IdentityMeasurement
+from .._base.typed import Auto
+from .measurements import IdentityMeasurement, Measurement, MeasurementName
+
+SketchKind = Literal["auto", "two_sided", "mam"]
 
 # Up to this many features the exact covariance is also the fastest: its update is one symmetric
 # product, and no recovery is needed.
@@ -39,29 +43,29 @@ class SketchSize:
         Buckets and width of the bit-test side sketch, if there is one.
     """
 
-    measurement: object
+    measurement: MeasurementName | Measurement
     n_measurements: int | None
     range_size: int | None
     feature_moments: bool
     identification: tuple[int, int] | None = None
 
-    def arguments(self):
+    def arguments(self) -> dict[str, Any]:
         return vars(self).copy()
 
 
 def choose_size(
-    n_features,
-    n_components,
-    n_nonzero,
+    n_features: int,
+    n_components: int,
+    n_nonzero: int,
     *,
-    sketch="auto",
-    measurement="sparse_sign",
-    n_measurements="auto",
-    range_size="auto",
-    feature_moments=False,
-    identification=False,
-    memory_budget=256e6,
-):
+    sketch: SketchKind = "auto",
+    measurement: MeasurementName | Measurement = "sparse_sign",
+    n_measurements: int | Auto = "auto",
+    range_size: int | Auto = "auto",
+    feature_moments: bool = False,
+    identification: bool = False,
+    memory_budget: float = 256e6,
+) -> SketchSize:
     """Choose the sketch for given data and memory.
 
     Three regimes of one law S = M A Omega^T, with N = n_features:
@@ -108,7 +112,6 @@ def choose_size(
     N, r, s = int(n_features), int(n_components), int(n_nonzero)
     m = None if n_measurements == "auto" else int(n_measurements)
     k = None if range_size == "auto" else int(range_size)
-    by_name = isinstance(measurement, str)
     identity = measurement == "identity" or isinstance(measurement, IdentityMeasurement)
     reserved = _IDENTIFICATION_SHARE if identification else 0.0
     budget = _Budget(memory_budget, N, feature_moments, reserved)
@@ -118,7 +121,7 @@ def choose_size(
     exact = SketchSize("identity", m, None, False)
     whole = N * (N + 4)  # the covariance, and the sums and shifts of both sides
     if sketch == "mam":
-        if not by_name:
+        if not isinstance(measurement, str):
             return SketchSize(measurement, None, None, moments, ids)
         if identity:
             budget.check(whole, _EXACT_COPIES)
@@ -149,9 +152,12 @@ def choose_size(
     least, most = _measurement_bounds(N, s, max(16384, 8 * r * s))
     if k is None:
         # As many rows of Omega as leave room for the measurements that the supports need.
-        wanted = (m or max(least, min(8 * r * s, most))) if by_name else measurement.n_measurements
+        if isinstance(measurement, str):
+            wanted = m or max(least, min(8 * r * s, most))
+        else:
+            wanted = measurement.n_measurements
         k = int(max(least_range, min(most_range, budget.floats() // wanted)))
-    if not by_name:
+    if not isinstance(measurement, str):
         _check_rank(r, measurement.n_measurements, k)
         return SketchSize(measurement, None, k, moments, ids)
     if m is None:
@@ -165,19 +171,21 @@ def choose_size(
 class _Budget:
     """What a number of bytes holds, for N features."""
 
-    def __init__(self, n_bytes, n_features, needs_moments, reserved):
+    def __init__(
+        self, n_bytes: float, n_features: int, needs_moments: bool, reserved: float
+    ) -> None:
         self._bytes = n_bytes
         self._share = 1.0 - _MOMENTS_SHARE - reserved
         self._vectors = 8 * _MOMENT_VECTORS * n_features
         self._needs_moments = needs_moments
         self.holds_moments = needs_moments or self._vectors <= _MOMENTS_SHARE * n_bytes
 
-    def floats(self, copies=_COPIES):
+    def floats(self, copies: float = _COPIES) -> float:
         """Return the largest matrix of which `copies` fit, in floats."""
         rest = self._share * self._bytes
         return max(rest - self._needs_moments * self._vectors, 0.0) / (8 * copies)
 
-    def check(self, state, copies=_COPIES, smallest=None):
+    def check(self, state: float, copies: float = _COPIES, smallest: float | None = None) -> None:
         if state > self.floats(copies):
             needed = 8 * copies * (smallest or state) + self._needs_moments * self._vectors
             raise ValueError(

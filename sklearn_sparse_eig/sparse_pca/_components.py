@@ -1,17 +1,21 @@
 """Using components: coordinates of rows, scores, names and dense forms."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._base.locks import locked
 from .._base.messages import warn_user
+from .._base.typed import (
+    ArrayLike,
+    ClassNamePrefixFeaturesOutMixin,
+    MatrixLike,
+    TransformerMixin,
+)
 from ._likelihood import LikelihoodMixin
 from ._projection import Projection
 from ._rows import canonical, columns_of, squared_norm_of_mean, sum_of_squares
@@ -28,13 +32,13 @@ _LARGEST_DENSE = 2**34
 class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """The methods of an estimator that use its components and change nothing."""
 
-    def _batches(self, X, weights):
+    def _batches(self, X: Any, weights: Any) -> Iterator[tuple[Any, Any]]:
         step = self.batch_size or _BATCH
         for low in range(0, X.shape[0], step):
             part = weights if np.ndim(weights) == 0 else weights[low : low + step]
             yield X[low : low + step], part
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
+    def transform(self, X: MatrixLike) -> np.ndarray:
         """Return the coordinates of the rows' projections onto the span of the components.
 
         The components need not be orthogonal: coordinates are those of the least-squares fit
@@ -55,7 +59,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Z = onto.products(columns_of(X, onto.support), onto.mean) @ onto.inverse_gram
         return Z.astype(np.float32) if X.dtype == np.float32 else Z
 
-    def _check_new_rows(self, X):
+    def _check_new_rows(self, X: MatrixLike) -> Any:
         check_is_fitted(self)
         return canonical(validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric"))
 
@@ -65,7 +69,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
         return self._cached("projection", compute)
 
-    def inverse_transform(self, X: ArrayLike) -> np.ndarray | sp.csr_array:
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray | Any:
         """Return the rows with given coordinates: ``X @ components_ + mean_``.
 
         Parameters
@@ -96,7 +100,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         out[:, ids] = values
         return out
 
-    def explained_variance_score(self, X: ArrayLike, y: Any = None) -> float:
+    def explained_variance_score(self, X: MatrixLike, y: Any = None) -> float:
         """Return the share of the variance of X that lies in the span of the components.
 
         It rises with every further component, also on held-out rows: to choose their number, use
@@ -128,7 +132,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         explained = np.einsum("ij,jk,ik->", coordinates, onto.inverse_gram, coordinates)
         return float(explained / total)
 
-    def _total_squares(self, X):
+    def _total_squares(self, X: Any) -> float:
         """Return the sum of the squares of X, less its mean if centred; 0 where only rounding."""
         if sp.issparse(X):
             squares = sum_of_squares(X.data)
@@ -213,7 +217,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         self._dense = True
         return self
 
-    def _check_dense(self, what, bytes_per_feature, instead):
+    def _check_dense(self, what: str, bytes_per_feature: int, instead: str) -> None:
         needed = bytes_per_feature * self.n_features_in_
         if needed > _LARGEST_DENSE:
             raise ValueError(

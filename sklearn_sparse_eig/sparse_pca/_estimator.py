@@ -1,20 +1,27 @@
 """Sparse PCA of a stream of rows, by sketching: parameters, and how rows are added."""
 
-from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from .._base.compat import Interval, StrOptions, check_sample_weight
+from .._base.compat import check_sample_weight
 from .._base.fitting import fitting
 from .._base.streams import StreamMixin
 from .._base.threads import limit_threads
-from ..recovery import RULES, Decoder, choose_rank, make_decoder
+from .._base.typed import ArrayLike, Auto, BaseEstimator, MatrixLike, RandomSeed
+from ..recovery import Decoder, choose_rank, make_decoder
 from ..sketching import EigenSketch, Measurement, choose_size, rows_from_entries
 from ._components import ComponentsMixin
+from ._parameters import (
+    CONSTRAINTS,
+    DecoderName,
+    MeasurementName,
+    NoiseName,
+    NonzeroCounts,
+    RankRule,
+    SketchKind,
+)
 from ._rows import canonical
 from ._second_reading import polishing_bytes
 from ._sizes import check_sizes, wanted_sizes
@@ -170,49 +177,28 @@ default="sparse_sign"
     True
     """
 
-    _parameter_constraints: dict = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), StrOptions(set(RULES))],
-        "n_nonzero_coefs": [
-            Interval(Integral, 1, None, closed="left"),
-            "array-like",
-            StrOptions({"auto"}),
-        ],
-        "sketch": [StrOptions({"auto", "two_sided", "mam"})],
-        "measurement": [str, Measurement],
-        "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "range_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "decoder": [str, Decoder],
-        "noise": [StrOptions({"isotropic", "diagonal"}), None],
-        "refine": [StrOptions({"auto", "data", "sketch"})],
-        "center": ["boolean"],
-        "forgetting": [Interval(Real, 0, 1, closed="right")],
-        "memory_budget": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: dict = CONSTRAINTS
 
     def __init__(
         self,
-        n_components=2,
+        n_components: int | RankRule = 2,
         *,
-        n_nonzero_coefs="auto",
-        sketch="auto",
-        measurement="sparse_sign",
-        n_measurements="auto",
-        range_size="auto",
-        decoder="auto",
-        noise="isotropic",
-        refine="auto",
-        center=True,
-        forgetting=1.0,
-        memory_budget=256e6,
-        batch_size=None,
-        n_jobs=None,
-        random_state=None,
-        verbose=0,
-    ):
+        n_nonzero_coefs: NonzeroCounts = "auto",
+        sketch: SketchKind = "auto",
+        measurement: MeasurementName | Measurement = "sparse_sign",
+        n_measurements: int | Auto = "auto",
+        range_size: int | Auto = "auto",
+        decoder: DecoderName | Decoder = "auto",
+        noise: NoiseName | None = "isotropic",
+        refine: Literal["auto", "data", "sketch"] = "auto",
+        center: bool = True,
+        forgetting: float = 1.0,
+        memory_budget: float = 256e6,
+        batch_size: int | None = None,
+        n_jobs: int | None = None,
+        random_state: RandomSeed = None,
+        verbose: int = 0,
+    ) -> None:
         self.n_components = n_components
         self.n_nonzero_coefs = n_nonzero_coefs
         self.sketch = sketch
@@ -233,7 +219,7 @@ default="sparse_sign"
     _state_name = "sketch_"
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to X alone, forgetting what was seen before.
 
         Parameters
@@ -278,7 +264,7 @@ default="sparse_sign"
 
     @fitting(prefer_skip_nested_validation=True)
     def partial_fit(
-        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+        self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
         """Add rows to the sketch. Components follow when they are looked at.
 
@@ -362,23 +348,23 @@ default="sparse_sign"
             n_features = self.n_features_in_
         return self.partial_fit(rows_from_entries(row_ids, feature_ids, values, n_features, n_rows))
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "sketch_")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _check_merge(self, other):
+    def _check_merge(self, other: Self) -> None:
         if self.forgetting != 1.0:
             raise ValueError(
                 f"Shards cannot be merged with forgetting={self.forgetting}: which rows are the "
                 "latest is not known. Use forgetting=1.0, or scale the sketches yourself."
             )
 
-    def _check_rows(self, X, sample_weight, reset):
+    def _check_rows(self, X: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any]:
         """Return validated X (dense or canonical CSR, any real dtype) and weights."""
         X = validate_data(
             self,
@@ -398,14 +384,14 @@ default="sparse_sign"
         check_sizes(self.n_components, self.n_nonzero_coefs, X.shape[1])
         return canonical(X), weights
 
-    def _expected_components(self, n_features):
+    def _expected_components(self, n_features: int) -> int:
         if not isinstance(self.n_components, str):
             return self.n_components
         # A sketch of given size holds what it holds.
         given = [s // 2 for s in (self.n_measurements, self.range_size) if s != "auto"]
         return max(min(_EXPECTED_COMPONENTS, n_features, *given), 1)
 
-    def _make_sketch(self, n_features):
+    def _make_sketch(self, n_features: int) -> EigenSketch:
         # Made here though used later: a wrong name is worth knowing before the data are read.
         decoder = make_decoder(self.decoder, n_features)
         sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
@@ -427,7 +413,7 @@ default="sparse_sign"
         self._say(f"{sketch!r}, {sketch.nbytes / 1e6:.1f} MB")
         return sketch
 
-    def _add_rows(self, sketch, X, weights):
+    def _add_rows(self, sketch: EigenSketch, X: Any, weights: Any) -> None:
         decay = 1.0
         if self.forgetting < 1.0:
             n = X.shape[0]
@@ -437,7 +423,7 @@ default="sparse_sign"
         sketch._update_checked(X, weights, decay)
         self._say(f"{sketch.n_samples} rows", level=2)
 
-    def _can_polish(self, n_features, n_components):
+    def _can_polish(self, n_features: int, n_components: int) -> bool:
         """Whether products with all of the centred rows say what a component is, and fit."""
         return (
             not isinstance(self.n_nonzero_coefs, str)

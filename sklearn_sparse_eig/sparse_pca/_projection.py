@@ -1,9 +1,12 @@
 """The projection of rows onto the span of sparse components."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+
+from ..recovery import SparseEigenpairs
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Projection:
     inverse_gram: np.ndarray
 
     @classmethod
-    def of(cls, pairs, mean: np.ndarray) -> "Projection":
+    def of(cls, pairs: SparseEigenpairs, mean: np.ndarray) -> "Projection":
         """Return the projection onto recovered eigenvectors."""
         vectors = pairs.eigenvectors
         rows = np.searchsorted(pairs.support, vectors.indices)
@@ -36,7 +39,7 @@ class Projection:
         loadings = sp.csc_array((vectors.data, rows, vectors.indptr), shape=shape).toarray()
         return cls(pairs.support, loadings, mean, np.linalg.pinv(loadings.T @ loadings))
 
-    def products(self, columns, mean: np.ndarray) -> np.ndarray:
+    def products(self, columns: Any, mean: np.ndarray) -> np.ndarray:
         """Return (X - mean) components_^T from the columns of the support, dense or CSR."""
         if sp.issparse(columns):
             return columns @ self.loadings - mean @ self.loadings

@@ -1,7 +1,7 @@
 """What is recovered from the sketch of an estimator when it is first looked at, and then kept."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,7 +14,13 @@ from .._base.locks import locked
 from .._base.messages import report
 from .._base.threads import limit_threads
 from ..recovery import (
+    Decoder,
+    DecoderName,
+    NoiseName,
+    NonzeroCounts,
     Rank,
+    RankRule,
+    RecoveryOptions,
     SparseEigenpairs,
     choose_rank,
     find_candidates,
@@ -33,6 +39,23 @@ class RecoveredMixin(LazyDisplayMixin):
     A reader holds the lock of the estimator and that of the sketch while it computes and keeps a
     result, so that a result always belongs to the revision it is kept for.
     """
+
+    if TYPE_CHECKING:  # of the estimator
+        sketch_: EigenSketch
+        n_features_in_: int
+        n_components: int | RankRule
+        n_nonzero_coefs: NonzeroCounts
+        decoder: DecoderName | Decoder
+        noise: NoiseName | None
+        center: bool
+        batch_size: int | None
+        n_jobs: int | None
+        verbose: int
+        _batches: Callable[[Any, Any], Iterator[tuple[Any, Any]]]
+        _add_rows: Callable[..., None]
+        _can_polish: Callable[[int, int], bool]
+
+        def __sklearn_is_fitted__(self) -> bool: ...
 
     # -------------------------------------------------------------------------------- the cache
 
@@ -71,8 +94,11 @@ class RecoveredMixin(LazyDisplayMixin):
     def _n_threads(self) -> int | None:
         return None if self.n_jobs is None else effective_n_jobs(self.n_jobs)
 
-    def _recovery_options(self) -> dict[str, Any]:
-        sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
+    def _wanted_sizes(self) -> np.ndarray | None:
+        return wanted_sizes(self.n_components, self.n_nonzero_coefs)
+
+    def _recovery_options(self) -> RecoveryOptions:
+        sizes = self._wanted_sizes()
         return {
             "n_nonzero_coefs": "auto" if sizes is None else sizes,
             "decoder": self.decoder,
@@ -92,7 +118,9 @@ class RecoveredMixin(LazyDisplayMixin):
     def _say(self, message: str, level: int = 1) -> None:
         report(type(self).__name__, message, self.verbose, level)
 
-    def _recover_from_data(self, sketch, rank, X, weights):
+    def _recover_from_data(
+        self, sketch: EigenSketch, rank: Rank, X: Any, weights: Any
+    ) -> dict[str, Any]:
         """Recover on the exact covariance of the candidate features, read from X again."""
         ids, noise_variance = find_candidates(sketch, rank.count, **self._recovery_options())
         reading = SecondReading(
@@ -100,15 +128,14 @@ class RecoveredMixin(LazyDisplayMixin):
         )
         vectors = None
         if self._can_polish(X.shape[1], rank.count):
-            sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
-            sizes = np.broadcast_to(sizes, (rank.count,))
+            sizes = np.broadcast_to(cast(np.ndarray, self._wanted_sizes()), (rank.count,))
             ids, vectors = polished_candidates(reading, ids, sizes, rng=0)
         exact = reading.covariance(ids)
         pairs = self._recover(exact, rank, n_hypotheses=X.shape[1], start_vectors=vectors)
-        mean = exact.feature_mean()[pairs.support] if self.center else None
+        mean, used = exact.feature_mean() if self.center else None, pairs.support
         pairs = pairs.embed(ids, X.shape[1], noise_variance=noise_variance)
         # The means of the support are exact here, which a compressed sketch cannot give later.
-        return {"eigenpairs": pairs} | ({"support_mean": mean} if self.center else {})
+        return {"eigenpairs": pairs} | ({} if mean is None else {"support_mean": mean[used]})
 
     def _from_sketch(self, compute: Callable[[], Any]) -> Any:
         """Return what is computed from the sketch, if rows enough have been seen for it."""
@@ -147,7 +174,7 @@ class RecoveredMixin(LazyDisplayMixin):
         return self._cached("eigenpairs", compute)
 
     @lazy_property
-    def components_(self) -> sp.csr_array | np.ndarray:
+    def components_(self) -> sp.csr_array | Any:
         check_is_fitted(self)
         with locked(self):
             components = self._cached("components", lambda: self.eigenpairs_.eigenvectors.T.tocsr())

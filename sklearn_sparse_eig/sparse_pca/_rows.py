@@ -1,10 +1,12 @@
 """Rows, dense or CSR, without anything of the length of a row where they are sparse."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
 
-def canonical(X):
+def canonical(X: Any) -> Any:
     """Return X, if sparse as a csr_array without duplicates."""
     if not sp.issparse(X):
         return X
@@ -15,7 +17,7 @@ def canonical(X):
     return X
 
 
-def columns_of(X, ids: np.ndarray):
+def columns_of(X: Any, ids: np.ndarray) -> Any:
     """Return X[:, ids] as float64, dense or CSR; nothing of the length of a row is allocated."""
     if not sp.issparse(X):
         return np.asarray(X[:, ids], dtype=np.float64)

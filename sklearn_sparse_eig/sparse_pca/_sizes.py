@@ -1,12 +1,12 @@
 """How many components, of how many nonzeros, an estimator is asked for."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from ..recovery import NonzeroCounts, RankRule
 from ..sketching import MAX_CANDIDATES
 
 
-def wanted_sizes(n_components: int | str, n_nonzero_coefs: int | ArrayLike | str):
+def wanted_sizes(n_components: int | RankRule, n_nonzero_coefs: NonzeroCounts) -> np.ndarray | None:
     """Return the nonzeros of each component, or None for "auto".
 
     Parameters
@@ -34,7 +34,9 @@ def wanted_sizes(n_components: int | str, n_nonzero_coefs: int | ArrayLike | str
     return np.broadcast_to(sizes.astype(np.int64), shape)
 
 
-def check_sizes(n_components: int | str, n_nonzero_coefs, n_features: int) -> None:
+def check_sizes(
+    n_components: int | RankRule, n_nonzero_coefs: NonzeroCounts, n_features: int
+) -> None:
     """Raise ValueError if the features are too few for what is asked, or it is too much."""
     if not isinstance(n_components, str) and n_components > n_features:
         raise ValueError(f"n_components={n_components} must be at most n_features={n_features}.")

@@ -1,19 +1,20 @@
 """Sparse eigenvectors of a matrix that is at hand, to be read as often as needed."""
 
-from collections.abc import Sequence
 from numbers import Integral
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._base.symmetric import check_real, symmetric_part
 from .._base.threads import limit_blas
+from .._base.typed import Auto, MatrixLike
 from ..recovery import (
+    NonzeroCounts,
     SparseEigenpairs,
+    Which,
     assemble_pairs,
     lanczos_errors,
     largest_rows,
@@ -35,12 +36,12 @@ _MAX_UNIT_VECTORS = 2500
 
 
 def sparse_eigsh(
-    A: ArrayLike | sp.sparray | sp.spmatrix | LinearOperator,
+    A: MatrixLike | LinearOperator,
     k: int = 1,
     *,
-    n_nonzero_coefs: int | Sequence[int] | str = "auto",
-    which: Literal["LA", "SA", "LM"] = "LA",
-    n_candidates: int | str = "auto",
+    n_nonzero_coefs: NonzeroCounts = "auto",
+    which: Which = "LA",
+    n_candidates: int | Auto = "auto",
     tol: float = 0.0,
     random_state: int | None = 0,
     certificate: bool = False,
@@ -176,7 +177,7 @@ def sparse_eigsh(
     )
 
 
-def _check_matrix(A):
+def _check_matrix(A: Any) -> tuple[Any, int]:
     """Return A as float64 array, CSR array or LinearOperator, and its size."""
     operator = isinstance(A, LinearOperator)  # SciPy's own class: products are all it offers
     if not operator and not sp.issparse(A):

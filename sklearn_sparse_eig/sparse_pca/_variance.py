@@ -2,13 +2,15 @@
 
 import numpy as np
 
+from ..sketching import EigenSketch
+
 # Relative size of what rounding leaves of a sum that should vanish.
 ROUNDING = 64 * np.finfo(np.float64).eps
 # Variances beyond this, or below its inverse, have squares that are infinite, or zero.
 _LARGEST = 1e140
 
 
-def check_variance(sketch) -> None:
+def check_variance(sketch: EigenSketch) -> None:
     """Raise ValueError unless a sketch of rows holds a variance that can be worked with."""
     largest = np.abs(sketch.matrix()).max()
     # What centring leaves of a constant: rounding of the mean where rows were shifted by one like

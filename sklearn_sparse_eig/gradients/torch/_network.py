@@ -4,7 +4,9 @@ Imported only when a torch module is given.
 """
 
 import warnings
+from collections.abc import Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch.func import functional_call
 
 from ..._base.batches import BATCH_BYTES
 from ..._base.messages import warn_user
+from .._choices import OutputName
 from .._factors import Gradients, LayerFactors
 from .._matrices import LayerMatrices, LazyLayers
 from .._network import Network
@@ -130,7 +133,9 @@ class TorchNetwork(Network):
             names += inside or [asked]
         return super().select(names)
 
-    def gradients(self, X, output="max", layers=None):
+    def gradients(
+        self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
+    ) -> Gradients:
         """Return the gradients of a scalar output at each row of X. Parameters as in Network.
 
         Raises
@@ -195,7 +200,7 @@ class TorchNetwork(Network):
                 out.append(_numpy((change * weights).sum(dim=1)))
         return np.column_stack(out)
 
-    def floats_per_row(self, layers, rows):
+    def floats_per_row(self, layers: Sequence[int], rows: Any) -> int:
         """Return what gradients of one row take, from a forward pass of a few rows."""
         self._check_mode()
         layers = tuple(layers)
@@ -431,12 +436,12 @@ class TorchNetwork(Network):
                     f"{name} is in half precision, in which gradients underflow. Use model.float()."
                 )
 
-    def head(self):
+    def head(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return weights and biases of the last layer, if that is Linear. Shapes as in Network."""
         head = self._head()
         return _numpy(head.weight).T, None if head.bias is None else _numpy(head.bias)
 
-    def features(self, X):
+    def features(self, X: Any) -> np.ndarray:
         """Return what enters the last layer, (n_samples, n_hidden)."""
         self._check_mode()
         with differentiable(self.module), torch.no_grad():
@@ -448,7 +453,7 @@ class TorchNetwork(Network):
             )
         return _numpy(found)
 
-    def feature_network(self):
+    def feature_network(self) -> "Network":
         """Return the module up to its last Linear layer."""
         head = self._head()
         network = TorchNetwork(_Features(self.module, head), engine=self.engine)
@@ -462,7 +467,7 @@ class TorchNetwork(Network):
             raise TypeError(f"The last layer, {self.layer_names[i]!r}, is not a Linear layer.")
         return self._layers[i].module
 
-    def parameters(self):
+    def parameters(self) -> list[Any]:
         """Return all parameters and buffers."""
         return [value.detach().cpu().numpy() for value in self.module.state_dict().values()]
 

@@ -14,7 +14,7 @@ from ..._base.messages import warn_user
 try:
     from torch.nn.attention import SDPBackend, sdpa_kernel
 except ImportError:  # torch before 2.3
-    sdpa_kernel = None
+    sdpa_kernel = None  # type: ignore[assignment]  # asked for before it is called
 
 
 def by_samples(module, parameters, rows, weights, engine):

@@ -12,7 +12,7 @@ from ._bit_test import BitTestDecoder
 from ._diagonal_network import DiagonalNetworkDecoder
 from ._htp import HTPDecoder
 from ._median import MedianDecoder
-from ._registry import decoder_names, make_decoder, register
+from ._registry import DecoderName, decoder_names, make_decoder, register
 
 __all__ = [
     "BitTestDecoder",

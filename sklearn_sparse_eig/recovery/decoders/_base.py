@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Decoder(ABC):
         )
         return f"{type(self).__name__}({settings})"
 
-    def attach(self, sketch: Any, S: np.ndarray) -> "Decoder":
+    def attach(self, sketch: Any, S: np.ndarray | None) -> Self:
         """Return a decoder for one recovery from a sketch, whose matrix less noise is S.
 
         Most decoders need nothing but what :meth:`decode` is given, and return themselves.
@@ -91,7 +91,12 @@ class Decoder(ABC):
         return measurement.n_features
 
 
-def strongest_features(measurement, R, size, report=None):
+def strongest_features(
+    measurement: Measurement,
+    R: np.ndarray,
+    size: int,
+    report: Callable[[int, int], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the ids whose rows of M^T R have the largest norm, and their squared norms.
 
     A sweep over all N: time O(N K r), memory O(size + constant). It is made in float32 where N is
@@ -125,13 +130,13 @@ def strongest_features(measurement, R, size, report=None):
         keep = _largest(energies, size)
         ids, energies = ids[keep], energies[keep]
         if len(ids) == size:
-            bound = energies.min()
+            bound = float(energies.min())
         if report is not None:
             report(stop, N)
     return ids, energies
 
 
-def best_of(fit, ids, size):
+def best_of(fit: SupportFit, ids: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which of the given ids explain most of what a fit leaves, and their energies."""
     rows = fit.measurement.adjoint(np.ascontiguousarray(fit.residual), ids)
     energies = np.einsum("ij,ij->i", rows, rows)
@@ -139,7 +144,7 @@ def best_of(fit, ids, size):
     return ids[keep], energies[keep]
 
 
-def largest_rows(Z, size):
+def largest_rows(Z: np.ndarray, size: int) -> np.ndarray:
     """Return the sorted positions of the `size` rows of largest norm."""
     return _largest(np.einsum("ij,ij->i", Z, Z), size)
 

@@ -1,11 +1,11 @@
 """Decoding in time that does not grow with the number of features: ids spelled by their bits."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from ...sketching import Measurement
-from .._lifting import orthonormal_range, restricted_least_squares
+from .._lifting import SupportFit, orthonormal_range, restricted_least_squares
 from ._base import best_of
 from ._htp import HTPDecoder
 from ._registry import register
@@ -52,7 +52,11 @@ class BitTestDecoder(HTPDecoder):
     name = "bit_test"
     needs_identification = True
 
-    def attach(self, sketch: Any, S: np.ndarray) -> "BitTestDecoder":
+    _sketch: Any
+    _S: np.ndarray | None
+    _last: tuple[Any, Any]
+
+    def attach(self, sketch: Any, S: np.ndarray | None) -> Self:
         if not sketch.identifies:
             raise ValueError(
                 "decoder='bit_test' reads the ids of features from a side sketch, which this "
@@ -76,7 +80,7 @@ class BitTestDecoder(HTPDecoder):
             )
         return super().decode(measurement, Q, size)
 
-    def strongest(self, fit, size):
+    def strongest(self, fit: SupportFit, size: int) -> tuple[np.ndarray, np.ndarray]:
         cells = self._cells(fit.Q).copy()
         hash_ = self._sketch.identification_hash
         if len(fit.ids):
@@ -105,7 +109,7 @@ class BitTestDecoder(HTPDecoder):
         return self._last[1]
 
 
-def spelled_ids(hash_, cells):
+def spelled_ids(hash_: Any, cells: np.ndarray) -> np.ndarray:
     """Return the ids spelled by buckets, those that hash to where they were found.
 
     Parameters
@@ -134,8 +138,8 @@ def spelled_ids(hash_, cells):
     powers = np.left_shift(np.int64(1), np.arange(n_bits))
     ids = (margin > 0.0) @ powers if n_bits else np.zeros(len(used), dtype=np.int64)
     doubts = min(_DOUBTS, n_bits)
-    order = np.argpartition(np.abs(margin), doubts - 1, axis=1) if doubts else None
     candidates = ids[:, None]
+    order = np.argpartition(np.abs(margin), doubts - 1, axis=1) if doubts else candidates
     for i in range(doubts):
         flipped = candidates ^ powers[order[:, i]][:, None]
         candidates = np.hstack([candidates, flipped])

@@ -1,12 +1,12 @@
 """The default decoder: joint hard thresholding pursuit over all components."""
 
 import copy
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from ...sketching import Measurement
-from .._lifting import fit_on_support
+from .._lifting import SupportFit, fit_on_support
 from ._base import Decoder, best_of, largest_rows
 from ._null import discoveries, energy_tail
 from ._registry import register
@@ -53,18 +53,18 @@ class HTPDecoder(Decoder):
     name = "htp"
 
     # Ids of the strongest features of the last sweep: kept for one recovery, or one decoding.
-    _pool = None
+    _pool: np.ndarray | None = None
     _is_attached = False
 
     def __init__(self, max_iter: int = 20) -> None:
         self.max_iter = max_iter
 
-    def attach(self, sketch: Any, S: np.ndarray | None) -> "HTPDecoder":
+    def attach(self, sketch: Any, S: np.ndarray | None) -> Self:
         bound = copy.copy(self)
         bound._pool, bound._is_attached = None, True
         return bound
 
-    def strongest(self, fit, size):
+    def strongest(self, fit: SupportFit, size: int) -> tuple[np.ndarray, np.ndarray]:
         if fit.measurement.n_features <= _SWEPT_ALWAYS or not self._is_attached:
             return super().strongest(fit, size)
         if self._pool is None:

@@ -1,12 +1,19 @@
 """Decoders by name."""
 
+from typing import Literal, TypeVar
+
 from ...sketching import IDENTIFICATION_LIMIT
 from ._base import Decoder
 
+# The names of the decoders here. One that is registered elsewhere is passed as an instance, or by
+# its name where types are not checked.
+DecoderName = Literal["auto", "htp", "bit_test", "median", "diagonal_network"]
+
 _REGISTRY: dict[str, type[Decoder]] = {}
+_Class = TypeVar("_Class", bound=type[Decoder])
 
 
-def register(cls: type[Decoder]) -> type[Decoder]:
+def register(cls: _Class) -> _Class:
     """Make a decoder class known by its ``name``. Returns the class, so it decorates."""
     _REGISTRY[cls.name] = cls
     return cls
@@ -18,7 +25,7 @@ def decoder_names() -> list[str]:
 
 
 def make_decoder(
-    decoder: str | Decoder, n_features: int = 0, *, identifies: bool = True
+    decoder: DecoderName | Decoder, n_features: int = 0, *, identifies: bool = True
 ) -> Decoder:
     """Return a decoder from its name, or an instance as it is.
 
@@ -42,7 +49,7 @@ def make_decoder(
     """
     if isinstance(decoder, Decoder):  # an instance or a name, as the parameter allows
         return decoder
-    name = decoder
+    name: str = decoder
     if decoder == "auto":
         name = "bit_test" if identifies and n_features > IDENTIFICATION_LIMIT else "htp"
     if name not in _REGISTRY:

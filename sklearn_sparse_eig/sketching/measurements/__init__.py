@@ -4,6 +4,8 @@ To add one: subclass :class:`Measurement`, give it a ``name`` and ``columns``, a
 wherever a name is accepted; :func:`register` makes the name itself known, also to saved sketches.
 """
 
+from typing import Any, Literal, TypeVar
+
 from ._base import Measurement
 from ._gaussian import GaussianMeasurement
 from ._identity import IdentityMeasurement
@@ -21,10 +23,15 @@ __all__ = [
     "register",
 ]
 
-_REGISTRY = {}
+# The names of the measurements here. One that is registered elsewhere is passed as an instance, or
+# by its name where types are not checked.
+MeasurementName = Literal["sparse_sign", "gaussian", "identity", "prime_residue"]
+
+_REGISTRY: dict[str, type[Measurement]] = {}
+_Class = TypeVar("_Class", bound=type[Measurement])
 
 
-def register(cls):
+def register(cls: _Class) -> _Class:
     """Make a measurement class known by its ``name``. Returns the class, so it decorates."""
     _REGISTRY[cls.name] = cls
     return cls
@@ -39,7 +46,12 @@ for _cls in (
     register(_cls)
 
 
-def make_measurement(measurement, n_features, n_measurements, seed=0):
+def make_measurement(
+    measurement: MeasurementName | Measurement,
+    n_features: int,
+    n_measurements: int | None,
+    seed: int = 0,
+) -> Measurement:
     """Return a measurement from its name, or check and return an instance.
 
     Parameters
@@ -68,7 +80,9 @@ def make_measurement(measurement, n_features, n_measurements, seed=0):
             f"measurement must be one of {sorted(_REGISTRY)} or a Measurement instance, "
             f"got {measurement!r}."
         )
-    if n_measurements is None and measurement != "identity":
+    if measurement == "identity":
+        return IdentityMeasurement(n_features, n_measurements)
+    if n_measurements is None:
         raise ValueError(
             f"measurement={measurement!r} needs n_measurements; only 'identity' does without."
         )
@@ -80,7 +94,7 @@ def make_measurement(measurement, n_features, n_measurements, seed=0):
     return _REGISTRY[measurement](n_features, n_measurements, seed)
 
 
-def from_spec(spec):
+def from_spec(spec: dict[str, Any]) -> Measurement:
     """Rebuild a measurement from :meth:`Measurement.spec`.
 
     Raises

@@ -5,6 +5,7 @@ faster way exists. N-long objects are never formed: whatever runs over all colum
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -44,7 +45,7 @@ class Measurement(ABC):
     has_ghosts = False
     is_hashed = False
 
-    def __init__(self, n_features, n_measurements, seed=0):
+    def __init__(self, n_features: int, n_measurements: int, seed: int = 0) -> None:
         self.n_features = int(n_features)
         self.n_measurements = int(n_measurements)
         self.seed = int(seed)
@@ -55,17 +56,17 @@ class Measurement(ABC):
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"seed must lie in [0, 2**64), got {seed}.")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         settings = ", ".join(f"{key}={value!r}" for key, value in self.spec().items())
         return f"{type(self).__name__}({settings})"
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Measurement) and self.spec() == other.spec()
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(tuple(self.spec().items()))
 
-    def spec(self):
+    def spec(self) -> dict[str, Any]:
         """Return the settings that decide every entry of M, as a JSON-able dict."""
         return {
             "name": self.name,
@@ -75,7 +76,7 @@ class Measurement(ABC):
         }
 
     @abstractmethod
-    def columns(self, ids):
+    def columns(self, ids: np.ndarray) -> sp.csr_array:
         """Return columns of M as rows.
 
         Parameters
@@ -88,11 +89,11 @@ class Measurement(ABC):
             Row i is column ``ids[i]`` of M.
         """
 
-    def nonzeros_per_column(self):
+    def nonzeros_per_column(self) -> int:
         """Return the number of nonzeros in a column of M (the mean, where columns differ)."""
         return self.n_measurements
 
-    def measure(self, X):
+    def measure(self, X: Any) -> np.ndarray:
         """Measure rows densely: Y = X M^T.
 
         Parameters
@@ -112,7 +113,7 @@ class Measurement(ABC):
             Y += np.asarray(X[:, start : start + CHUNK], dtype=np.float64) @ self.columns(ids)
         return Y
 
-    def measure_sparse(self, X):
+    def measure_sparse(self, X: sp.csr_array) -> sp.csr_array:
         """Measure CSR rows into CSR rows: the same Y, for rows with few nonzeros.
 
         Returns
@@ -123,7 +124,7 @@ class Measurement(ABC):
         ids, local = compress_columns(X)
         return sp.csr_array(local @ self.columns(ids))
 
-    def adjoint(self, R, ids):
+    def adjoint(self, R: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Return the rows ``ids`` of M^T R.
 
         Parameters
@@ -137,7 +138,7 @@ class Measurement(ABC):
         """
         return self.columns(ids) @ R
 
-    def adjoint_energy(self, R, start, stop):
+    def adjoint_energy(self, R: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Return the squared norms of rows start..stop-1 of M^T R, shape (stop - start,)."""
         energy = np.empty(stop - start, dtype=R.dtype)
         for low in range(start, stop, CHUNK):
@@ -146,7 +147,7 @@ class Measurement(ABC):
             energy[low - start : high - start] = np.einsum("ij,ij->i", rows, rows)
         return energy
 
-    def cross_gram(self, other, diag=None):
+    def cross_gram(self, other: "Measurement", diag: np.ndarray | None = None) -> np.ndarray:
         """Return M diag(d) Omega^T for another measurement Omega of the same features.
 
         This is what independent noise of variance d_j in feature j adds to a sketch.
@@ -175,7 +176,7 @@ def _to_dense(A):
     return A.toarray() if sp.issparse(A) else np.asarray(A)
 
 
-def compress_columns(X):
+def compress_columns(X: sp.csr_array) -> tuple[np.ndarray, sp.csr_array]:
     """Return the column ids that occur in X, and X over these columns only (no N-vector)."""
     ids, inverse = np.unique(X.indices, return_inverse=True)
     data = np.asarray(X.data, dtype=np.float64)

@@ -23,7 +23,7 @@ class GaussianMeasurement(Measurement):
     name = "gaussian"
     has_ghosts = True
 
-    def columns(self, ids):
+    def columns(self, ids: np.ndarray) -> sp.csr_array:
         ids = np.asarray(ids).astype(np.uint64)
         out = np.empty((len(ids), self.n_measurements))
         # One hashed counter stream per column; Box-Muller turns two uniforms into two normals.

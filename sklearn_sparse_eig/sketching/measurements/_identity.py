@@ -1,5 +1,7 @@
 """The measurement that keeps everything."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -24,7 +26,7 @@ class IdentityMeasurement(Measurement):
     name = "identity"
     keeps_features = True
 
-    def __init__(self, n_features, n_measurements=None, seed=0):
+    def __init__(self, n_features: int, n_measurements: int | None = None, seed: int = 0) -> None:
         if n_measurements not in (None, n_features):
             raise ValueError(
                 f"The identity measures n_features={n_features} values, got n_measurements="
@@ -32,31 +34,31 @@ class IdentityMeasurement(Measurement):
             )
         super().__init__(n_features, n_features, 0)
 
-    def columns(self, ids):
+    def columns(self, ids: np.ndarray) -> sp.csr_array:
         ids = np.asarray(ids)
         indptr = np.arange(len(ids) + 1)
         return sp.csr_array((np.ones(len(ids)), ids, indptr), shape=(len(ids), self.n_features))
 
-    def nonzeros_per_column(self):
+    def nonzeros_per_column(self) -> int:
         return 1
 
-    def measure(self, X):
+    def measure(self, X: Any) -> np.ndarray:
         if sp.issparse(X):
             X = X.toarray()
         # float32 is left to be widened where it is centred, in one pass over the rows.
         return X if X.dtype == np.float32 else np.asarray(X, dtype=np.float64)
 
-    def measure_sparse(self, X):
+    def measure_sparse(self, X: sp.csr_array) -> sp.csr_array:
         data = np.asarray(X.data, dtype=np.float64)
         return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
-    def adjoint(self, R, ids):
+    def adjoint(self, R: np.ndarray, ids: np.ndarray) -> np.ndarray:
         return R[ids]
 
-    def adjoint_energy(self, R, start, stop):
+    def adjoint_energy(self, R: np.ndarray, start: int, stop: int) -> np.ndarray:
         return np.einsum("ij,ij->i", R[start:stop], R[start:stop])
 
-    def cross_gram(self, other, diag=None):
+    def cross_gram(self, other: Measurement, diag: np.ndarray | None = None) -> np.ndarray:
         if isinstance(other, IdentityMeasurement):
             return np.diag(np.ones(self.n_features) if diag is None else np.asarray(diag, float))
         out = other.columns(np.arange(self.n_features)).toarray()

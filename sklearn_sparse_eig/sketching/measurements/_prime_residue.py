@@ -1,5 +1,7 @@
 """The measurement of the MAM* experiments: residues modulo consecutive primes."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -36,18 +38,20 @@ class PrimeResidueMeasurement(Measurement):
 
     name = "prime_residue"
 
-    def __init__(self, n_features, n_measurements, seed=0, n_blocks=13):
+    def __init__(
+        self, n_features: int, n_measurements: int, seed: int = 0, n_blocks: int = 13
+    ) -> None:
         self.n_blocks = int(n_blocks)
         self.primes = _consecutive_primes(self.n_blocks, int(n_measurements))
         super().__init__(n_features, int(self.primes.sum()), 0)
 
-    def spec(self):
+    def spec(self) -> dict[str, Any]:
         return super().spec() | {"n_blocks": self.n_blocks}
 
-    def nonzeros_per_column(self):
+    def nonzeros_per_column(self) -> int:
         return self.n_blocks
 
-    def columns(self, ids):
+    def columns(self, ids: np.ndarray) -> sp.csr_array:
         offsets = np.concatenate([[0], np.cumsum(self.primes)[:-1]])
         rows = np.asarray(ids, dtype=np.int64)[:, None] % self.primes + offsets
         indptr = np.arange(0, rows.size + 1, self.n_blocks)
@@ -55,7 +59,7 @@ class PrimeResidueMeasurement(Measurement):
         return sp.csr_array((data, rows.ravel(), indptr), shape=(len(rows), self.n_measurements))
 
 
-def _consecutive_primes(count, total):
+def _consecutive_primes(count: int, total: int) -> np.ndarray:
     """Return the `count` consecutive primes with the largest sum that is at most `total`."""
     # The largest prime is near total / count, and the count-th prime below count (ln count +
     # ln ln count) + 6 (Rosser); a margin covers the gaps between them.

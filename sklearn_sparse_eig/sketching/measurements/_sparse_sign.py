@@ -1,5 +1,7 @@
 """The default measurement: signed hashed blocks."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -40,7 +42,9 @@ class SparseSignMeasurement(Measurement):
     has_ghosts = True
     is_hashed = True
 
-    def __init__(self, n_features, n_measurements, seed=0, n_blocks=8):
+    def __init__(
+        self, n_features: int, n_measurements: int, seed: int = 0, n_blocks: int = 8
+    ) -> None:
         super().__init__(n_features, n_measurements, seed)
         self.n_blocks = int(n_blocks)
         if self.n_blocks < 1 or self.n_measurements % self.n_blocks:
@@ -51,45 +55,45 @@ class SparseSignMeasurement(Measurement):
             )
 
     @property
-    def _hash(self):
+    def _hash(self) -> tuple[int, int, int]:
         return self.seed, self.n_blocks, self.n_measurements // self.n_blocks
 
-    def spec(self):
+    def spec(self) -> dict[str, Any]:
         return super().spec() | {"n_blocks": self.n_blocks, "hash_version": kernels.HASH_VERSION}
 
-    def nonzeros_per_column(self):
+    def nonzeros_per_column(self) -> int:
         return self.n_blocks
 
-    def columns(self, ids):
+    def columns(self, ids: np.ndarray) -> sp.csr_array:
         rows, signs = kernels.hash_columns(ids, *self._hash)
         indptr = np.arange(0, rows.size + 1, self.n_blocks)
         data = signs.ravel() / np.sqrt(self.n_blocks)
         return sp.csr_array((data, rows.ravel(), indptr), shape=(len(ids), self.n_measurements))
 
-    def measure(self, X):
+    def measure(self, X: Any) -> np.ndarray:
         if sp.issparse(X):
             return kernels.sketch_csr(X.data, X.indices, X.indptr, *self._hash)
         return kernels.sketch_dense(X, *self._hash)
 
-    def measure_sparse(self, X):
+    def measure_sparse(self, X: sp.csr_array) -> sp.csr_array:
         arrays = kernels.expand_csr(X.data, X.indices, X.indptr, *self._hash)
         return sp.csr_array(arrays, shape=(X.shape[0], self.n_measurements))
 
-    def adjoint(self, R, ids):
+    def adjoint(self, R: np.ndarray, ids: np.ndarray) -> np.ndarray:
         return kernels.adjoint(ids, R, *self._hash)
 
-    def adjoint_energy(self, R, start, stop):
+    def adjoint_energy(self, R: np.ndarray, start: int, stop: int) -> np.ndarray:
         return kernels.adjoint_energy(start, stop, R, *self._hash)
 
-    def add_bit_tests(self, cells, ids, values):
+    def add_bit_tests(self, cells: np.ndarray, ids: np.ndarray, values: np.ndarray) -> None:
         """Measure rows and the binary digits of their ids, see :func:`kernels.add_bit_tests`."""
         kernels.add_bit_tests(cells, ids, values, *self._hash)
 
-    def buckets(self, ids):
+    def buckets(self, ids: np.ndarray) -> np.ndarray:
         """Return the rows where columns are nonzero, shape (n_ids, n_blocks)."""
         return kernels.hash_columns(ids, *self._hash)[0]
 
-    def cross_gram(self, other, diag=None):
+    def cross_gram(self, other: Measurement, diag: np.ndarray | None = None) -> np.ndarray:
         if not isinstance(other, SparseSignMeasurement):
             return super().cross_gram(other, diag)
         out = np.zeros((self.n_measurements, other.n_measurements))

@@ -1,0 +1,135 @@
+"""A stranger's use of the library: ``mypy --strict`` finds nothing to say, and it runs."""
+
+from typing import Any, assert_type, cast
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.datasets import load_iris
+
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    DiagonalNetworkRegressor,
+    EigenSketch,
+    GradientFeatures,
+    GradPCADetector,
+    SeedConfidenceFilter,
+    SketchedSparsePCA,
+    SparseEigenpairs,
+    WeightedFourierRegressor,
+    diagonal_network_path,
+    effective_rank,
+    learning_rate_path,
+    low_rank_intervals,
+    recommend_sketch,
+    sparse_eigsh,
+    trigonometric_risk,
+)
+from sklearn_sparse_eig.datasets import (
+    load_pitprops,
+    make_gaussian_mixture_diffusion,
+    make_sparse_spiked_covariance,
+)
+from sklearn_sparse_eig.diagnostics import NeuralCollapse, neural_collapse, ntk_alignment
+from sklearn_sparse_eig.distributed import fit_partitions, merge_copies, tree_merge
+from sklearn_sparse_eig.estimator_checks import yield_measurement_checks
+from sklearn_sparse_eig.kernels import use_backend
+from sklearn_sparse_eig.recovery import find_candidates, recover
+from sklearn_sparse_eig.recovery.decoders import HTPDecoder
+from sklearn_sparse_eig.sketching import SparseSignMeasurement
+
+
+def sparse_components(X: np.ndarray) -> None:
+    pca = SketchedSparsePCA(2, n_nonzero_coefs=[5, 5], decoder=HTPDecoder(), random_state=0)
+    pca = SketchedSparsePCA(2, decoder="bit_test", noise=None, refine="sketch", random_state=0)
+    assert_type(pca.fit(X), SketchedSparsePCA)
+    assert_type(pca.partial_fit(X, sample_weight=np.ones(len(X))), SketchedSparsePCA)
+    components: sp.csr_array = pca.components_
+    assert isinstance(components, sp.csr_array)
+    assert_type(pca.transform(X), np.ndarray)
+    assert_type(pca.fit_transform(X), np.ndarray)
+    assert_type(pca.explained_variance_, np.ndarray)
+    assert_type(pca.n_components_, int)
+    assert_type(pca.score(sp.csr_array(X)), float)
+    assert_type(pca.eigenpairs_.support, np.ndarray)
+    assert_type(pca.sketch_, EigenSketch)
+    assert_type(pca.set_params(n_components="auto").get_params(), dict[str, Any])
+    halves = [SketchedSparsePCA(2, random_state=0).partial_fit(part) for part in (X[:50], X[50:])]
+    assert_type(merge_copies(halves), SketchedSparsePCA)
+    assert_type(halves[0].merge(halves[1], shard_id="b") + halves[1], SketchedSparsePCA)
+    fitted = fit_partitions(SketchedSparsePCA(2, random_state=0), [X[:50], X[50:]], n_jobs=1)
+    assert_type(fitted, SketchedSparsePCA)
+    # A name that a program has registered itself is not in the list of those known.
+    SketchedSparsePCA(2, decoder=cast(Any, "mine"))
+
+
+def sketches(X: np.ndarray) -> None:
+    size = recommend_sketch(10_000, 2, 5, n_samples=1000)
+    EigenSketch(10_000, **size.arguments())
+    sketch = EigenSketch(X.shape[1], n_measurements=64, range_size=32, random_state=0)
+    assert_type(sketch.update(X).scale(0.5), EigenSketch)
+    assert_type(EigenSketch.from_bytes(sketch.to_bytes()) + sketch, EigenSketch)
+    assert_type(tree_merge([sketch, sketch]), EigenSketch)
+    assert_type(sketch.recover(2, n_nonzero_coefs=5, which="LM", noise="auto"), SparseEigenpairs)
+    with use_backend("scipy"):
+        pairs = recover(sketch, 2, decoder="htp", random_state=np.random.default_rng(0))
+    assert_type(pairs.eigenvalues, np.ndarray)
+    ids, noise = find_candidates(sketch, "plateau")
+    assert_type((ids, noise), tuple[np.ndarray, float])
+    assert_type(sparse_eigsh(load_pitprops().data, 2, which="SA"), SparseEigenpairs)
+    for check in yield_measurement_checks(SparseSignMeasurement(30, 16)):
+        check()
+
+
+def gradients(X: np.ndarray, y: np.ndarray) -> None:
+    detector = GradPCADetector(metric="diag", params=["hidden0", "head"], random_state=0)
+    assert_type(detector.fit(X, y), GradPCADetector)
+    assert_type(detector.calibrate(X).predict(X), np.ndarray)
+    assert_type(detector.offset_, float)
+    assert_type(GradPCADetector.paper(random_state=0), GradPCADetector)
+    features = GradientFeatures(output="logsumexp", params="head", random_state=0)
+    assert_type(features.fit(X, y).transform(X), np.ndarray)
+    assert_type(features.n_parameters_, int)
+    assert_type(neural_collapse(features.estimator_, X, y), NeuralCollapse)
+    assert_type(ntk_alignment(features.estimator_, X, y).tangent.alignment, float)
+
+
+def learners(X: np.ndarray, y: np.ndarray) -> None:
+    regressor = DiagonalNetworkRegressor(solver="mirror", stopping="validation", max_iter=50)
+    assert_type(regressor.fit(X, y), DiagonalNetworkRegressor)
+    assert_type(regressor.predict(X), np.ndarray)
+    assert_type(regressor.score(X, y), float)
+    assert_type(regressor.coef_, np.ndarray)
+    alphas, coefs, gaps = diagonal_network_path(X, y, n_alphas=2)
+    assert_type(alphas, np.ndarray)
+    assert_type(learning_rate_path(X, y, max_iter=10).critical_learning_rate, float)
+    factors = DeepMatrixFactorization(stopping="rank", rank=1).fit(X)
+    assert_type(factors.inverse_transform(factors.transform(X)), np.ndarray)
+    covariance = DeepFactorizationCovariance(noise_variance="auto").fit(X)
+    assert_type(covariance.covariance_, np.ndarray)
+    assert_type(covariance.mahalanobis(X), np.ndarray)
+    assert_type(effective_rank(X), float)
+    assert_type(low_rank_intervals([3.0, 2.0]), np.ndarray)
+    curve = WeightedFourierRegressor(basis="real", period="auto").fit(X[:, :1], y)
+    assert_type(curve.predict(X[:, :1]), np.ndarray)
+    risk: float = trigonometric_risk(8, 4, np.ones(8))
+    assert risk >= 0.0
+    toy = make_gaussian_mixture_diffusion(100, 4, n_classes=2, n_steps=5, random_state=0)
+    seeds = SeedConfidenceFilter(toy.generator, toy.classifier, train_on="all", n_bins=2)
+    assert_type(seeds.fit(toy.seeds), SeedConfidenceFilter)
+    assert_type(seeds.predict_proba(toy.seeds), np.ndarray)
+    assert_type(seeds.threshold_, float)
+
+
+def main() -> None:
+    data = make_sparse_spiked_covariance(100, 40, n_nonzero_coefs=5, random_state=0)
+    sparse_components(data.data)
+    sketches(data.data)
+    X, y = load_iris(return_X_y=True)
+    gradients(X, y)
+    rng = np.random.default_rng(0)
+    learners(rng.normal(size=(12, 30)), rng.normal(size=12))
+
+
+if __name__ == "__main__":
+    main()
