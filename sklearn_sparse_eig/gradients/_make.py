@@ -100,9 +100,19 @@ class _PipelineNetwork(Network):
 
     def __init__(self, steps, last):
         self._steps, self._last = steps, last
-        self.classes = self._last.classes
         self.layer_names = self._last.layer_names
         self.layer_shapes = self._last.layer_shapes
+
+    @property
+    def order(self):
+        return self._last.order
+
+    @property
+    def classes(self):
+        return self._last.classes
+
+    def look_at(self, X):
+        self._last.look_at(self._steps.transform(X) if len(self._steps) else X)
 
     def gradients(self, X, output="max", layers=None):
         X = self._steps.transform(X) if len(self._steps) else X
