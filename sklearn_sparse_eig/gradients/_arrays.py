@@ -1,6 +1,7 @@
 """X as an array, also where it comes as a tensor; what cannot be one is refused with advice."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,12 @@ def from_torch(X: Any) -> Any:
     if torch.is_tensor(X):
         X = X.detach().cpu()
         return (X.float() if X.dtype in (torch.float16, torch.bfloat16) else X).numpy()
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"X must be an array or a tensor, got a dict of {', '.join(map(repr, list(X)[:5]))}. "
+            "Give a module whose forward method takes one array, and pass that: for example the "
+            "ids, with the mask computed from them inside."
+        )
     data = sys.modules.get("torch.utils.data")
     if data is not None and isinstance(X, data.DataLoader | data.Dataset):
         raise TypeError(

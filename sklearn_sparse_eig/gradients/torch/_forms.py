@@ -50,7 +50,7 @@ class ClosedForm:
 
 
 _FORMS: list[ClosedForm] = []
-_LAYOUTS: dict[type[nn.Module], str] = {}
+_LAYOUTS: dict[type[nn.Module], str] = {nn.EmbeddingBag: "rows"}
 
 
 def _always(module: nn.Module) -> bool:

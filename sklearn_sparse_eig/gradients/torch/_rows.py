@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ..._base.batches import is_out_of_memory
 from .._arrays import to_array
 
 _LOOKUPS = (torch.nn.Embedding, torch.nn.EmbeddingBag)
@@ -23,9 +24,9 @@ class RowReader:
 
     def __init__(self, module: torch.nn.Module, like: torch.Tensor) -> None:
         self._module, self._dtype, self._device = module, like.dtype, like.device
-        looks_up = any(isinstance(layer, _LOOKUPS) for layer in module.modules())
-        # None until rows have come that could be ids.
-        self._takes_ids = None if looks_up else False
+        self._looks_up = any(isinstance(layer, _LOOKUPS) for layer in module.modules())
+        # Whether the module runs with integers, and with other numbers; unknown until rows come.
+        self._takes: tuple[bool, bool] | None = None
 
     def read(self, X) -> torch.Tensor:
         """Return rows of X as a tensor.
@@ -33,31 +34,42 @@ class RowReader:
         Raises
         ------
         ValueError
-            If they are not integers, though earlier ones were and the module takes such.
+            If they are not integers, and the module takes nothing else.
         """
         array = to_array(X)
-        if self._takes_ids is None:
-            self._takes_ids = _are_integers(array) and self._runs(self._ids(array[:2]))
-        if not self._takes_ids:
-            return torch.as_tensor(array, dtype=self._dtype, device=self._device)
-        if not _are_integers(array):
+        whole = self._looks_up and _are_integers(array)
+        if self._takes is None and whole:
+            probes = self._ids(array[:2]), self._numbers(array[:2])
+            errors = [self._error(rows) for rows in probes]
+            if isinstance(errors[0], IndexError):
+                raise errors[0]  # of ids beyond the vocabulary
+            self._takes = errors[0] is None, errors[1] is None
+        takes_ids, takes_numbers = self._takes or (False, True)
+        if whole and takes_ids:
+            return self._ids(array)
+        if not takes_numbers and takes_ids:
             raise ValueError(
-                f"{type(self._module).__name__} takes ids of words, that is integers, as those "
-                "that it got first; now X has numbers that are not."
+                f"{type(self._module).__name__} takes ids of words, that is integers; X has other "
+                "numbers."
             )
-        return self._ids(array)
+        return self._numbers(array)
+
+    def _numbers(self, array):
+        return torch.as_tensor(array, dtype=self._dtype, device=self._device)
 
     def _ids(self, array):
         return torch.as_tensor(array.astype(np.int64), device=self._device)
 
-    def _runs(self, rows):
+    def _error(self, rows):
         try:
             with torch.no_grad():
                 self._module(rows)
-        except (RuntimeError, TypeError, ValueError, IndexError):
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            if is_out_of_memory(error):
+                raise
             # It wants other numbers; or it is broken, which is told where these come.
-            return False
-        return True
+            return error
+        return None
 
 
 def _are_integers(array):

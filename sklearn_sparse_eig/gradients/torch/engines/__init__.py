@@ -8,9 +8,18 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from ._base import Batch, Engine, EngineFailure
+from ._by_samples import BySamplesEngine
 from ._registry import engine_names, make_engines, register
 
-__all__ = ["Batch", "Engine", "EngineFailure", "engine_names", "make_engines", "register"]
+__all__ = [
+    "Batch",
+    "BySamplesEngine",
+    "Engine",
+    "EngineFailure",
+    "engine_names",
+    "make_engines",
+    "register",
+]
 
 # Every file is read, so that a new one need not be named anywhere.
 for _module in iter_modules(__path__):

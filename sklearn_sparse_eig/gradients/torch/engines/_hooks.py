@@ -142,7 +142,8 @@ def _agrees(made, reference, i, batch):
 
 
 def _has_rank_one(layer, uses):
-    return layer.is_dense and len(uses) == 1 and uses[0][0].ndim == 2
+    one_place = layer.is_dense and layer.form.places is not None
+    return one_place and len(uses) == 1 and uses[0][0].ndim == 2
 
 
 def _n_places(layer, uses):
@@ -163,9 +164,7 @@ def _make(layer: Layer, uses: Sequence[Use], batch: Batch) -> LayerGradients:
 
 
 def _factors(layer, uses, batch):
-    inputs, delta = map(to_numpy, uses[0])
-    if layer.module.bias is not None:
-        inputs = np.hstack([inputs, np.ones((len(inputs), 1), inputs.dtype)])
+    inputs, delta = (to_numpy(x[:, 0]) for x in layer.form.places(layer.module, *uses[0]))
     return LayerFactors(inputs, delta, batch.codes_of(delta))
 
 
