@@ -1,5 +1,8 @@
 """Whatever is registered, a closed form or an engine, gives the gradients of autograd."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -171,6 +174,16 @@ def test_forms_that_are_wrong_are_not_used(toys):
     with pytest.warns(UserWarning, match="No closed form is known.*'layer'"):
         found = network.gradients(rows).dense()
     np.testing.assert_allclose(found, _autograd(network, rows), atol=1e-12)
+
+
+PAGE = Path(__file__).parents[2] / "doc" / "extending.md"
+
+
+def test_the_layer_of_the_page(toys):
+    (block,) = re.findall(r"^```py\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+    namespace = {"__name__": "extending"}
+    exec(compile(block, str(PAGE), "exec"), namespace)
+    check_form(lambda: namespace["Scale"](4), (5, 4))
 
 
 # ------------------------------------------------------------------------------------- engines
