@@ -42,8 +42,10 @@ class Network(ABC):
         Whether X may have more than two axes.
     """
 
-    classes = None
-    n_features = None
+    classes: np.ndarray | None = None
+    layer_names: tuple[str, ...]
+    layer_shapes: tuple[tuple[int, int], ...]
+    n_features: int | None = None
     takes_any_shape = False
 
     @abstractmethod

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sklearn_sparse_eig import GradientFeatures, GradPCADetector, gradients
-from sklearn_sparse_eig.gradients import make_network
+from sklearn_sparse_eig.gradients import LayerFactors, make_network
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -231,3 +231,58 @@ def test_networks_pickle_and_deepcopy():
     network.gradients(X)
     for copied in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
         _agrees(copied.gradients(X).dense())
+
+
+class Unlike(nn.Module):
+    """Dense layers that are no product of rank one, beside one that is, and one without a bias."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.twice = nn.Linear(8, 6, bias=False), nn.Linear(6, 6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        x = torch.tanh(self.twice(torch.tanh(self.twice(x)))) @ self.twice.weight
+        return self.head(x)
+
+
+@pytest.mark.filterwarnings("ignore:No closed form", "ignore:There is a performance drop")
+@pytest.mark.parametrize("score", ["snr_ratio", "laplace"])
+@pytest.mark.parametrize("module", [_module(), Unlike().eval()], ids=["layers", "unlike"])
+def test_engines_change_speed_only(module, score):
+    module, rows = copy.deepcopy(module).double(), X.astype(float)
+    scores, kinds = {}, {}
+    for engine in ("auto", "vmap", "loop"):
+        network = gradients.TorchNetwork(module, engine=engine)
+        kinds[engine] = [isinstance(x, LayerFactors) for x in network.gradients(rows).layers]
+        detector = GradPCADetector(network, score_function=score, batch_size=16).fit(rows, Y)
+        scores[engine] = detector.score_samples(rows)
+    assert kinds["auto"] == kinds["vmap"] == kinds["loop"]
+    assert any(kinds["auto"]) and not all(kinds["auto"])
+    for found in scores.values():
+        np.testing.assert_allclose(found, scores["auto"], rtol=1e-7)
+
+
+class Changing(nn.Module):
+    """Uses a layer otherwise for some numbers of rows, which only a batch can tell."""
+
+    def __init__(self, how):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head, self.how = nn.Linear(8, 8), nn.Linear(8, 3), how
+
+    def forward(self, x):
+        y = torch.tanh(self.body(x))
+        if x.abs().sum() < 1.0:
+            y = torch.tanh(self.body(y) if self.how == "twice" else y @ self.body.weight)
+        return self.head(y)
+
+
+@pytest.mark.parametrize("how", ["twice", "function"])
+def test_forms_of_gradients_do_not_change_silently(how):
+    network = gradients.TorchNetwork(Changing(how).eval(), engine="loop")
+    assert isinstance(network.gradients(X).layers[0], LayerFactors)
+    with pytest.raises(ValueError, match="'body' was used once.*but not in a later one"):
+        network.gradients(1e-4 * X[:4]).dense()

@@ -46,9 +46,10 @@ class TorchNetwork(Network):
         convolution has outputs. A single logit f has the labels 0 and 1, with the logits -f/2 and
         f/2.
     engine : {"auto", "hooks", "vmap", "loop"}, default="auto"
-        How gradients are computed. ``"hooks"``: one forward and one backward pass, from what
-        enters and leaves ``Linear``, convolutions, normalisation and ``Embedding``; on the first
-        batch they are compared with automatic differentiation. ``"vmap"``: any layers, by
+        How gradients are computed, to the same values. ``"hooks"``: one forward and one backward
+        pass, from what enters and leaves ``Linear``, convolutions, normalisation and
+        ``Embedding``; on the first batch they are compared with automatic differentiation.
+        ``"vmap"``: any layers, by
         ``torch.func.vmap(grad)``. ``"loop"``: one sample at a time. ``"auto"``: hooks, and for
         layers where these do not apply vmap, or the loop where that fails, with a warning.
 

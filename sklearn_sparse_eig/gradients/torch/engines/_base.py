@@ -53,9 +53,9 @@ class Batch:
     ) -> None:
         self.module, self.rows, self.output, self._scalar = module, rows, output, scalar
         self.state = usable_state(module)
-        self.values: np.ndarray | None = None
-        self.logits: np.ndarray | None = None
-        self.raw: torch.Tensor | None = None
+        self.raw: torch.Tensor
+        self.values: np.ndarray
+        self.logits: np.ndarray
         self._weights: torch.Tensor | None = None
 
     def __len__(self) -> int:

@@ -1,7 +1,6 @@
 """Closed forms from what enters and leaves each layer, caught by hooks in one forward pass."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -15,6 +14,7 @@ from .._layers import Layer
 from .._settings import in_full_precision
 from .._tensors import derivatives, to_numpy
 from ._base import Batch, Engine, Maker
+from ._calls import Use, catching, has_rank_one
 from ._reference import Reference
 from ._registry import register
 
@@ -23,9 +23,6 @@ from ._registry import register
 _TOLERANCES = {torch.float32: 2e-2, torch.float64: 1e-6}
 # Floats of patches and deltas, or of their products, at a time (64 MB).
 _BLOCK = 2**24
-
-# Of one use of a layer: what entered it, and what left it or the derivative with respect to that.
-Use = tuple[torch.Tensor, torch.Tensor]
 
 
 @register
@@ -88,7 +85,7 @@ class HooksEngine(Engine):
         for i, uses in calls.items():
             layer = self.layers[i]
             floats += sum(a.numel() + z.numel() for a, z in uses) // len(batch)
-            if not _has_rank_one(layer, uses):
+            if not has_rank_one(layer, uses):
                 # Matrices, and what they are made of, before and after whitening.
                 few = _n_places(layer, uses) * sum(layer.shape) if _are_few(layer, uses) else 0
                 largest = max(largest, 3 * int(np.prod(layer.shape)) + 2 * few)
@@ -103,33 +100,6 @@ class HooksEngine(Engine):
         )
 
 
-@contextmanager
-def catching(layers: Sequence[Layer], indices: Sequence[int]) -> Iterator[dict[int, list[Use]]]:
-    """Catch what enters and leaves some layers, at each use, within a ``with`` block."""
-    calls: dict[int, list[Use]] = {i: [] for i in indices}
-    hooks = []
-    try:
-        for i in indices:
-            hook = _catch(calls[i])
-            hooks.append(layers[i].module.register_forward_hook(hook, with_kwargs=True))
-        yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _catch(calls):
-    def hook(layer, args, kwargs, output):
-        if not output.requires_grad:
-            output = output.detach().requires_grad_()
-        inputs = args[0] if args else kwargs["input"]
-        # Copies: what follows may work in place, on what came in or on what goes out.
-        calls.append((inputs.detach().clone(), output))
-        return output.clone()
-
-    return hook
-
-
 def _agrees(made, reference, i, batch):
     """Whether the weighted sum of gradients is the one that automatic differentiation gives."""
     right, weighing = reference.matrix(i), to_numpy(reference.weighing(batch.weights))
@@ -139,11 +109,6 @@ def _agrees(made, reference, i, batch):
 
 
 # ------------------------------------------------------------------ how gradients are kept
-
-
-def _has_rank_one(layer, uses):
-    one_place = layer.is_dense and layer.form.places is not None
-    return one_place and len(uses) == 1 and uses[0][0].ndim == 2
 
 
 def _n_places(layer, uses):
@@ -158,7 +123,7 @@ def _make(layer: Layer, uses: Sequence[Use], batch: Batch) -> LayerGradients:
     """Return the gradients of a layer from its uses, as what takes the fewest products."""
     # Called whenever the layer is asked for, under whatever settings the caller has then.
     with in_full_precision():
-        if _has_rank_one(layer, uses):
+        if has_rank_one(layer, uses):
             return _factors(layer, uses, batch)
         return _by_places(layer, uses) if _are_few(layer, uses) else _matrices(layer, uses)
 
