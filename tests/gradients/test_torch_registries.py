@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sklearn_sparse_eig.gradients import TorchNetwork, make_network
+from sklearn_sparse_eig.gradients import make_network
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
 from sklearn_sparse_eig.gradients.torch import (  # noqa: E402 - needs torch
+    TorchNetwork,
     _forms,
     closed_form,
     sum_over_places,

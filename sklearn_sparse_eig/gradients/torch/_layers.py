@@ -89,7 +89,7 @@ class Layer:
 
 def find_layers(module: nn.Module) -> list[Layer]:
     """Return the layers of a module in the order of definition; each parameter is in one."""
-    groups = {}
+    groups: dict[str, dict[str, torch.Tensor]] = {}
     for name, value in module.named_parameters():
         groups.setdefault(name.rpartition(".")[0], {})[name] = value
     modules, shared = dict(module.named_modules()), _shared(module)
