@@ -144,7 +144,8 @@ def tangent_kernel(network, X, output, layers):
 def feature_tangent_kernel(network, X, layers):
     """Return the mean over features of their tangent kernels, None without hidden layers."""
     (head,) = network.select("head")
-    hidden = tuple(i for i in layers if i < head)
+    order = network.order
+    hidden = tuple(i for i in layers if order.index(i) < order.index(head))
     if not hidden:
         return None
     n_features = len(network.head()[0])

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._base.compat import take_rows
 from ..gradients import make_network, takes_any_input, unwrap
 from ..ood import check_counts, encode
 
@@ -23,6 +24,7 @@ def check_samples(estimator, X, y):
             f"A classifier is needed, got {type(unwrap(estimator)).__name__}, which has no classes."
         )
     X = check_rows(estimator, network, X)
+    network.look_at(take_rows(X, slice(0, 2)))
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
     labels = encode(y, network.classes)

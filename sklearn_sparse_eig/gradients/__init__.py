@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING
 
 from ._choices import LayerChoice, OutputName
-from ._factors import Gradients, LayerFactors
+from ._factors import LayerFactors
 from ._features import GradientFeatures
 from ._given import GIVEN, make_given
+from ._gradients import Gradients
 from ._layers import LayerGradients
+from ._lazy import LazyLayers, map_layers
 from ._make import is_torch, make_network, on_device, unwrap
-from ._matrices import LayerMatrices, LazyLayers
+from ._matrices import LayerMatrices
 from ._model import fit_model, is_ready, takes_any_input
 from ._network import DenseNetwork, Network
 from ._outputs import OUTPUTS, scalar_output

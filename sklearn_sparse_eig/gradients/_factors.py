@@ -1,6 +1,5 @@
 """The gradient of a layer for many samples, as two factors instead of one matrix for each."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +102,10 @@ class LayerFactors(LayerGradients):
         """Return the sum of the gradients of some rows, (p, q), without making any of them."""
         return np.asarray(self.inputs[rows].T @ self.deltas[rows])
 
+    def weighted_sum(self, weights: np.ndarray) -> np.ndarray:
+        """Return the sum of the gradients times a weight for each sample, (p, q)."""
+        return np.asarray(self.inputs.T @ (self.deltas * weights[:, None]))
+
     def astype(self, dtype: Any) -> "LayerFactors":
         """Return the factors in a precision, themselves if they are in it."""
         if self.deltas.dtype == dtype and self.inputs.dtype == dtype:
@@ -128,38 +131,6 @@ class LayerFactors(LayerGradients):
         """Add inputs and deltas to a pair of second moments."""
         for moment, rows in zip(moments, (self.inputs, self.deltas), strict=True):
             moment.add(rows)
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """Gradients of a scalar output for many samples, layer by layer.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples,)
-        The scalar output itself.
-    logits : ndarray of shape (n_samples, n_classes)
-        What it was computed from.
-    layers : sequence of LayerFactors, LayerMatrices or LayerPlaces
-        Of the chosen layers, from input to output. Matrices may be made anew on each access.
-    """
-
-    values: np.ndarray
-    logits: np.ndarray
-    layers: Sequence[Any]
-
-    def inner(self, other: "Gradients") -> np.ndarray:
-        """Return all inner products with the gradients of other samples (the tangent kernel)."""
-        layers = zip(self.layers, other.layers, strict=True)
-        return sum(a.astype(np.float64).inner(b.astype(np.float64)) for a, b in layers)
-
-    def squared_norms(self) -> np.ndarray:
-        """Return the squared norm of each gradient."""
-        return sum(layer.squared_norms() for layer in self.layers)
-
-    def dense(self) -> np.ndarray:
-        """Return the gradients as rows, (n_samples, n_parameters), layer after layer."""
-        return np.hstack([layer.dense() for layer in self.layers])
 
 
 def _row_squares(rows):

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.batches import in_batches
-from .._base.compat import Interval, StrOptions, n_rows
+from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
 from .._base.typed import (
     ArrayLike,
@@ -147,6 +147,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             rng = check_random_state(self.random_state)
             self.estimator_ = fit_model(self.estimator, X, y, rng)
         self._network = make_network(self.estimator_)
+        self._network.look_at(take_rows(X, slice(0, 2)))
         self._layers = self._network.select(self.params)
         shapes = [self._network.layer_shapes[i] for i in self._layers]
         self.n_parameters_ = sum(p * q for p, q in shapes)

@@ -1,7 +1,6 @@
 """Gradients that come from elsewhere, or only their kernel, as networks that take them as rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,9 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_array
 
 from ._choices import OutputName
-from ._factors import Gradients, LayerFactors
-from ._layers import LayerGradients
+from ._factors import LayerFactors
+from ._gradients import Gradients
+from ._kernel_rows import KernelRows
 from ._network import Network
 
 GIVEN = ("precomputed", "kernel")
@@ -103,24 +103,3 @@ class GivenKernel(_GivenNetwork):
                 f"negative; got {X[:, -1].min():.3g}."
             )
         return self._gradients(KernelRows(X[:, :-1], X[:, -1]), len(X))
-
-
-@dataclass(frozen=True)
-class KernelRows(LayerGradients):
-    """Gradients known by their inner products with those of training samples, and their norms.
-
-    Parameters
-    ----------
-    products : ndarray of shape (n_samples, n_train)
-    squares : ndarray of shape (n_samples,)
-    """
-
-    products: np.ndarray
-    squares: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.squares)
-
-    def squared_norms(self) -> np.ndarray:
-        """Return the squared norm of each gradient, (n,)."""
-        return self.squares

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from ._choices import OutputName
-from ._factors import Gradients
+from ._gradients import Gradients
 from ._network import DenseNetwork, Network
 
 # How closely a linear model must agree with what it predicts to be taken for one.
@@ -104,9 +104,19 @@ class _PipelineNetwork(Network):
 
     def __init__(self, steps, last):
         self._steps, self._last = steps, last
-        self.classes = self._last.classes
         self.layer_names = self._last.layer_names
         self.layer_shapes = self._last.layer_shapes
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        return self._last.order
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        return self._last.classes
+
+    def look_at(self, X: Any) -> None:
+        self._last.look_at(self._steps.transform(X) if len(self._steps) else X)
 
     def gradients(
         self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None

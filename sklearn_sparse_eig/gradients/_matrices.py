@@ -1,6 +1,5 @@
 """The gradient of a layer for many samples, as one matrix for each."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +50,10 @@ class LayerMatrices(LayerGradients):
         """Return the sum of the gradients of some rows, (p, q)."""
         return self.matrices[rows].sum(axis=0)
 
+    def weighted_sum(self, weights: np.ndarray) -> np.ndarray:
+        """Return the sum of the gradients times a weight for each sample, (p, q)."""
+        return np.tensordot(weights, self.matrices, 1)
+
     def astype(self, dtype: Any) -> "LayerMatrices":
         """Return the gradients in a precision, themselves if they are in it."""
         if self.matrices.dtype == dtype:
@@ -78,22 +81,3 @@ class LayerMatrices(LayerGradients):
         inputs, outputs = moments
         inputs.add_matrices(self.matrices, len(self.matrices))
         outputs.add_matrices(self.matrices.swapaxes(1, 2), float(self.squared_norms().sum()))
-
-
-class LazyLayers(Sequence[Any]):
-    """Layers that are made when asked for, so that one of them exists at a time.
-
-    Parameters
-    ----------
-    makers : sequence of callable
-        Each returns a LayerFactors, LayerMatrices or LayerPlaces.
-    """
-
-    def __init__(self, makers):
-        self._makers = tuple(makers)
-
-    def __len__(self) -> int:
-        return len(self._makers)
-
-    def __getitem__(self, i):
-        return self._makers[i]()

@@ -1,7 +1,7 @@
 """Models as a sequence of layers, and the backward pass that gives per-sample factors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -9,8 +9,11 @@ import scipy.sparse as sp
 from scipy.special import expit
 from sklearn.utils.validation import check_array
 
+from .._base.batches import in_batches
+from .._base.compat import take_rows
 from ._choices import LayerChoice, OutputName
-from ._factors import Gradients, LayerFactors
+from ._factors import LayerFactors
+from ._gradients import Gradients
 from ._outputs import scalar_output
 
 # Each activation with its derivative, as a function of the activated value.
@@ -65,6 +68,45 @@ class Network(ABC):
         -------
         Gradients
         """
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Indices of the layers in the order in which they are run, as far as it is known."""
+        return tuple(range(len(self.layer_names)))
+
+    def look_at(self, X: Any) -> None:  # noqa: B027 - most models have nothing to look for
+        """Take note of a few rows, before layers are chosen: some models run them in any order."""
+
+    def stream(
+        self,
+        X: Any,
+        output: OutputName | int = "max",
+        layers: Sequence[int] | None = None,
+        batch_size: int | str = "auto",
+    ) -> Iterator[tuple[int, Gradients]]:
+        """Yield the gradients of one batch of X after the other, halved where memory runs out.
+
+        Parameters
+        ----------
+        X : anything with rows
+        output, layers
+            As for :meth:`gradients`.
+        batch_size : int or "auto", default="auto"
+            Rows at a time; "auto" for what a few megabytes hold.
+
+        Yields
+        ------
+        start : int
+            Index of the first row of the batch.
+        gradients : Gradients
+        """
+        chosen = tuple(range(len(self.layer_names)) if layers is None else layers)
+        floats = self.floats_per_row(chosen, take_rows(X, slice(0, 2)))
+
+        def gradients(rows):
+            return self.gradients(rows, output, chosen)
+
+        yield from in_batches(gradients, X, batch_size, floats)
 
     @abstractmethod
     def parameters(self) -> list[Any]:

@@ -3,12 +3,14 @@
 from sklearn.utils.validation import check_array, validate_data
 
 from .._base.compat import n_rows
+from ._arrays import from_torch
 from ._make import is_torch, unwrap
 from ._model import takes_any_input
 
 
 def check_rows(shell, X, reset):
     """Return X, checked on behalf of an estimator that has a parameter ``estimator``."""
+    X = from_torch(X)
     if takes_any_input(shell.estimator):
         # Text, frames, missing values: the first step of the pipeline knows what it takes.
         if n_rows(X) == 0:

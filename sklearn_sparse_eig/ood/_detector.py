@@ -312,7 +312,7 @@ class GradPCADetector(
                 held_out = take_rows(rows, chosen)
                 rows, targets = take_rows(rows, kept), targets[kept]
             model = fit_model(self.estimator, rows, targets, rng)
-        self._start(model)
+        self._start(model, rows)
         self._add(rows, self._encode(targets))
         if targets is not None and self.labels == "true":
             check_counts(self._state.counts, self.classes_)
@@ -363,7 +363,7 @@ class GradPCADetector(
             if model is None:
                 rng = check_random_state(self.random_state)
                 model = fit_model(self.estimator, rows, targets, rng)
-            self._start(model)
+            self._start(model, rows)
         if classes is not None and set(classes) != set(self.classes_):
             raise ValueError(
                 f"classes={np.array(list(classes)).tolist()} are not those of the classifier, "
@@ -395,8 +395,9 @@ class GradPCADetector(
         self._span = None
         self._forget_threshold()
 
-    def _start(self, model):
+    def _start(self, model, X):
         network = make_network(model if self.device is None else on_device(model, self.device))
+        network.look_at(take_rows(X, slice(0, 2)))
         if network.classes is None:
             raise TypeError(
                 f"A classifier is needed, got {type(model).__name__}, which has no classes_."

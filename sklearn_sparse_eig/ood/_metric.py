@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..gradients import LayerMatrices, LazyLayers
+from ..gradients import LayerMatrices, map_layers
 from ._roots import eigenbasis_root, inverse_root
 
 
@@ -59,11 +59,7 @@ class Metric:
         """Return the layers whose usual inner product is the one of this metric."""
         if self.roots is None:
             return layers
-        if isinstance(layers, LazyLayers):
-            return LazyLayers(
-                lambda i=i, pair=pair: layers[i].whiten(*pair) for i, pair in enumerate(self.roots)
-            )
-        return tuple(layer.whiten(*pair) for layer, pair in zip(layers, self.roots, strict=True))
+        return map_layers(lambda layer, pair: layer.whiten(*pair), layers, self.roots)
 
     def whiten_matrices(self, layer: int, matrices: np.ndarray) -> np.ndarray:
         """Return R_A^T G R_B for matrices G of a layer, by its index, an array (k, p, q)."""

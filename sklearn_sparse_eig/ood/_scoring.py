@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._base.batches import in_batches
-from .._base.compat import take_rows
 from .._base.locks import locked
 from .._base.typed import MatrixLike
 from ..gradients import Network, check_rows
@@ -95,7 +93,4 @@ class ScoringMixin:
         # Taken once, so that a fit in another thread does not change them on the way.
         with locked(self):
             network, layers, output = self._network, self._layers, self.output
-        floats = network.floats_per_row(layers, take_rows(X, slice(0, 2)))
-        return in_batches(
-            lambda rows: network.gradients(rows, output, layers), X, self.batch_size, floats
-        )
+        return network.stream(X, output, layers, self.batch_size)

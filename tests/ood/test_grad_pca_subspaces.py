@@ -12,8 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_sparse_eig import GradPCADetector, kernels
-from sklearn_sparse_eig.gradients import DenseNetwork, LayerFactors, Network
-from sklearn_sparse_eig.gradients._factors import Gradients
+from sklearn_sparse_eig.gradients import DenseNetwork, Gradients, LayerFactors, Network
 from sklearn_sparse_eig.ood import GradientState, TensorSketch, _tensor_sketch
 
 METRICS = ["kfac", "diag", "euclidean"]

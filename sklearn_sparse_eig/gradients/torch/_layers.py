@@ -1,21 +1,14 @@
-"""What the layers of a torch module are, and per-sample gradients of those with a closed form.
+"""The parameters of a torch module as layers: one for each module that has some.
 
 Imported only when a torch module is given.
 """
 
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_NORMALISATIONS = tuple(
-    getattr(nn, name)
-    for name in ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "GroupNorm", "RMSNorm")
-    if hasattr(nn, name)
-)
+from ._forms import NORMALISATIONS, ClosedForm, find_form, registered_layout
 
 
 @dataclass(frozen=True)
@@ -32,18 +25,23 @@ class Layer:
     layout : {"stack", "rows", "column"}
         How the matrix is made. ``"stack"``: each parameter (q, ...) becomes columns of length q,
         as weight and bias of a dense layer. ``"rows"``: (p, q) as it is. ``"column"``: q = 1.
-    closed_form : callable or None
-        ``(module, input, delta) -> (n, p, q)`` for one use of the module.
+    has_form : bool
+        Whether the closed form of its kind holds for its parameters.
     """
 
     name: str
     module: nn.Module
-    parameters: dict
+    parameters: dict[str, torch.Tensor]
     layout: str
-    closed_form: object
+    has_form: bool
 
     @property
-    def shape(self):
+    def form(self) -> ClosedForm | None:
+        """Closed form of the gradient, None if none is known. Looked up, so that layers pickle."""
+        return find_form(self.module) if self.has_form else None
+
+    @property
+    def shape(self) -> tuple[int, int]:
         """Rows and columns of the matrix."""
         first = next(iter(self.parameters.values()))
         size = sum(value.numel() for value in self.parameters.values())
@@ -51,11 +49,23 @@ class Layer:
         return size // q, q
 
     @property
-    def is_normalisation(self):
+    def is_normalisation(self) -> bool:
         """Whether it only scales and shifts."""
-        return isinstance(self.module, _NORMALISATIONS)
+        return isinstance(self.module, NORMALISATIONS)
 
-    def matrix(self, gradients):
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is a Linear layer."""
+        return isinstance(self.module, nn.Linear)
+
+    @property
+    def n_outputs(self) -> int | None:
+        """How many numbers leave a Linear layer or convolution at a place; None for others."""
+        found = getattr(self.module, "out_features", None) if self.is_dense else None
+        is_convolution = isinstance(self.module, nn.modules.conv._ConvNd)
+        return self.module.out_channels if is_convolution else found
+
+    def matrix(self, gradients: list[torch.Tensor]) -> torch.Tensor:
         """Return (n, p, q) from a list of gradients, each (n, *shape of the parameter)."""
         n = len(gradients[0])
         if self.layout == "stack":
@@ -63,7 +73,7 @@ class Layer:
             return torch.cat([g.reshape(n, q, -1).swapaxes(1, 2) for g in gradients], dim=1)
         return torch.cat([g.reshape(n, -1, self.shape[1]) for g in gradients], dim=1)
 
-    def tangents(self, matrix):
+    def tangents(self, matrix: torch.Tensor) -> list[torch.Tensor]:
         """Return a matrix (p, q) as one tensor for each parameter: the inverse of ``matrix``."""
         q, out, start = self.shape[1], [], 0
         for value in self.parameters.values():
@@ -77,9 +87,9 @@ class Layer:
         return out
 
 
-def find_layers(module):
+def find_layers(module: nn.Module) -> list[Layer]:
     """Return the layers of a module in the order of definition; each parameter is in one."""
-    groups = {}
+    groups: dict[str, dict[str, torch.Tensor]] = {}
     for name, value in module.named_parameters():
         groups.setdefault(name.rpartition(".")[0], {})[name] = value
     modules, shared = dict(module.named_modules()), _shared(module)
@@ -89,29 +99,27 @@ def find_layers(module):
 def _layers(module, parameters, shared):
     name = next(iter(parameters)).rpartition(".")[0]
     own = {full.rpartition(".")[2]: value for full, value in parameters.items()}
-    closed_form = _closed_form(module)
     # Parameters computed from others, or in several modules, are not those of one use.
-    if set(own) != {n for n, p in module._parameters.items() if p is not None} or any(
-        id(value) in shared for value in own.values()
-    ):
-        closed_form = None
-    if closed_form is not None and "weight" not in own:
-        closed_form = None
+    has_form = find_form(module) is not None and (
+        set(own) == {n for n, p in module._parameters.items() if p is not None}
+        and not any(id(value) in shared for value in own.values())
+    )
     layout = _layout(module, list(own.values()))
     if layout is not None:
         name = name or type(module).__name__
-        return [Layer(name, module, parameters, layout, closed_form)]
+        return [Layer(name, module, parameters, layout, has_form)]
     return [
-        Layer(full, module, {full: value}, _layout(None, [value]), None)
+        Layer(full, module, {full: value}, _layout(None, [value]), False)
         for full, value in parameters.items()
     ]
 
 
 def _layout(module, values):
     """Return how the parameters fit into one matrix, or None if they do not."""
-    if isinstance(module, nn.Embedding):
-        return "rows"
-    if isinstance(module, _NORMALISATIONS) or all(value.ndim < 2 for value in values):
+    registered = None if module is None else registered_layout(module)
+    if registered is not None:
+        return registered
+    if all(value.ndim < 2 for value in values):
         return "column"
     q = {value.shape[0] if value.ndim else 1 for value in values}
     return "stack" if len(q) == 1 else None
@@ -123,110 +131,3 @@ def _shared(module):
     for name, value in module.named_parameters(remove_duplicate=False):
         names.setdefault(id(value), set()).add(name)
     return {key for key, value in names.items() if len(value) > 1}
-
-
-# ------------------------------------------------------------------------------- closed forms
-
-
-def _closed_form(module):
-    kinds = {nn.Linear: _linear, nn.Embedding: _embedding}
-    kinds |= dict.fromkeys(_CONVOLUTIONS, _convolution)
-    kinds |= dict.fromkeys(_NORMALISATIONS, _normalisation)
-    for kind, function in kinds.items():
-        # Not only of that class: what it computes must be the same.
-        if isinstance(module, kind) and type(module).forward is kind.forward:
-            # Both change the gradient, or the weight itself, on the way.
-            odd = kind is nn.Embedding and (module.max_norm or module.scale_grad_by_freq)
-            return None if odd else function
-    return None
-
-
-def _linear(module, inputs, delta):
-    inputs, delta = places(module, inputs, delta)
-    return inputs.swapaxes(1, 2) @ delta
-
-
-def _embedding(module, inputs, delta):
-    n, q = len(inputs), delta.shape[-1]
-    inputs, delta = inputs.reshape(n, -1), delta.reshape(n, -1, q)
-    if module.padding_idx is not None:
-        delta = delta * (inputs != module.padding_idx)[:, :, None]
-    out = delta.new_zeros(n, module.num_embeddings, q)
-    return out.scatter_add_(1, inputs[:, :, None].expand_as(delta), delta)
-
-
-def _convolution(module, inputs, delta):
-    """Each place is a dense layer from a patch to the channels: sum over places."""
-    inputs, delta = places(module, inputs, delta)
-    if module.groups == 1:
-        return inputs.swapaxes(1, 2) @ delta
-    n, q = len(delta), delta.shape[2]
-    patches = inputs if module.bias is None else inputs[:, :, :-1]
-    patches, blocks = (x.unflatten(2, (module.groups, -1)).swapaxes(1, 2) for x in (patches, delta))
-    weight = (patches.swapaxes(2, 3) @ blocks).swapaxes(1, 2).reshape(n, -1, q)
-    if module.bias is None:
-        return weight
-    return torch.cat([weight, delta.sum(dim=1, keepdim=True)], dim=1)
-
-
-def are_places(module):
-    """Whether the gradient of a module is a sum over places of outer products."""
-    return isinstance(module, (nn.Linear, *_CONVOLUTIONS)) and getattr(module, "groups", 1) == 1
-
-
-def places(module, inputs, delta):
-    """Return what enters and leaves a layer at each place, (n, places, p) and (n, places, q).
-
-    The last column of what enters is ones if the layer has a bias.
-    """
-    n = len(inputs)
-    if isinstance(module, nn.Linear):
-        patches, delta = (x.reshape(n, -1, x.shape[-1]) for x in (inputs, delta))
-        if module.bias is None:
-            return patches, delta
-        return torch.cat([patches, torch.ones_like(patches[:, :, :1])], dim=2), delta
-    windows = _windows(module, inputs)
-    # (n, *places, channels, *kernel)
-    axes = inputs.ndim - 2
-    windows = windows.permute(0, *range(2, 2 + axes), 1, *range(2 + axes, 2 + 2 * axes))
-    delta = delta.flatten(2).swapaxes(1, 2)
-    p = windows[0].numel() // delta.shape[1]
-    out = windows.new_ones(n, delta.shape[1], p + (module.bias is not None))
-    patches = out[:, :, :p].view(windows.shape)
-    # One entry of the kernel after the other: long loops inside, several times faster than one
-    # copy whose innermost axis has three entries.
-    for entry in product(*map(range, module.kernel_size)):
-        patches[(..., *entry)] = windows[(..., *entry)]
-    return out, delta
-
-
-def _windows(module, inputs):
-    """Return all patches as a view, (n, channels, *places, *kernel)."""
-    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
-    windows = F.pad(inputs, module._reversed_padding_repeated_twice, mode=mode)
-    for axis in range(inputs.ndim - 2):
-        kernel, dilation = module.kernel_size[axis], module.dilation[axis]
-        windows = windows.unfold(2 + axis, dilation * (kernel - 1) + 1, module.stride[axis])
-        windows = windows[..., ::dilation]
-    return windows
-
-
-def _normalisation(module, inputs, delta):
-    """A scale and a shift of what is normalised: products and sums of delta, place by place."""
-    shape, eps, bias = None, module.eps, getattr(module, "bias", None)
-    if isinstance(module, nn.GroupNorm):
-        normalised = F.group_norm(inputs, module.num_groups, eps=eps)
-    elif isinstance(module, nn.modules.batchnorm._BatchNorm):
-        normalised = F.batch_norm(inputs, module.running_mean, module.running_var, eps=eps)
-    else:
-        shape = module.normalized_shape
-        function = F.layer_norm if isinstance(module, nn.LayerNorm) else F.rms_norm
-        normalised = function(inputs, shape, eps=eps)
-    n = len(inputs)
-    if shape is None:
-        # Channels are axis 1.
-        products, delta = [x.reshape(n, x.shape[1], -1).sum(2) for x in (normalised * delta, delta)]
-    else:
-        size = torch.Size(shape).numel()
-        products, delta = [x.reshape(n, -1, size).sum(1) for x in (normalised * delta, delta)]
-    return (products if bias is None else torch.cat([products, delta], dim=1))[:, :, None]

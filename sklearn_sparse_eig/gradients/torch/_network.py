@@ -1,12 +1,10 @@
-"""Torch modules as networks: closed forms caught by hooks, and automatic differentiation.
+"""Torch modules as networks: engines give the gradients of their layers.
 
 Imported only when a torch module is given.
 """
 
 import warnings
 from collections.abc import Sequence
-from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,23 +12,20 @@ from torch.func import functional_call
 
 from ..._base.batches import BATCH_BYTES
 from ..._base.messages import warn_user
-from .._choices import OutputName
-from .._factors import Gradients, LayerFactors
-from .._matrices import LayerMatrices, LazyLayers
+from .._gradients import Gradients
+from .._lazy import LazyLayers
 from .._network import Network
 from .._outputs import scalar_output
-from .._places import LayerPlaces, are_few
-from ._layers import are_places, find_layers, places
-from ._samples import by_samples, derivatives, differentiable
+from ._features import Features
+from ._layers import find_layers
+from ._modules import check_mode, plain_module
+from ._order import execution_order
+from ._outputs import check_output, warn_if_no_logits
+from ._rows import RowReader
+from ._settings import differentiable, usable
+from ._tensors import to_numpy
+from .engines import Batch, EngineFailure, make_engines
 
-_NORMALISATION = torch.nn.modules.batchnorm._BatchNorm
-_ENGINES = ("auto", "hooks", "vmap", "loop")
-_DROPOUT = torch.nn.modules.dropout._DropoutNd
-# Largest difference between hooks and automatic differentiation that is rounding; single
-# precision includes the shortened products of some accelerators.
-_TOLERANCES = {torch.float32: 2e-2, torch.float64: 1e-6}
-# Floats of patches and deltas, or of their products, at a time (64 MB).
-_BLOCK = 2**24
 # A batch has at least so many rows, however large their gradients.
 _LEAST_ROWS = 16
 
@@ -44,56 +39,61 @@ class TorchNetwork(Network):
     Parameters
     ----------
     module : torch.nn.Module
-        In evaluation mode, in float32 or float64.
+        In evaluation mode, in float32 or float64. What ``torch.compile`` or ``DataParallel`` made
+        of a module stands for that module.
     classes : ndarray, default=None
         Labels of the logits; None for 0, 1, ..., as many as the last ``Linear`` layer or
         convolution has outputs. A single logit f has the labels 0 and 1, with the logits -f/2 and
         f/2.
     engine : {"auto", "hooks", "vmap", "loop"}, default="auto"
-        How gradients are computed. ``"hooks"``: one forward and one backward pass, from what
-        enters and leaves ``Linear``, convolutions, normalisation and ``Embedding``; on the first
-        batch they are compared with automatic differentiation. ``"vmap"``: any layers, by
+        How gradients are computed, to the same values. ``"hooks"``: one forward and one backward
+        pass, from what enters and leaves ``Linear``, convolutions, normalisation and
+        ``Embedding``; on the first batch they are compared with automatic differentiation.
+        ``"vmap"``: any layers, by
         ``torch.func.vmap(grad)``. ``"loop"``: one sample at a time. ``"auto"``: hooks, and for
         layers where these do not apply vmap, or the loop where that fails, with a warning.
 
     Raises
     ------
     TypeError
-        If the module has no parameters.
+        If the module has no parameters, or was made by ``torch.jit``.
     ValueError
         If the number of logits cannot be told, or there is no such engine.
     """
 
     takes_any_shape = True
 
-    def __init__(self, module, classes=None, engine="auto"):
-        self._layers = find_layers(module)
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        classes: np.ndarray | None = None,
+        engine: str = "auto",
+    ) -> None:
+        self.module, self.engine = plain_module(module), engine
+        self._layers = find_layers(self.module)
         if not self._layers:
             raise TypeError(
                 f"No gradients are known for {type(module).__name__}, for it has no parameters."
             )
-        if engine not in _ENGINES:
-            raise ValueError(f"engine must be one of {', '.join(_ENGINES)}, got {engine!r}.")
-        self.module, self.engine = module, engine
+        self._engines = make_engines(engine, self.module, self._layers)
         self.layer_names = tuple(layer.name for layer in self._layers)
         self.layer_shapes = tuple(layer.shape for layer in self._layers)
-        # Layers that hooks do not see, and those for which they have been checked.
-        self._unseen = {i for i, layer in enumerate(self._layers) if layer.closed_form is None}
-        self._checked, self._sizes, self._warned = set(), {}, False
-        # Of layers that hooks do not see; for good, once vmap has failed.
-        self._fallback = "auto" if engine == "hooks" else engine
+        self._reader = RowReader(self.module, next(iter(self._layers[-1].parameters.values())))
+        self._sizes: dict[tuple, int] = {}
+        self._has_warned = self._is_checked = self._is_ordered = False
+        self._given_classes, self._gives_features = classes, False
+        self._order = tuple(range(len(self._layers)))
+        self._set_logits()
+
+    def _set_logits(self):
+        classes = self._given_classes
         n_logits = self._n_logits(classes)
         self._readout = np.array([[-0.5, 0.5]]) if n_logits == 1 else np.eye(n_logits)
         self.classes = np.arange(len(self._readout.T)) if classes is None else np.asarray(classes)
 
     def _n_logits(self, classes):
-        weighted = [
-            layer
-            for layer in self._layers
-            if isinstance(layer.module, torch.nn.Linear | torch.nn.modules.conv._ConvNd)
-        ]
-        found = getattr(weighted[-1].module, "out_features", None) if weighted else None
-        found = getattr(weighted[-1].module, "out_channels", found) if weighted else None
+        sizes = [self._layers[i].n_outputs for i in self.order]
+        found = next((size for size in reversed(sizes) if size is not None), None)
         if classes is not None and not (found == 1 and len(classes) == 2):
             return len(classes)
         if found is None:
@@ -104,23 +104,42 @@ class TorchNetwork(Network):
             )
         return found
 
-    def select(self, params):
+    # ------------------------------------------------------------------------------- layers
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Indices of the layers in the order of their last use; of definition, until rows come."""
+        return self._order
+
+    def look_at(self, X) -> None:
+        """Run a few rows, to see the order in which layers are run, hence which is the head."""
+        if not self._is_ordered:
+            check_mode(self.module)
+            with differentiable(self.module):
+                self._find_order(self._reader.read(X))
+
+    def _find_order(self, rows):
+        if self._is_ordered:
+            return
+        self._order = execution_order(self.module, self._layers, rows[:2])
+        if not self._gives_features:
+            self._set_logits()
+        self._is_ordered = True
+
+    def select(self, params: str | Sequence[str]) -> tuple[int, ...]:
         """Return the indices of layers. Parameters as in Network.
 
         A name stands for all layers inside the module of that name, ``"dense"`` for all that are
-        ``Linear``. ``"head"`` and
-        ``"last_hidden"`` are the last layer and the one before it, not counting normalisation.
+        ``Linear``. ``"head"`` and ``"last_hidden"`` are the last layer that is run and the one
+        before it, not counting normalisation; they go by the order of definition as long as no
+        row was seen (:meth:`look_at`).
         """
         if isinstance(params, str) and params in ("head", "last_hidden"):
-            every = range(len(self._layers))
-            weighted = [i for i in every if not self._layers[i].is_normalisation] or list(every)
+            weighted = [i for i in self.order if not self._layers[i].is_normalisation]
+            weighted = weighted or list(self.order)
             return (weighted[-1 if params == "head" else max(len(weighted) - 2, 0)],)
         if isinstance(params, str) and params == "dense":
-            dense = [
-                i
-                for i, layer in enumerate(self._layers)
-                if isinstance(layer.module, torch.nn.Linear)
-            ]
+            dense = [i for i, layer in enumerate(self._layers) if layer.is_dense]
             if not dense:
                 raise ValueError("params='dense' finds no Linear layer. Use 'all', or names.")
             return tuple(dense)
@@ -133,31 +152,87 @@ class TorchNetwork(Network):
             names += inside or [asked]
         return super().select(names)
 
-    def gradients(
-        self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
-    ) -> Gradients:
+    # ---------------------------------------------------------------------------- gradients
+
+    def gradients(self, X, output="max", layers=None) -> Gradients:
         """Return the gradients of a scalar output at each row of X. Parameters as in Network.
 
         Raises
         ------
         ValueError
-            In training mode with BatchNorm or Dropout; if the logits do not depend on a layer; if
-            the module does not return one row of logits for each row of X.
+            In training mode with BatchNorm or Dropout; if the output is random, or that of a row
+            depends on others; if the logits do not depend on a layer; if the module does not
+            return one row of logits for each row of X.
         TypeError
             In half precision.
         """
-        self._check_mode()
+        check_mode(self.module)
         indices = tuple(range(len(self._layers)) if layers is None else layers)
-        self._check_engine(indices)
-        rows = self._rows(X)
         with differentiable(self.module):
-            seen = [i for i in indices if self._is_seen(i)]
-            values, logits, weights, makers = self._hooked(rows, output, seen)
-            rest = [i for i in indices if i not in makers]
-            makers.update(zip(rest, self._by_samples(rows, weights, rest), strict=True))
-        return Gradients(values, logits, LazyLayers(makers[i] for i in indices))
+            rows = self._reader.read(X)
+            self._find_order(rows)
+            if not self._is_checked:
+                check_output(self.module, rows)
+            batch = Batch(self.module, rows, output, self._scalar)
+            makers = self._makers(batch, indices)
+            batch.complete()
+            if not (self._is_checked or self._gives_features):
+                warn_if_no_logits(to_numpy(batch.raw), type(self.module).__name__)
+            self._is_checked = True
+        return Gradients(batch.values, batch.logits, LazyLayers(makers[i] for i in indices))
 
-    def products(self, X, directions, output="max", layers=None):
+    def _makers(self, batch, indices):
+        """Return what makes the gradients of each layer, from the first engine that takes it."""
+        makers, left = {}, list(indices)
+        for engine in list(self._engines):
+            mine = [i for i in left if engine.takes(i)]
+            if mine:
+                makers.update(self._run(engine, batch, mine))
+                left = [i for i in left if i not in makers]
+        if left:
+            raise ValueError(engine.refusal([self.layer_names[i] for i in left]))
+        return makers
+
+    def _run(self, engine, batch, indices):
+        self._tell(engine, [self._layers[i] for i in indices])
+        try:
+            return engine.makers(batch, indices)
+        except EngineFailure as failure:
+            if engine is self._engines[-1]:
+                raise failure.__cause__ or failure from None
+            warn_user(str(failure))
+        # For good: it would fail again.
+        self._engines.remove(engine)
+        return {}
+
+    def _tell(self, engine, layers):
+        if self._has_warned or self.engine != "auto" or not engine.note:
+            return
+        self._has_warned = True
+        names = ", ".join(f"{layer.name!r} ({type(layer.module).__name__})" for layer in layers)
+        size = sum(value.numel() for layer in layers for value in layer.parameters.values())
+        warn_user(
+            f"No closed form is known for the gradient of {names}: it is computed by "
+            f"{engine.note} and {size:,} numbers for each row of a "
+            "batch. Leave them out by params, or set batch_size, if that is too slow or large.",
+        )
+
+    def floats_per_row(self, layers, rows) -> int:
+        """Return what gradients of one row take, from a forward pass of a few rows."""
+        check_mode(self.module)
+        layers = tuple(layers)
+        if layers not in self._sizes:
+            with differentiable(self.module):
+                batch = Batch(self.module, self._reader.read(rows), "max", self._scalar)
+                floats, left = 1, list(layers)
+                for engine in self._engines:
+                    mine = [i for i in left if engine.takes(i)]
+                    left = [i for i in left if i not in mine]
+                    floats += engine.floats_per_row(batch, mine) if mine else 0
+            self._sizes[layers] = min(floats, BATCH_BYTES // (8 * _LEAST_ROWS))
+        return self._sizes[layers]
+
+    def products(self, X, directions, output="max", layers=None) -> np.ndarray:
         """Return the inner products of the gradient at each row of X with given directions.
 
         By forward-mode differentiation: one pass for each direction, and no gradient of a sample
@@ -176,16 +251,18 @@ class TorchNetwork(Network):
         -------
         ndarray of shape (n_samples, k)
         """
-        self._check_mode()
+        check_mode(self.module)
         layers = [self._layers[i] for i in (range(len(self._layers)) if layers is None else layers)]
-        rows, out = self._rows(X), []
         names = [name for layer in layers for name in layer.parameters]
-        values = [v.detach() for layer in layers for v in layer.parameters.values()]
-
-        def forward(*values):
-            return functional_call(self.module, dict(zip(names, values, strict=True)), (rows,))
-
+        out = []
         with differentiable(self.module), torch.no_grad():
+            batch = Batch(self.module, self._reader.read(X), output, self._scalar)
+            values = [usable(v.detach()) for layer in layers for v in layer.parameters.values()]
+
+            def forward(*values):
+                state = batch.state | dict(zip(names, values, strict=True))
+                return functional_call(self.module, state, (batch.rows,))
+
             for k in range(directions[0].shape[1]):
                 tangents = [
                     tangent
@@ -195,211 +272,9 @@ class TorchNetwork(Network):
                 with warnings.catch_warnings():
                     # What torch itself has deprecated and uses the first time.
                     warnings.simplefilter("ignore", DeprecationWarning)
-                    raw, change = torch.func.jvp(forward, tuple(values), tuple(tangents))
-                _, _, weights = self._scalar(raw, rows, output)
-                out.append(_numpy((change * weights).sum(dim=1)))
+                    _, change = torch.func.jvp(forward, tuple(values), tuple(tangents))
+                out.append(to_numpy((change * batch.weights).sum(dim=1)))
         return np.column_stack(out)
-
-    def floats_per_row(self, layers: Sequence[int], rows: Any) -> int:
-        """Return what gradients of one row take, from a forward pass of a few rows."""
-        self._check_mode()
-        layers = tuple(layers)
-        if layers not in self._sizes:
-            tensor = self._rows(rows)
-            seen = [i for i in layers if self._is_seen(i)]
-            with differentiable(self.module), torch.no_grad(), self._catching(seen) as calls:
-                self.module(tensor)
-            sizes = [int(np.prod(shape)) for shape in self.layer_shapes]
-            floats = 2 * sum(sizes[i] for i in layers if i not in seen)
-            largest = 0
-            for i, uses in calls.items():
-                floats += sum(a.numel() + z.numel() for a, z in uses) // len(tensor)
-                if not self._has_rank_one(i, uses):
-                    # Matrices, and what they are made of, before and after whitening.
-                    few = self._has_few_places(i, uses)
-                    places = self._n_places(i, uses) * sum(self.layer_shapes[i]) if few else 0
-                    largest = max(largest, 3 * sizes[i] + 2 * places)
-            floats += largest + 1
-            self._sizes[layers] = min(floats, BATCH_BYTES // (8 * _LEAST_ROWS))
-        return self._sizes[layers]
-
-    # --------------------------------------------------------------------------------- hooks
-
-    def _is_seen(self, i):
-        return self.engine in ("auto", "hooks") and i not in self._unseen
-
-    def _check_engine(self, indices):
-        wrong = [self.layer_names[i] for i in indices if i in self._unseen]
-        if wrong and self.engine == "hooks":
-            raise ValueError(
-                f"engine='hooks' does not work for {', '.join(map(repr, wrong))}: no closed form "
-                "is known, parameters are used elsewhere too, or the first axis of what enters is "
-                "not that of the samples. Use engine='auto'."
-            )
-
-    @contextmanager
-    def _catching(self, indices):
-        calls = {i: [] for i in indices}
-        hooks = [
-            self._layers[i].module.register_forward_hook(_catch(calls[i]), with_kwargs=True)
-            for i in indices
-        ]
-        try:
-            yield calls
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def _hooked(self, rows, output, seen):
-        """Run the module; return the output and a maker for each layer that hooks see."""
-        # Checked once, on rows that can be told apart.
-        check = [i for i in seen if i not in self._checked]
-        leaves = {
-            name: value.detach().requires_grad_()
-            for i in check
-            for name, value in self._layers[i].parameters.items()
-        }
-        with torch.enable_grad(), self._catching(seen) as calls:
-            raw = functional_call(self.module, leaves, (rows,))
-        values, logits, weights = self._scalar(raw, rows, output)
-        predicted = logits.argmax(axis=1) if output == "max" else None
-        deltas = iter(
-            derivatives(raw, [z for i in seen for _, z in calls[i]], weights, bool(check))
-        )
-        makers = {}
-        for i in seen:
-            uses = [(a, next(deltas)) for a, _ in calls[i]]
-            uses = [(a, delta) for a, delta in uses if delta is not None]
-            if all(len(a) == len(rows) for a, _ in uses):
-                makers[i] = self._maker(i, uses, weights, predicted)
-        self._check(raw, weights, check, leaves, makers)
-        # For good: the form of its gradients must not change from batch to batch.
-        self._unseen.update(set(seen) - set(makers))
-        self._check_engine(seen)
-        return values, logits, weights, makers
-
-    def _check(self, raw, weights, check, leaves, makers):
-        """Compare with automatic differentiation, and drop makers that do not agree.
-
-        Weighted sums over samples, so that it matters which sample a gradient is taken to be of.
-        """
-        if not check:
-            return
-        n = len(raw)
-        weighing = torch.linspace(0.5, 1.5, n).to(raw)
-        expected = derivatives(raw, list(leaves.values()), weights * weighing[:, None])
-        expected = dict(zip(leaves, expected, strict=True))
-        idle = []
-        for i in check:
-            layer = self._layers[i]
-            parts = [expected[name] for name in layer.parameters]
-            if all(part is None for part in parts):
-                idle.append(self.layer_names[i])
-            if i not in makers:
-                continue
-            parts = [
-                torch.zeros_like(value) if part is None else part
-                for part, value in zip(parts, layer.parameters.values(), strict=True)
-            ]
-            right = _numpy(layer.matrix([part[None] for part in parts]))[0]
-            made = makers[i]()
-            found = _weighted_sum(made, _numpy(weighing))
-            scale = max(np.linalg.norm(right), np.sqrt(made.squared_norms().sum()))
-            if np.linalg.norm(found - right) > _TOLERANCES[raw.dtype] * scale:
-                del makers[i]
-            elif n > 1:
-                self._checked.add(i)
-        if idle:
-            raise ValueError(
-                f"The logits do not depend on layer{'s' * (len(idle) > 1)} "
-                f"{', '.join(map(repr, idle))}. Leave out what is not used: params="
-                f"{[name for name in self.layer_names if name not in idle]!r}."
-            )
-
-    def _has_rank_one(self, i, uses):
-        dense = isinstance(self._layers[i].module, torch.nn.Linear)
-        return dense and len(uses) == 1 and uses[0][0].ndim == 2
-
-    def _n_places(self, i, uses):
-        return sum(delta[0].numel() for _, delta in uses) // self.layer_shapes[i][1]
-
-    def _has_few_places(self, i, uses):
-        return are_places(self._layers[i].module) and are_few(
-            self._n_places(i, uses), *self.layer_shapes[i]
-        )
-
-    def _maker(self, i, uses, weights, predicted):
-        """Return what makes the gradients of a layer from [(inputs, deltas), ...]."""
-        layer, n = self._layers[i], len(weights)
-        dtype = np.float64 if weights.dtype == torch.float64 else np.float32
-
-        def factors():
-            inputs, delta = map(_numpy, uses[0])
-            if layer.module.bias is not None:
-                inputs = np.hstack([inputs, np.ones((n, 1), inputs.dtype)])
-            # At the head the largest logit has one derivative for each class.
-            is_head = np.array_equal(delta, _numpy(weights))
-            return LayerFactors(inputs, delta, predicted if is_head else None)
-
-        def by_places():
-            pairs = [places(layer.module, inputs, delta) for inputs, delta in uses]
-            return LayerPlaces(*(_numpy(torch.cat(x, dim=1)) for x in zip(*pairs, strict=True)))
-
-        def matrices():
-            out = np.zeros((n, *layer.shape), dtype)
-            floats = int(np.prod(layer.shape))
-            if are_places(layer.module):
-                floats = max(floats, self._n_places(i, uses) * sum(layer.shape))
-            step = max(1, _BLOCK // floats)
-            for start in range(0, n, step):
-                rows = slice(start, start + step)
-                for inputs, delta in uses:
-                    out[rows] += _numpy(layer.closed_form(layer.module, inputs[rows], delta[rows]))
-            return LayerMatrices(out)
-
-        if self._has_rank_one(i, uses):
-            return factors
-        return by_places if uses and self._has_few_places(i, uses) else matrices
-
-    # ---------------------------------------------------------------- automatic differentiation
-
-    def _by_samples(self, rows, weights, indices):
-        """Return makers for layers of any kind."""
-        if not indices:
-            return []
-        layers = [self._layers[i] for i in indices]
-        self._tell(layers)
-        gradients, self._fallback = by_samples(
-            self.module,
-            {name: value for layer in layers for name, value in layer.parameters.items()},
-            rows,
-            weights,
-            self._fallback,
-        )
-        return [
-            lambda layer=layer: LayerMatrices(
-                _numpy(layer.matrix([gradients[name] for name in layer.parameters]))
-            )
-            for layer in layers
-        ]
-
-    def _tell(self, layers):
-        if self._warned or self.engine != "auto":
-            return
-        self._warned = True
-        names = ", ".join(f"{layer.name!r} ({type(layer.module).__name__})" for layer in layers)
-        size = sum(value.numel() for layer in layers for value in layer.parameters.values())
-        warn_user(
-            f"No closed form is known for the gradient of {names}: it is computed by "
-            f"torch.func.vmap, a second backward pass and {size:,} numbers for each row of a "
-            "batch. Leave them out by params, or set batch_size, if that is too slow or large.",
-        )
-
-    # --------------------------------------------------------------------------------- input
-
-    def _rows(self, X):
-        value = next(iter(self._layers[-1].parameters.values()))
-        return torch.as_tensor(np.asarray(X), dtype=value.dtype, device=value.device)
 
     def _scalar(self, raw, rows, output):
         """Return values, logits and the derivative of the values with respect to what is raw."""
@@ -409,115 +284,51 @@ class TorchNetwork(Network):
                 f"The module must return logits of shape {(len(rows), len(self._readout))}, one "
                 f"for each output of its last layer or each of classes; got {shape}."
             )
+        if raw.dtype not in (torch.float32, torch.float64):
+            raise TypeError(
+                f"The module returns logits in {raw.dtype}, in which gradients underflow. Give one "
+                "that runs in float32 or float64, without autocast in its forward method."
+            )
         if output == "sum" and len(self._readout) == 1:
             raise ValueError("output='sum' is zero everywhere for a single logit. Use 'max'.")
-        logits = _numpy(raw).astype(np.float64) @ self._readout
+        logits = to_numpy(raw).astype(np.float64) @ self._readout
         values, derivatives = scalar_output(logits, output)
         return values, logits, torch.as_tensor(derivatives @ self._readout.T).to(raw)
 
-    def _check_mode(self):
-        for name, layer in self.module.named_modules():
-            # Recurrent layers and attention have a rate of their own.
-            rate = getattr(layer, "dropout", 0.0)
-            random = isinstance(layer, _DROPOUT) or (isinstance(rate, float) and rate > 0.0)
-            if layer.training and (random or isinstance(layer, _NORMALISATION)):
-                raise ValueError(
-                    f"Layer {name!r} ({type(layer).__name__}) is in training mode, where the "
-                    "output of a sample depends on others or on chance. Call model.eval() first."
-                )
-            if isinstance(layer, _NORMALISATION) and layer.running_mean is None:
-                raise ValueError(
-                    f"Layer {name!r} ({type(layer).__name__}) has no running statistics, so the "
-                    "output of a sample depends on others. Use track_running_stats=True."
-                )
-        for name, parameter in self.module.named_parameters():
-            if parameter.dtype in (torch.float16, torch.bfloat16):
-                raise TypeError(
-                    f"{name} is in half precision, in which gradients underflow. Use model.float()."
-                )
+    # --------------------------------------------------------------------------------- head
 
     def head(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return weights and biases of the last layer, if that is Linear. Shapes as in Network."""
         head = self._head()
-        return _numpy(head.weight).T, None if head.bias is None else _numpy(head.bias)
+        return to_numpy(head.weight).T, None if head.bias is None else to_numpy(head.bias)
 
-    def features(self, X: Any) -> np.ndarray:
+    def features(self, X) -> np.ndarray:
         """Return what enters the last layer, (n_samples, n_hidden)."""
-        self._check_mode()
+        self.look_at(X)
+        check_mode(self.module)
         with differentiable(self.module), torch.no_grad():
-            found = _Features(self.module, self._head())(self._rows(X))
+            found = Features(self.module, self._head())(self._reader.read(X))
         if found.ndim != 2:
             raise ValueError(
                 f"The last layer, {self.layer_names[self.select('head')[0]]!r}, gets arrays of "
                 f"shape {tuple(found.shape)}, not one vector for each sample."
             )
-        return _numpy(found)
+        return to_numpy(found)
 
-    def feature_network(self) -> "Network":
+    def feature_network(self) -> "TorchNetwork":
         """Return the module up to its last Linear layer."""
         head = self._head()
-        network = TorchNetwork(_Features(self.module, head), engine=self.engine)
-        # One feature is one, not two logits.
-        network._readout = np.eye(head.in_features)
+        network = TorchNetwork(Features(self.module, head), engine=self.engine)
+        # One feature is one, not two logits; and features may sum to one.
+        network._readout, network._gives_features = np.eye(head.in_features), True
         return network
 
     def _head(self):
         i = self.select("head")[0]
-        if not isinstance(self._layers[i].module, torch.nn.Linear):
+        if not self._layers[i].is_dense:
             raise TypeError(f"The last layer, {self.layer_names[i]!r}, is not a Linear layer.")
         return self._layers[i].module
 
-    def parameters(self) -> list[Any]:
+    def parameters(self) -> list[np.ndarray]:
         """Return all parameters and buffers."""
-        return [value.detach().cpu().numpy() for value in self.module.state_dict().values()]
-
-
-class _Features(torch.nn.Module):
-    """What enters the head of a module, as the logits of another; both have the same layers."""
-
-    def __init__(self, module, head):
-        super().__init__()
-        self.module = module
-        # Stands in for the head as the last layer; its parameters, not even random, are never used.
-        self.identity = torch.nn.utils.skip_init(
-            torch.nn.Linear,
-            head.in_features,
-            head.in_features,
-            bias=False,
-            device=head.weight.device,
-            dtype=head.weight.dtype,
-        )
-        self._head = [head]  # in a list, so as not to be registered twice
-
-    def forward(self, x):
-        caught = []
-        hook = self._head[0].register_forward_pre_hook(
-            lambda layer, inputs: caught.append(inputs[0])
-        )
-        try:
-            self.module(x)
-        finally:
-            hook.remove()
-        return caught[0]
-
-
-def _catch(calls):
-    def hook(layer, args, kwargs, output):
-        if not output.requires_grad:
-            output = output.detach().requires_grad_()
-        inputs = args[0] if args else kwargs["input"]
-        # Copies: what follows may work in place, on what came in or on what goes out.
-        calls.append((inputs.detach().clone(), output))
-        return output.clone()
-
-    return hook
-
-
-def _weighted_sum(layer, weights):
-    if isinstance(layer, LayerFactors):
-        return LayerFactors(layer.inputs * weights[:, None], layer.deltas).sum(slice(None))
-    return np.tensordot(weights, layer.matrices, 1)
-
-
-def _numpy(tensor):
-    return tensor.detach().cpu().numpy()
+        return [to_numpy(value) for value in self.module.state_dict().values()]

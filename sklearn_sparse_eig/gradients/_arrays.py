@@ -1,0 +1,48 @@
+"""X as an array, also where it comes as a tensor; what cannot be one is refused with advice."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def to_array(X: Any) -> Any:
+    """Return a tensor as an array without its graph, and everything else as it is or as an array.
+
+    Raises
+    ------
+    TypeError
+        If X is what other libraries feed a module with: a DataLoader, a Dataset or a dict.
+    """
+    return np.asarray(from_torch(X))
+
+
+def from_torch(X: Any) -> Any:
+    """Return an array for a torch tensor, and everything else as it is.
+
+    Raises
+    ------
+    TypeError
+        If X is what other libraries feed a module with: a DataLoader, a Dataset or a dict.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return X
+    if torch.is_tensor(X):
+        X = X.detach().cpu()
+        return (X.float() if X.dtype in (torch.float16, torch.bfloat16) else X).numpy()
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"X must be an array or a tensor, got a dict of {', '.join(map(repr, list(X)[:5]))}. "
+            "Give a module whose forward method takes one array, and pass that: for example the "
+            "ids, with the mask computed from them inside."
+        )
+    data = sys.modules.get("torch.utils.data")
+    if data is not None and isinstance(X, data.DataLoader | data.Dataset):
+        raise TypeError(
+            f"X must be an array or a tensor, got {type(X).__name__}. Pass its batches one by one: "
+            "for X, y in loader: detector.partial_fit(X, y); and "
+            "numpy.concatenate([detector.score_samples(X) for X, y in loader])."
+        )
+    return X

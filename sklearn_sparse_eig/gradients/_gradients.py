@@ -1,0 +1,40 @@
+"""Gradients of a batch of samples, layer by layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._layers import LayerGradients
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients of a scalar output for many samples, layer by layer.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        The scalar output itself.
+    logits : ndarray of shape (n_samples, n_classes)
+        What it was computed from.
+    layers : sequence of LayerFactors, LayerMatrices or LayerPlaces
+        Of the chosen layers, from input to output. Matrices may be made anew on each access.
+    """
+
+    values: np.ndarray
+    logits: np.ndarray
+    layers: Sequence[LayerGradients]
+
+    def inner(self, other):
+        """Return all inner products with the gradients of other samples (the tangent kernel)."""
+        layers = zip(self.layers, other.layers, strict=True)
+        return sum(a.astype(np.float64).inner(b.astype(np.float64)) for a, b in layers)
+
+    def squared_norms(self):
+        """Return the squared norm of each gradient."""
+        return sum(layer.squared_norms() for layer in self.layers)
+
+    def dense(self):
+        """Return the gradients as rows, (n_samples, n_parameters), layer after layer."""
+        return np.hstack([layer.dense() for layer in self.layers])

@@ -1,0 +1,75 @@
+"""In which order the layers of a module are run, and which of them its output depends on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch.func import functional_call
+
+from ._layers import Layer
+from ._settings import usable_state
+from ._tensors import derivatives
+
+
+def execution_order(
+    module: torch.nn.Module, layers: Sequence[Layer], rows: torch.Tensor
+) -> tuple[int, ...]:
+    """Return the indices of layers by the start of their last use, those in vain before all others.
+
+    Parameters of a module that is not called itself, as the inner ones of attention, come where the
+    module around it starts.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    layers : sequence of Layer
+    rows : Tensor
+        A few rows of X.
+    """
+    modules = dict(module.named_modules())
+    names = {id(part): name for name, part in modules.items()}
+    started: dict[str, int] = {}
+    left: dict[str, list[torch.Tensor]] = {}
+    hooks = []
+
+    def start(part, args):
+        started[names[id(part)]] = len(calls)
+        calls.append(part)
+
+    def end(part, args, output):
+        # One tensor, or none of several: what cannot be followed counts as used.
+        if not torch.is_tensor(output) or not output.is_floating_point():
+            return None
+        if not output.requires_grad:
+            output = output.detach().requires_grad_()
+        left.setdefault(names[id(part)], []).append(output)
+        return output.clone()  # what follows may work in place
+
+    calls: list[torch.nn.Module] = []
+    owners = {id(layer.module) for layer in layers}
+    try:
+        for part in modules.values():
+            hooks.append(part.register_forward_pre_hook(start))
+            if id(part) in owners and part is not module:
+                hooks.append(part.register_forward_hook(end))
+        raw = functional_call(module, usable_state(module), (rows,))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    idle = _idle(raw, left)
+
+    def place(i):
+        name = names[id(layers[i].module)]
+        while name and name not in started:
+            name = name.rpartition(".")[0]
+        return name not in idle, started.get(name, -1), i
+
+    return tuple(sorted(range(len(layers)), key=place))
+
+
+def _idle(raw, left):
+    """Return the names of modules whose output is called for nothing."""
+    if not torch.is_tensor(raw) or not raw.requires_grad:
+        return set()
+    outputs = [output for outputs in left.values() for output in outputs]
+    found = iter(derivatives(raw.sum(), outputs))
+    return {name for name, outputs in left.items() if all([next(found) is None for _ in outputs])}

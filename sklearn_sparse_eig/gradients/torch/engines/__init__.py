@@ -1,0 +1,26 @@
+"""Engines that compute per-sample gradients of torch modules, one class per file, by name.
+
+To add one: a file in this folder with a subclass of :class:`Engine` that is decorated with
+:func:`register`. Imported only when a torch module is given.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from ._base import Batch, Engine, EngineFailure
+from ._by_samples import BySamplesEngine
+from ._registry import engine_names, make_engines, register
+
+__all__ = [
+    "Batch",
+    "BySamplesEngine",
+    "Engine",
+    "EngineFailure",
+    "engine_names",
+    "make_engines",
+    "register",
+]
+
+# Every file is read, so that a new one need not be named anywhere.
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
