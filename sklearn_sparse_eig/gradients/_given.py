@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import check_array
 
+from .._base.rows import validate_array
 from ._factors import Gradients, LayerFactors
 from ._layers import LayerGradients
 from ._network import Network
@@ -30,7 +30,7 @@ class _GivenNetwork(Network):
         return Gradients(unknown[:, 0], unknown, (layer,))
 
     def _check(self, X, accept_sparse):
-        X = check_array(X, accept_sparse=accept_sparse, dtype=np.float64)
+        X = validate_array(X, accept_sparse=accept_sparse, dtype=np.float64)
         if X.shape[1] != self.n_features:
             raise ValueError(f"X has {X.shape[1]} columns, but {self.n_features} are needed.")
         return X

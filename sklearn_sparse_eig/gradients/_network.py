@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
-from sklearn.utils.validation import check_array
 
+from .._base.rows import validate_array
 from ._factors import Gradients, LayerFactors
 from ._outputs import scalar_output
 
@@ -173,7 +173,7 @@ class DenseNetwork(Network):
 
     def gradients(self, X, output="max", layers=None):
         """Return the gradients of a scalar output at each row of X. Parameters as in Network."""
-        X = check_array(X, accept_sparse="csr", dtype=np.float64)
+        X = validate_array(X, accept_sparse="csr", dtype=np.float64)
         if X.shape[1] != self.n_features:
             raise ValueError(f"X has {X.shape[1]} features, but the model has {self.n_features}.")
         layers = range(len(self.weights)) if layers is None else layers

@@ -4,18 +4,21 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
 
-from .._base.compat import Interval, StrOptions, check_sample_weight
+from .._base.compat import Interval, StrOptions
+from .._base.entries import rows_from_entries
 from .._base.fitting import fitting
+from .._base.rows import check_squares, validate_rows
+from .._base.sparse import canonical
 from .._base.streams import StreamMixin
 from .._base.threads import limit_threads
+from .._base.weights import check_counts_of_rows
 from ..recovery import RULES, Decoder, choose_rank, make_decoder
-from ..sketching import EigenSketch, Measurement, choose_size, rows_from_entries
+from ..sketching import EigenSketch, Measurement, choose_size
 from ._components import ComponentsMixin
-from ._rows import canonical
 from ._second_reading import polishing_bytes
 from ._sizes import check_sizes, wanted_sizes
 from ._variance import check_variance
@@ -375,7 +378,7 @@ default="sparse_sign"
 
     def _check_rows(self, X, sample_weight, reset):
         """Return validated X (dense or canonical CSR, any real dtype) and weights."""
-        X = validate_data(
+        X = validate_rows(
             self,
             X,
             reset=reset,
@@ -383,15 +386,10 @@ default="sparse_sign"
             dtype="numeric",
             ensure_min_samples=1 if reset else 0,
         )
-        weights = 1.0
-        if sample_weight is not None:
-            weights = check_sample_weight(sample_weight, X)
-            if X.shape[0] and not weights.any():
-                raise ValueError(
-                    "All entries of sample_weight are zero; give at least one row a weight."
-                )
+        check_squares(X)
+        weights = check_counts_of_rows(sample_weight, X.shape[0])
         check_sizes(self.n_components, self.n_nonzero_coefs, X.shape[1])
-        return canonical(X), weights
+        return canonical(X) if sp.issparse(X) else X, 1.0 if weights is None else weights
 
     def _expected_components(self, n_features):
         if not isinstance(self.n_components, str):

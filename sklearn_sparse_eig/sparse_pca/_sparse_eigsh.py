@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from .._base.rows import admit
 from .._base.symmetric import check_real, symmetric_part
 from .._base.threads import limit_blas
 from ..recovery import (
@@ -150,6 +151,7 @@ def _check_matrix(A):
         A = np.asarray(A)
     check_real(A)
     if not operator:
+        A = admit(A, "A")
         A = (
             sp.csr_array(A, dtype=np.float64)
             if sp.issparse(A)
