@@ -78,8 +78,8 @@ def check_rows(X: ArrayLike | sp.sparray | sp.spmatrix, n_features: int, name: s
         X = admit(np.asarray(X), name)
     if X.ndim != 2:
         raise ValueError(
-            f"{name} must have two dimensions (rows, features), got shape {X.shape}; a single row "
-            f"is {name}.reshape(1, -1)."
+            f"Expected 2D input: {name} must have two dimensions (rows, features), got shape "
+            f"{X.shape}; a single row is {name}.reshape(1, -1)."
         )
     if X.shape[1] != n_features:
         raise ValueError(
