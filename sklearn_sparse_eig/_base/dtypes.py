@@ -44,8 +44,8 @@ def check_numbers(X: Any, name: str = "X") -> Any:
         kind = getattr(dtype, "kind", None)
         if kind in _ADVICE:
             raise ValueError(f"{name} must be real and numeric, got dtype {dtype}. {_ADVICE[kind]}")
-        if kind == "O" and not sp.issparse(X):
-            _check_objects(X, name)
+        if kind == "O":
+            _check_objects(X.tocoo().data if sp.issparse(X) else X, name)
     return _of_common_type(X)
 
 

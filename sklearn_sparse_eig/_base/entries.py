@@ -72,6 +72,9 @@ def rows_from_entries(
     -----
     O(n log n) time and O(n) memory, whatever the ids.
     """
+    for name, count in (("n_features", n_features), ("n_rows", n_rows)):
+        if count is not None and (not isinstance(count, Integral) or isinstance(count, bool)):
+            raise ValueError(f"{name} must be an integer, got {count!r}.")
     rows, ids, amounts = np.atleast_1d(row_ids), np.atleast_1d(feature_ids), check_values(values)
     amounts = np.atleast_1d(amounts)
     if not (rows.shape == ids.shape == amounts.shape and amounts.ndim == 1):
@@ -81,10 +84,7 @@ def rows_from_entries(
         )
     rows, ids = check_ids(rows, "row_ids"), check_ids(ids, "feature_ids", n_features)
     distinct, rows = np.unique(rows, return_inverse=True)
-    if n_rows is None:
-        n_rows = len(distinct)
-    elif not isinstance(n_rows, Integral):
-        raise ValueError(f"n_rows must be an integer or None, got {n_rows!r}.")
+    n_rows = len(distinct) if n_rows is None else n_rows
     if n_rows < len(distinct):
         raise ValueError(f"n_rows={n_rows}, but row_ids holds {len(distinct)} distinct rows.")
     # Sorted here: SciPy's conversion would do it through arrays of the length of a column index.

@@ -66,6 +66,8 @@ def _check_compressed(X, what):
         )
     if (indptr[1:] < indptr[:-1]).any():
         _refuse(what, "indptr must not decrease")
+    if X.format != "bsr" and X.data.ndim != 1:
+        _refuse(what, f"data must be a vector, got shape {X.data.shape}")
     _check_range(indices[:n], n_minor, "indices", what)
 
 
@@ -81,6 +83,10 @@ def _check_diagonals(X, what):
     _check_integers(X.offsets, "offsets", what)
     if X.data.ndim != 2 or len(X.data) != len(X.offsets):
         _refuse(what, f"data of shape {X.data.shape} must have a row for each of the offsets")
+    # Diagonals beside the matrix are empty, but SciPy converts offsets to the type of an index.
+    largest = max(*X.shape, 2**31 - 1)
+    if len(X.offsets) and not -largest <= int(X.offsets.min()) <= int(X.offsets.max()) <= largest:
+        _refuse(what, f"offsets reach from {X.offsets.min()} to {X.offsets.max()}")
 
 
 def _check_lists(X, what):

@@ -205,6 +205,9 @@ def _damaged(X):
             setattr(damaged, name, getattr(damaged, name).copy())
             getattr(damaged, name)[-1] = value
             yield f"coo.{name} = {value}", damaged
+    damaged = sp.dia_array((np.ones((1, n_features)), [0]), shape=whole.shape)
+    damaged.offsets = np.array([2**40])
+    yield "an offset out of range in dia", damaged
     damaged = whole.tobsr().copy()
     damaged.indices[0] = n_features
     yield "an index out of range in bsr", damaged

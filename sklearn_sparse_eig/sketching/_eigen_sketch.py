@@ -230,7 +230,8 @@ default="sparse_sign"
         """
         if self.content != "rows":
             return None
-        return self.weight**2 / self._weight_squares
+        # Where scale has left nothing that can be squared, the rows are forgotten.
+        return self.weight**2 / self._weight_squares if self._weight_squares else 0.0
 
     # ------------------------------------------------------------------------------------- rows
 

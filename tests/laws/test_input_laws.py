@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_state_laws import EXACT, FITS, SKETCHES, STREAMS, TWO_SIDED, N, X, Y, sketch
 
+import sklearn_sparse_eig
 from sklearn_sparse_eig import (
     DiagonalNetworkRegressor,
     EigenSketch,
@@ -206,6 +207,20 @@ def test_entries_of_rows_add_as_numbers(dtype):
     assert fitted.mean_[0] == 35_000.0
 
 
+def test_counts_of_entries_are_integers():
+    made = sketch(**TWO_SIDED)()
+    for n_rows in (2.5, True, -1):
+        with pytest.raises(ValueError, match="n_rows"):
+            made.update_coo([0], [0], [1.0], n_rows=n_rows)
+    with pytest.raises(ValueError, match="n_features must be an integer"):
+        pca()().partial_fit_coo([0], [0], [1.0], n_features=2.5)
+
+
+def test_what_is_scaled_to_nothing_counts_no_rows():
+    made = sketch(**TWO_SIDED)().update(X)
+    assert made.scale(1e-200).scale(1e-200).effective_samples == 0.0
+
+
 def entries(sketch, values):
     values = np.asarray(values)
     return sketch.update_entries(np.arange(3), np.arange(3), values[:3, 0])
@@ -318,3 +333,10 @@ def test_the_scale_of_values_is_told_truly(container, options):
         with pytest.raises(ValueError, match="cannot be squared"):
             getattr(stream, method)(container(X * 1e200))
     assert stream.sketch_.to_bytes() == before
+
+
+def test_every_estimator_has_a_door_in_the_table():
+    public = {getattr(sklearn_sparse_eig, name) for name in sklearn_sparse_eig.__all__}
+    estimators = {kind for kind in public if isinstance(kind, type) and hasattr(kind, "get_params")}
+    assert len(estimators) >= 8
+    assert estimators | {EigenSketch} <= {type(make()) for make, *_ in DOORS.values()}
