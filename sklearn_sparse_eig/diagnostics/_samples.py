@@ -1,9 +1,10 @@
 """Samples and labels for a diagnostic: checked, encoded, and drawn in equal numbers."""
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 
 from .._base.compat import take_rows
+from .._base.rows import validate_array
 from ..gradients import make_network, takes_any_input, unwrap
 from ..ood import check_counts, encode
 
@@ -37,7 +38,7 @@ def check_rows(estimator, network, X):
     """Return X, untouched where the first step of a pipeline knows what it takes."""
     if takes_any_input(estimator):
         return X
-    return check_array(
+    return validate_array(
         X,
         accept_sparse="csr",
         allow_nd=network.takes_any_shape,

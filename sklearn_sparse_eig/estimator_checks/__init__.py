@@ -64,6 +64,13 @@ from ._estimator import (
     check_sketch_estimator,
     yield_estimator_checks,
 )
+from ._input import (
+    check_bad_indices,
+    check_bad_rows,
+    check_bad_weights,
+    check_duplicates,
+    yield_input_checks,
+)
 from ._measurement import (
     check_measurement_adjoint,
     check_measurement_columns,
@@ -99,8 +106,12 @@ from ._state import (
 )
 
 __all__ = [
+    "check_bad_indices",
+    "check_bad_rows",
+    "check_bad_weights",
     "check_decoder_contract",
     "check_decoder_exact_case",
+    "check_duplicates",
     "check_empty_copy",
     "check_estimator_bad_input",
     "check_estimator_batches",
@@ -135,6 +146,7 @@ __all__ = [
     "check_warnings_name_the_caller",
     "yield_decoder_checks",
     "yield_estimator_checks",
+    "yield_input_checks",
     "yield_measurement_checks",
     "yield_sketch_checks",
     "yield_state_checks",

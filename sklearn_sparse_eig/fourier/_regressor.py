@@ -6,11 +6,12 @@ from typing import Any, Literal, Self
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
 from .._base.messages import warn_user
+from .._base.rows import validate_regression, validate_rows
 from .._base.typed import (
     ArrayLike,
     Auto,
@@ -19,12 +20,13 @@ from .._base.typed import (
     MultiOutputMixin,
     RegressorMixin,
 )
+from .._base.weights import WeightedScoreMixin, check_counts_of_rows
 from ._fit import CONVERGED, FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
 
 SolverName = Literal["auto", "fft", "least_squares", "kernel", "nufft"]
 
 
-class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Interpolation by the smoothest of many trigonometric polynomials.
 
     With more frequencies than points, infinitely many combinations pass through the data. This is
@@ -177,11 +179,10 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         if complex_targets:
             y = np.asarray(y)
             parts = np.stack([y.real, y.imag], axis=-1).reshape(len(y), -1)
-            X, parts = validate_data(self, X, parts, dtype=np.float64, multi_output=True)
+            X, parts = validate_rows(self, X, parts, dtype=np.float64, multi_output=True)
             y = (parts[:, ::2] + 1j * parts[:, 1::2]).reshape(y.shape)
         else:
-            X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
-            y = np.asarray(y, dtype=np.float64)
+            X, y = validate_regression(self, X, y)
         Y = y.reshape(len(y), -1)
         self.period_ = self._check_period(X)
         wanted = self.n_frequencies or FREQUENCIES_PER_POINT * len(X)
@@ -245,7 +246,7 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Complex where the targets were.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_rows(self, X, dtype=np.float64, reset=False)
         values = self._values(X)
         return values[:, 0] if self._one_target else values
 
@@ -268,4 +269,5 @@ class WeightedFourierRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             return super().score(X, y, sample_weight)
         # Real and imaginary parts as targets, each weighted by its variance.
         parts = [np.stack([z.real, z.imag], axis=-1).reshape(len(z), -1) for z in (y, predicted)]
-        return r2_score(*parts, sample_weight=sample_weight, multioutput="variance_weighted")
+        weights = check_counts_of_rows(sample_weight, len(y))
+        return r2_score(*parts, sample_weight=weights, multioutput="variance_weighted")

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import check_array
 
+from .._base.rows import validate_array
 from ._choices import OutputName
 from ._factors import LayerFactors
 from ._gradients import Gradients
@@ -33,7 +33,7 @@ class _GivenNetwork(Network):
         return Gradients(unknown[:, 0], unknown, (layer,))
 
     def _check(self, X, accept_sparse):
-        X = check_array(X, accept_sparse=accept_sparse, dtype=np.float64)
+        X = validate_array(X, accept_sparse=accept_sparse, dtype=np.float64)
         if X.shape[1] != self.n_features:
             raise ValueError(f"X has {X.shape[1]} columns, but {self.n_features} are needed.")
         return X

@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
-from sklearn.utils.validation import check_array
 
 from .._base.batches import in_batches
 from .._base.compat import take_rows
+from .._base.rows import validate_array
 from ._choices import LayerChoice, OutputName
 from ._factors import LayerFactors
 from ._gradients import Gradients
@@ -230,7 +230,7 @@ class DenseNetwork(Network):
         self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
     ) -> Gradients:
         """Return the gradients of a scalar output at each row of X. Parameters as in Network."""
-        X = check_array(X, accept_sparse="csr", dtype=np.float64)
+        X = validate_array(X, accept_sparse="csr", dtype=np.float64)
         if X.shape[1] != self.n_features:
             raise ValueError(f"X has {X.shape[1]} features, but the model has {self.n_features}.")
         layers = range(len(self.weights)) if layers is None else layers

@@ -1,8 +1,10 @@
 """Rows of X for a model: validated where X is an array, untouched where a pipeline takes it."""
 
-from sklearn.utils.validation import check_array, validate_data
+import scipy.sparse as sp
+from sklearn.utils.validation import validate_data
 
 from .._base.compat import n_rows
+from .._base.rows import admit, validate_array, validate_rows
 from ._arrays import from_torch
 from ._make import is_torch, unwrap
 from ._model import takes_any_input
@@ -15,9 +17,10 @@ def check_rows(shell, X, reset):
         # Text, frames, missing values: the first step of the pipeline knows what it takes.
         if n_rows(X) == 0:
             raise ValueError("Found 0 sample(s), but at least one is needed.")
+        X = admit(X) if sp.issparse(X) else X
         return validate_data(shell, X, reset=reset, skip_check_array=True)
     if is_torch(unwrap(shell.estimator)) or getattr(shell.estimator, "takes_any_shape", False):
         # Images and the like: as many axes as the module takes.
-        X = check_array(X, allow_nd=True, dtype=["float64", "float32"])
+        X = validate_array(X, allow_nd=True, dtype=["float64", "float32"])
         return validate_data(shell, X, reset=reset, skip_check_array=True)
-    return validate_data(shell, X, reset=reset, accept_sparse="csr", dtype=["float64", "float32"])
+    return validate_rows(shell, X, reset=reset, accept_sparse="csr", dtype=["float64", "float32"])

@@ -7,10 +7,12 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
+from .._base.rows import validate_array, validate_regression, validate_rows
+from .._base.symmetric import check_real
 from .._base.threads import limit_blas
 from .._base.typed import (
     ArrayLike,
@@ -22,6 +24,7 @@ from .._base.typed import (
     RegressorMixin,
     available_if,
 )
+from .._base.weights import WeightedScoreMixin
 from ._centering import shifted, without_mean
 from ._descent import Descent, solution_sharpness
 from ._design import Design
@@ -38,7 +41,7 @@ def _has_partial_fit(model: Any) -> bool:
     return True
 
 
-class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Linear regression with the sparse bias of gradient descent on a diagonal network.
 
     The coefficients are over-parameterised, w = u^L - v^L elementwise, all weights start at
@@ -327,7 +330,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if not isinstance(X, LinearOperator):
-            X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+            X = validate_rows(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         return X @ self.coef_.T + self.intercept_
 
     def sharpness(self, X: MatrixLike) -> float | np.ndarray:
@@ -346,7 +349,7 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         float or ndarray of shape (n_targets,)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        X = validate_rows(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         weights = self.weights_.reshape(*self.weights_.shape[:2], -1)
         if self.joint or self.groups is not None:
             raise ValueError("The sharpness is that of weights without joint=True or groups.")
@@ -384,22 +387,12 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             if self.stopping == "validation":
                 raise ValueError("stopping='validation' needs rows, X is a LinearOperator.")
             self.n_features_in_ = X.shape[1]
-            y = check_array(y, ensure_2d=False, dtype=np.float64)
+            check_real(X, "X")
+            y = validate_array(y, "y", ensure_2d=False, dtype=np.float64)
             if len(y) != X.shape[0]:
                 raise ValueError(f"X has {X.shape[0]} rows, but y has {len(y)}.")
             return X, y
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=np.float64,
-            multi_output=True,
-            y_numeric=True,
-            reset=reset,
-        )
-        # Of several targets, or of integers, the type is left as it is.
-        return X, np.asarray(y, dtype=np.float64)
+        return validate_regression(self, X, y, accept_sparse="csr", reset=reset)
 
     def _fit(self, X, y):
         self._one_target = y.ndim == 1

@@ -4,11 +4,12 @@ from numbers import Real
 from typing import Any, Self, Unpack
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
 from .._base.messages import warn_user
+from .._base.rows import validate_rows
 from .._base.streams import StreamMixin
 from .._base.typed import ArrayLike, Auto, EmpiricalCovariance
 from ..recovery import RankRule, RecoveryOptions
@@ -153,7 +154,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         UserWarning
             If the low-rank interval of the rank is empty, or X has a single row.
         """
-        X = validate_data(self, X, dtype=np.float64)
+        X = validate_rows(self, X, dtype=np.float64)
         self._moments = RunningCovariance(X.shape[1])
         return self._add_rows(X)
 
@@ -176,7 +177,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             As :meth:`fit`, and if the last fit was to a sketch.
         """
         first = not hasattr(self, "_moments")
-        X = validate_data(self, X, dtype=np.float64, reset=first)
+        X = validate_rows(self, X, dtype=np.float64, reset=first)
         if first:
             self._moments = RunningCovariance(X.shape[1])
         elif self._moments is None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._base.entries import check_values
 from .._base.typed import ArrayLike
 
 
@@ -36,7 +37,7 @@ def effective_rank(X: ArrayLike) -> float:
     >>> effective_rank([10.0, 5.0, 5.0])
     2.0
     """
-    X = np.asarray(X, dtype=np.float64)
+    X = check_values(X, "X")
     if X.ndim not in (1, 2):
         raise ValueError(f"X must be a matrix or a vector of its spectrum, got {X.ndim} axes.")
     if not np.isfinite(X).all():

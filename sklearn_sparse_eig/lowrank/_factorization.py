@@ -4,10 +4,11 @@ from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
+from .._base.rows import validate_array, validate_rows
 from .._base.typed import (
     ArrayLike,
     Auto,
@@ -194,7 +195,7 @@ class DeepMatrixFactorization(
         UserWarning
             If the low-rank interval of the rank is empty; the message says its ends.
         """
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         observed = ~np.isnan(X)
         run, symmetric = run_of(self, self.max_iter), is_symmetric(X)
         if observed.all():
@@ -231,7 +232,7 @@ class DeepMatrixFactorization(
         ndarray of shape (n_samples, n_components_)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         coordinates = row_coordinates(X, ~np.isnan(X), self.components_.T)
         return coordinates * self.filter_[: self.n_components_]
 
@@ -247,7 +248,7 @@ class DeepMatrixFactorization(
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=np.float64)
+        X = validate_array(X, dtype=np.float64)
         if X.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {X.shape[1]} columns, but there are {self.n_components_} components."

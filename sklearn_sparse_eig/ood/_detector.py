@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
+from .._base.seeds import check_seed
 from .._base.streams import StreamMixin
 from .._base.typed import (
     ArrayLike,
@@ -29,7 +30,6 @@ from ..gradients import (
     make_network,
     on_device,
 )
-from ..sketching import check_seed
 from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_known
 from ._classes import check_counts, encode
 from ._frozen_metric import warn_if_few

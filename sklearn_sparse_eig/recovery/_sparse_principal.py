@@ -22,6 +22,7 @@ from numbers import Integral
 import numpy as np
 from scipy.linalg import eigh
 
+from .._base.entries import check_values
 from .._base.symmetric import check_real, symmetric_part
 from ._exhaustive import best_support
 from ._sparse_exchange import as_result, swap_until_optimal
@@ -219,7 +220,7 @@ def _check_symmetric(B):
     """Return B as an exactly symmetric float64 array (p, p), B itself if it is one."""
     B = np.asarray(B)
     check_real(B, "B")
-    B = B.astype(np.float64, copy=False)
+    B = check_values(B, "B")
     if B.ndim != 2 or B.shape[0] != B.shape[1] or not B.size:
         raise ValueError(f"B must be a nonempty square matrix, got shape {B.shape}.")
     largest = np.abs(B).max()

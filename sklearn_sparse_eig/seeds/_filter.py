@@ -9,11 +9,12 @@ from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.utils import Bunch, TransformerTags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
 from .._base.messages import warn_user
+from .._base.rows import validate_rows
 from .._base.typed import (
     ArrayLike,
     BaseEstimator,
@@ -22,6 +23,7 @@ from .._base.typed import (
     RandomSeed,
     available_if,
 )
+from .._base.weights import check_counts_of_rows
 from ..gradients import is_ready
 from ._bins import confidence_bins
 from ._confidence import class_labels, predicted_labels, probabilities
@@ -243,7 +245,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         least = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
         if is_ready(self.classifier):
-            Z = validate_data(self, Z, **least)
+            Z = validate_rows(self, Z, **least)
             self.classifier_ = self.classifier
         elif y is None:
             raise ValueError(
@@ -252,7 +254,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "of the samples of Z as y."
             )
         else:
-            Z, y = validate_data(self, Z, y, **least)
+            Z, y = validate_rows(self, Z, y, **least)
             check_classification_targets(y)
             self.classifier_ = self._fit_classifier(Z, y)
         self._dtype = Z.dtype
@@ -429,7 +431,10 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _check(self, Z):
         check_is_fitted(self)
-        return self._features(validate_data(self, Z, reset=False, dtype=[np.float64, np.float32]))
+        return self._features(self._rows(Z))
+
+    def _rows(self, Z):
+        return validate_rows(self, Z, reset=False, dtype=[np.float64, np.float32])
 
     def _proba(self, F):
         full = np.zeros((len(F), len(self.classes_)))
@@ -455,8 +460,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         mask = self.support_mask_
         if Z is not None:
-            Z = validate_data(self, Z, reset=False, dtype=[np.float64, np.float32])
-            mask = self._examine(Z)[2] >= self.threshold_
+            mask = self._examine(self._rows(Z))[2] >= self.threshold_
         return np.flatnonzero(mask) if indices else mask.copy()
 
     def transform(self, Z: ArrayLike) -> np.ndarray:
@@ -473,8 +477,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_confident, n_features)
         """
         check_is_fitted(self)
-        Z = validate_data(self, Z, reset=False, dtype=[np.float64, np.float32])
-        return Z[self.get_support(Z)]
+        return self._rows(Z)[self.get_support(Z)]
 
     def fit_transform(self, Z: ArrayLike, y: ArrayLike | None = None) -> np.ndarray:
         """Fit, and return the rows whose samples are confident.
@@ -489,9 +492,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_confident, n_features)
         """
-        self.fit(Z, y)
-        Z = validate_data(self, Z, reset=False, dtype=[np.float64, np.float32])
-        return Z[self.support_mask_]
+        return self.fit(Z, y)._rows(Z)[self.support_mask_]
 
     def score(
         self,
@@ -514,10 +515,9 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         float
         """
         predicted = self.predict(Z)
-        if y is None:
-            Z = validate_data(self, Z, reset=False, dtype=[np.float64, np.float32])
-            y = self._judge(Z)
-        return accuracy_score(y, predicted, sample_weight=sample_weight)
+        y = self._judge(self._rows(Z)) if y is None else y
+        weights = check_counts_of_rows(sample_weight, len(predicted))
+        return accuracy_score(y, predicted, sample_weight=weights)
 
     def _judge(self, Z):
         if self.evaluator is None:
@@ -599,7 +599,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         def draw_seeds(n):
             if draw is None:
                 return rng.standard_normal((n, self.n_features_in_)).astype(self._dtype, copy=False)
-            return validate_data(self, as_array(draw(rng, n)), reset=False, dtype=self._dtype)
+            return validate_rows(self, as_array(draw(rng, n)), reset=False, dtype=self._dtype)
 
         def rate(Z):
             if n_candidates == 1:

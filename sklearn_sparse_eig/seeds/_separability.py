@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._base.entries import check_values
 from .._base.typed import ArrayLike
 from ._probe import fit_probe
 
@@ -59,11 +60,11 @@ def fisher_separability(
     >>> round(fisher_separability(X[:200], y[:200], X[200:], y[200:]), 2)
     -0.04
     """
-    X, y = np.asarray(X, dtype=np.float64), np.asarray(y)
+    X, y = check_values(X, "X"), np.asarray(y)
     held_out = X_test is not None
     classes = np.unique(y)
     if held_out:
-        X_test, y_test = np.asarray(X_test, dtype=np.float64), np.asarray(y_test)
+        X_test, y_test = check_values(X_test, "X_test"), np.asarray(y_test)
         classes = np.intersect1d(classes, y_test)
     X, y = X[np.isin(y, classes)], y[np.isin(y, classes)]
     degrees = len(X) - len(classes)

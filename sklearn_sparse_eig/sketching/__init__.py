@@ -1,6 +1,5 @@
 """Measure: from rows or entries to a small linear sketch, S = M A Omega^T."""
 
-from ._checks import check_seed, rows_from_entries
 from ._eigen_sketch import EigenSketch
 from ._limits import IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT
 from ._recommend import SketchRecommendation, recommend_sketch

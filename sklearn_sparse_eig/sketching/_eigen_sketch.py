@@ -14,18 +14,16 @@ import scipy.sparse as sp
 
 from .. import kernels
 from .._base.atomic import all_or_nothing
+from .._base.entries import check_ids, check_values, rows_from_entries
 from .._base.linear import LinearState
 from .._base.locks import undisturbed
+from .._base.rows import check_rows, is_linear_operator
+from .._base.seeds import check_seed
+from .._base.symmetric import check_real
 from .._base.typed import ArrayLike, Auto, MatrixLike, RandomSeed
+from .._base.weights import check_weights
 from . import _bytes
 from ._accumulate import add_dense, symmetrize, weighted_sum
-from ._checks import (
-    check_rows,
-    check_seed,
-    check_weights,
-    is_linear_operator,
-    rows_from_entries,
-)
 from ._feature_moments import FeatureMoments
 from ._identification import IdentificationSketch
 from ._limits import IDENTIFICATION_LIMIT
@@ -255,7 +253,8 @@ default="sparse_sign"
         """
         if self.content != "rows":
             return None
-        return self.weight**2 / self._weight_squares
+        # Where scale has left nothing that can be squared, the rows are forgotten.
+        return self.weight**2 / self._weight_squares if self._weight_squares else 0.0
 
     # ------------------------------------------------------------------------------------- rows
 
@@ -483,7 +482,8 @@ default="sparse_sign"
         Cost O(n K k) time, O(u k) temporary memory in blocks, u the number of distinct ids.
         """
         i, j = (np.atleast_1d(np.asarray(a)) for a in (i, j))
-        values = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        check_real(np.asarray(values), "values")
+        values = np.atleast_1d(check_values(values))
         if not (i.shape == j.shape == values.shape and i.ndim == 1):
             raise ValueError(
                 f"i, j and values must be vectors of one length, got shapes {i.shape}, {j.shape} "
@@ -491,21 +491,12 @@ default="sparse_sign"
             )
         if not np.isfinite(values).all():
             raise ValueError("values contain NaN or infinity; remove or replace these entries.")
-        for name, ids in (("i", i), ("j", j)):
-            if ids.size and ids.dtype.kind not in "iu":
-                raise ValueError(f"{name} must hold integers, got dtype {ids.dtype}.")
-            if ids.size and not (ids.min() >= 0 and int(ids.max()) < self.n_features):
-                raise ValueError(
-                    f"{name} must lie in [0, n_features={self.n_features}), got values from "
-                    f"{ids.min()} to {ids.max()}."
-                )
+        i, j = check_ids(i, "i", self.n_features), check_ids(j, "j", self.n_features)
         self._check_content("entries")
         if values.size == 0:
             return self
         self.content = "entries"
-        # Converted first: NumPy would join int64 and uint64 as float64, which rounds large ids.
-        both = np.concatenate([i.astype(np.int64), j.astype(np.int64)])
-        ids, local = np.unique(both, return_inverse=True)
+        ids, local = np.unique(np.concatenate([i, j]), return_inverse=True)
         rows, columns = local[: len(i)], local[len(i) :]
         A = sp.csr_array((values, (rows, columns)), shape=(len(ids), len(ids)))
         A = (A + A.T) * (1.0 if mirror else 0.5)
@@ -534,7 +525,8 @@ default="sparse_sign"
         -------
         self
         """
-        tile = np.asarray(tile, dtype=np.float64)
+        check_real(np.asarray(tile), "tile")
+        tile = check_values(tile, "tile")
         row_ids, column_ids = np.atleast_1d(row_ids), np.atleast_1d(column_ids)
         if tile.shape != (len(row_ids), len(column_ids)):
             raise ValueError(
@@ -565,8 +557,9 @@ default="sparse_sign"
         Cost: k products with A and O(N K k).
         """
         N = self.n_features
+        check_real(A)
         if not is_linear_operator(A):
-            A = check_rows(A, N)
+            A = check_rows(A, N, "A")
             if A.shape == (N, N):
                 A = A.astype(np.float64, copy=False)  # booleans and unsigned do not subtract
                 gap = abs(A - A.T).max() if N else 0.0
@@ -589,6 +582,7 @@ default="sparse_sign"
             )
         else:
             products = self.test.measure(A)
+        check_real(products, "A's product with a real matrix")
         if not np.isfinite(products).all():
             raise ValueError("A returned NaN or infinity in a product; the sketch is unchanged.")
         self.content = "entries"

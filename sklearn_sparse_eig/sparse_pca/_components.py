@@ -6,10 +6,12 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._base.locks import locked
 from .._base.messages import warn_user
+from .._base.rows import validate_array, validate_rows
+from .._base.sparse import canonical
 from .._base.typed import (
     ArrayLike,
     ClassNamePrefixFeaturesOutMixin,
@@ -18,7 +20,7 @@ from .._base.typed import (
 )
 from ._likelihood import LikelihoodMixin
 from ._projection import Projection
-from ._rows import canonical, columns_of, squared_norm_of_mean, sum_of_squares
+from ._rows import columns_of, squared_norm_of_mean, sum_of_squares
 from ._variance import ROUNDING
 
 # Rows read at a time: a few megabytes for wide sparse rows, enough for BLAS where they are dense.
@@ -61,7 +63,8 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 
     def _check_new_rows(self, X: MatrixLike) -> Any:
         check_is_fitted(self)
-        return canonical(validate_data(self, X, reset=False, accept_sparse="csr", dtype="numeric"))
+        X = validate_rows(self, X, reset=False, accept_sparse="csr", dtype="numeric")
+        return canonical(X) if sp.issparse(X) else X
 
     def _projection(self) -> Projection:
         def compute():
@@ -82,7 +85,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             A csr_array on the support features where there are too many to track their means.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=[np.float64, np.float32])
+        X = validate_array(X, dtype=[np.float64, np.float32])
         with locked(self), locked(self.sketch_):
             onto, mean = self._projection(), self.sketch_.feature_mean()
         n_components = onto.loadings.shape[1]
@@ -125,7 +128,8 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         total = self._total_squares(X)
         if total == 0.0:
             warn_user(
-                "The share of variance is not defined: X has no variance. Give rows that differ.",
+                "The share of variance is not defined: X has no variance, or one that is lost in "
+                "rounding. Give rows that differ.",
                 UndefinedMetricWarning,
             )
             return float("nan")

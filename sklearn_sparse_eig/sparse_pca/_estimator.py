@@ -3,15 +3,18 @@
 from typing import Any, Literal, Self
 
 import numpy as np
-from sklearn.utils.validation import validate_data
+import scipy.sparse as sp
 
-from .._base.compat import check_sample_weight
+from .._base.entries import rows_from_entries
 from .._base.fitting import fitting
+from .._base.rows import check_squares, validate_rows
+from .._base.sparse import canonical
 from .._base.streams import StreamMixin
 from .._base.threads import limit_threads
 from .._base.typed import ArrayLike, Auto, BaseEstimator, MatrixLike, RandomSeed
+from .._base.weights import check_counts_of_rows
 from ..recovery import Decoder, choose_rank, make_decoder
-from ..sketching import EigenSketch, Measurement, choose_size, rows_from_entries
+from ..sketching import EigenSketch, Measurement, choose_size
 from ._components import ComponentsMixin
 from ._parameters import (
     CONSTRAINTS,
@@ -22,7 +25,6 @@ from ._parameters import (
     RankRule,
     SketchKind,
 )
-from ._rows import canonical
 from ._second_reading import polishing_bytes
 from ._sizes import check_sizes, wanted_sizes
 from ._variance import check_variance
@@ -366,7 +368,7 @@ default="sparse_sign"
 
     def _check_rows(self, X: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any]:
         """Return validated X (dense or canonical CSR, any real dtype) and weights."""
-        X = validate_data(
+        X = validate_rows(
             self,
             X,
             reset=reset,
@@ -374,15 +376,10 @@ default="sparse_sign"
             dtype="numeric",
             ensure_min_samples=1 if reset else 0,
         )
-        weights = 1.0
-        if sample_weight is not None:
-            weights = check_sample_weight(sample_weight, X)
-            if X.shape[0] and not weights.any():
-                raise ValueError(
-                    "All entries of sample_weight are zero; give at least one row a weight."
-                )
+        check_squares(X)
+        weights = check_counts_of_rows(sample_weight, X.shape[0])
         check_sizes(self.n_components, self.n_nonzero_coefs, X.shape[1])
-        return canonical(X), weights
+        return canonical(X) if sp.issparse(X) else X, 1.0 if weights is None else weights
 
     def _expected_components(self, n_features: int) -> int:
         if not isinstance(self.n_components, str):

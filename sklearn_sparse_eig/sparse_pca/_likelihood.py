@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
-from .._base.compat import check_sample_weight
+from .._base.weights import check_counts_of_rows
 from ._gaussian import (
     GaussianModel,
     SketchedMean,
@@ -65,11 +65,7 @@ class LikelihoodMixin(RecoveredMixin):
             In nats per row; higher is better. See :meth:`explained_variance_score` for a share.
         """
         values = self.score_samples(X)
-        if sample_weight is None:
-            return float(values.mean())
-        weights = check_sample_weight(sample_weight, values[:, None])
-        if not weights.any():  # older releases of scikit-learn let these pass
-            raise ValueError("All sample weights are zero; give at least one row a weight.")
+        weights = check_counts_of_rows(sample_weight, len(values))
         return float(np.average(values, weights=weights))
 
     def get_covariance(self) -> np.ndarray | LinearOperator:

@@ -6,17 +6,6 @@ import numpy as np
 import scipy.sparse as sp
 
 
-def canonical(X: Any) -> Any:
-    """Return X, if sparse as a csr_array without duplicates."""
-    if not sp.issparse(X):
-        return X
-    X = sp.csr_array(X)
-    if not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    return X
-
-
 def columns_of(X: Any, ids: np.ndarray) -> Any:
     """Return X[:, ids] as float64, dense or CSR; nothing of the length of a row is allocated."""
     if not sp.issparse(X):

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from .._base.rows import admit
 from .._base.symmetric import check_real, symmetric_part
 from .._base.threads import limit_blas
 from .._base.typed import Auto, MatrixLike
@@ -184,6 +185,7 @@ def _check_matrix(A: Any) -> tuple[Any, int]:
         A = np.asarray(A)
     check_real(A)
     if not operator:
+        A = admit(A, "A")
         A = (
             sp.csr_array(A, dtype=np.float64)
             if sp.issparse(A)

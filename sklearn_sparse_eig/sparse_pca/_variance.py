@@ -8,6 +8,8 @@ from ..sketching import EigenSketch
 ROUNDING = 64 * np.finfo(np.float64).eps
 # Variances beyond this, or below its inverse, have squares that are infinite, or zero.
 _LARGEST = 1e140
+# Values below this have squares that vanish.
+_SMALLEST = 1e-150
 
 
 def check_variance(sketch: EigenSketch) -> None:
@@ -17,6 +19,12 @@ def check_variance(sketch: EigenSketch) -> None:
     # it beforehand, of its square where not.
     shift, mean = np.abs(sketch._left_shift).max(), sketch.measured_mean() - sketch._left_shift
     rounding = sketch.center * (ROUNDING * np.abs(mean).max() ** 2 + (ROUNDING * shift) ** 2)
+    level = max(shift, np.abs(mean).max())
+    if largest == 0.0 and 0.0 < level < _SMALLEST:
+        raise ValueError(
+            f"The values of X, about {level:.3g}, are so small that their squares vanish in "
+            "floating point. Multiply X by a constant, or scale its features (MaxAbsScaler)."
+        )
     if largest <= rounding:
         raise ValueError(
             "X has no variance: every row is the same, so there are no components to find. Check "

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator
 
 from sklearn_sparse_eig import EigenSketch
+from sklearn_sparse_eig._base.rows import check_rows
 from sklearn_sparse_eig.estimator_checks import check_sketch_entries
 from sklearn_sparse_eig.kernels import HASH_VERSION
 from sklearn_sparse_eig.sketching import IdentityMeasurement
-from sklearn_sparse_eig.sketching._checks import check_rows
 
 N = 150
 REGIMES = {
@@ -493,9 +493,13 @@ def test_bad_rows_leave_the_state_alone(regime):
         assert_untouched(sketch, lambda b=bad, w=weights: sketch.update(b, sample_weight=w), match)
 
 
-def test_finite_values_with_an_infinite_sum_are_not_refused():
-    huge = np.full((2, N), 1e306)
-    assert check_rows(huge, N) is huge
+def test_values_that_cannot_be_squared_are_refused_and_others_passed_on():
+    largest = np.full((2, N), 1e150)
+    assert check_rows(largest, N) is largest
+    assert np.isfinite(new("mam").update(largest, 1e-5).matrix()).all()
+    sketch = new("two_sided").update(rows())
+    for huge in (np.full((2, N), 1e160), np.full((2, N), -1e306), sp.csr_array(rows() * 1e200)):
+        assert_untouched(sketch, lambda X=huge: sketch.update(X), "cannot be squared")
 
 
 @pytest.mark.parametrize("regime", ["mam", "two_sided", "exact"])
@@ -506,8 +510,8 @@ def test_bad_entries_leave_the_state_alone(regime):
         ([[0]], [[1]], [[1.0]], "vectors of one length"),
         ([0], [1], [np.nan], "values contain NaN"),
         ([0.0], [1], [1.0], "i must hold integers, got dtype float64"),
-        ([0], [N], [1.0], r"j must lie in \[0, n_features=150\), got values from 150"),
-        ([-1], [0], [1.0], r"i must lie in .* from -1"),
+        ([0], [N], [1.0], r"j must lie in \[0, n_features=150\), got 150 to 150"),
+        ([-1], [0], [1.0], r"i must lie in .* got -1 to -1"),
         ([True], [0], [1.0], "i must hold integers"),
     ):
         assert_untouched(sketch, lambda a=(i, j, values): sketch.update_entries(*a), match)

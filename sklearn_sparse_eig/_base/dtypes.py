@@ -1,0 +1,89 @@
+"""Which types of entries are real numbers, and what to do with those that are not."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+_TIMES = "Convert times to numbers first, such as seconds since a start: "
+# By kind of dtype: what is taken for a number by casting, though it is none.
+_ADVICE = {
+    "M": _TIMES + "(X - start) / np.timedelta64(1, 's').",
+    "m": "Convert durations to numbers first, such as seconds: X / np.timedelta64(1, 's').",
+    "c": "Complex data not supported: give real and imaginary parts as features of their own.",
+    "V": (
+        "Make columns of the fields first: numpy.lib.recfunctions.structured_to_unstructured(X)."
+    ),
+    "U": "Parse numbers written as text by X.astype(float), encode other text by OneHotEncoder.",
+}
+_ADVICE["S"] = _ADVICE["T"] = _ADVICE["U"]
+
+
+def check_numbers(X: Any, name: str = "X") -> Any:
+    """Return X as it is, or a list as an array, if its entries are real numbers.
+
+    What only NumPy's wide and narrow floats hold is brought to a type that all kernels take.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or data frame
+    name : str, default="X"
+        What the message calls it.
+
+    Raises
+    ------
+    ValueError
+        If entries are times, durations, complex, text or records.
+    TypeError
+        If they are objects that are no numbers.
+    """
+    if isinstance(X, list | tuple):
+        X = np.asarray(X)
+    for dtype in _dtypes(X):
+        kind = getattr(dtype, "kind", None)
+        if kind in _ADVICE:
+            raise ValueError(f"{name} must be real and numeric, got dtype {dtype}. {_ADVICE[kind]}")
+        if kind == "O":
+            _check_objects(X.tocoo().data if sp.issparse(X) else X, name)
+    return _of_common_type(X)
+
+
+def _dtypes(X):
+    dtype = getattr(X, "dtype", None)
+    if dtype is not None:
+        return [dtype]
+    dtypes = getattr(X, "dtypes", None)
+    if dtypes is None:
+        return []
+    if all(hasattr(dtype, "kind") for dtype in dtypes):
+        return dtypes
+    return [np.asarray(X[:1]).dtype]  # a frame with types of its own
+
+
+def _check_objects(X, name):
+    """Refuse objects that ``float`` would take though they are no numbers, or would not take."""
+    for kind in set(map(type, np.asarray(X, dtype=object).ravel())):
+        found = f"{name} must be real and numeric, got objects of type {kind.__name__}. "
+        if issubclass(kind, str | bytes):
+            raise ValueError(found + _ADVICE["U"])
+        if issubclass(kind, timedelta | np.timedelta64):
+            raise ValueError(found + _ADVICE["m"])
+        if issubclass(kind, date | np.datetime64):
+            raise ValueError(found + _ADVICE["M"])
+        if issubclass(kind, complex | np.complexfloating):
+            raise ValueError(found + _ADVICE["c"])
+        if not hasattr(kind, "__float__") and kind.__name__ not in ("NoneType", "NAType"):
+            # In the words of float, which callers of scikit-learn know.
+            raise TypeError(
+                f"{found}What float() takes as argument must be a string or a real number."
+            )
+
+
+def _of_common_type(X):
+    if not (isinstance(X, np.ndarray) or sp.issparse(X)) or X.dtype.kind != "f":
+        return X
+    if X.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):  # what overflows is infinite, and refused as such
+            return X.astype(np.float64)
+    return X.astype(np.float32) if sp.issparse(X) and X.dtype.itemsize < 4 else X

@@ -1,0 +1,122 @@
+"""The entrance of rows, for estimators and sketches alike."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+from scipy.sparse.linalg import LinearOperator
+from sklearn.utils.validation import check_array, validate_data
+
+from .dtypes import check_numbers
+from .sparse import canonical, check_structure
+
+# Values beyond this have squares whose sums overflow.
+_LARGEST = 1e150
+
+
+def admit(X: Any, name: str = "X") -> Any:
+    """Return what is given as rows, of real numbers and of sound structure; nothing is cast.
+
+    Stands before scikit-learn's own checks, which cast times and records to numbers and trust the
+    indices of sparse matrices.
+
+    Raises
+    ------
+    ValueError, TypeError
+        With what was given, what is needed and what to do.
+    """
+    if sp.issparse(X):
+        check_structure(X, name)
+    return check_numbers(X, name)
+
+
+def validate_rows(
+    estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = True, **options: Any
+) -> Any:
+    """Return X, or X and y, as scikit-learn's ``validate_data`` does, and refuse more.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Remembers the number and the names of the features if `reset`.
+    X : array-like or sparse matrix
+    y : array-like or None
+        Left out where there are no targets.
+    reset : bool, default=True
+    **options
+        Of ``validate_data``.
+    """
+    return validate_data(estimator, admit(X), y, reset=reset, **options)
+
+
+def validate_regression(
+    estimator: Any, X: Any, y: Any, *, reset: bool = True, **options: Any
+) -> tuple[Any, np.ndarray]:
+    """Return X and y, of one target or several, as float64: :func:`validate_rows` with targets."""
+    options |= {"dtype": np.float64, "multi_output": True, "y_numeric": True}
+    X, y = validate_rows(estimator, X, check_numbers(y, "y"), reset=reset, **options)
+    # Of several targets, or of integers, scikit-learn leaves the type as it is.
+    return X, np.asarray(y, dtype=np.float64)
+
+
+def validate_array(X: Any, name: str = "X", **options: Any) -> Any:
+    """Return X as scikit-learn's ``check_array`` does, and refuse more: :func:`admit`."""
+    return check_array(admit(X, name), **options)
+
+
+def check_rows(X: ArrayLike | sp.sparray | sp.spmatrix, n_features: int, name: str = "X") -> Any:
+    """Return X as a finite real 2-D array or CSR array without duplicates, for a sketch.
+
+    Raises
+    ------
+    ValueError
+        With what was given, what is needed and what to do.
+    """
+    X = admit(X, name)
+    if not sp.issparse(X):
+        X = admit(np.asarray(X), name)
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D input: {name} must have two dimensions (rows, features), got shape "
+            f"{X.shape}; a single row is {name}.reshape(1, -1)."
+        )
+    if X.shape[1] != n_features:
+        raise ValueError(
+            f"{name} has {X.shape[1]} features, but this sketch was made for {n_features}."
+        )
+    if X.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} must be real and numeric, got dtype {X.dtype}. Convert it by "
+            f"{name}.astype(float)."
+        )
+    X = canonical(X) if sp.issparse(X) else X
+    check_squares(X, name)
+    return X
+
+
+def check_squares(X: Any, name: str = "X") -> None:
+    """Raise ValueError if there are values that are not finite, or have no finite squares."""
+    values = X.data if sp.issparse(X) else X
+    if values.dtype.kind != "f" or not values.size:
+        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        # One fast pass: only where the squares have no finite sum is each value looked at.
+        if values.flags.forc and np.isfinite(np.vdot(*[values.ravel(order="K")] * 2)):
+            return
+        largest = float(max(values.max(), -values.min()))
+    if not np.isfinite(largest):
+        raise ValueError(
+            f"{name} contains NaN or infinity; impute or remove them first (SimpleImputer)."
+        )
+    if largest > _LARGEST:
+        raise ValueError(
+            f"{name} has values of up to {largest:.3g}, which cannot be squared in floating point. "
+            f"Remove them if they are errors; else multiply {name} by a constant, or scale its "
+            "features (MaxAbsScaler)."
+        )
+
+
+def is_linear_operator(A: Any) -> bool:
+    """Whether A is to be used through products alone."""
+    return isinstance(A, LinearOperator)
