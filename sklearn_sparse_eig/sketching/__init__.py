@@ -2,7 +2,8 @@
 
 from ._checks import check_seed, rows_from_entries
 from ._eigen_sketch import EigenSketch
-from ._limits import IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT
+from ._limits import IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT, ROUNDING
+from ._reading import SketchReading
 from ._recommend import SketchRecommendation, recommend_sketch
 from ._sizing import choose_size
 from .measurements import (

@@ -4,9 +4,8 @@ import math
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-from ._eigen_sketch import IDENTIFICATION_LIMIT
 from ._identification import N_BLOCKS
-from ._limits import MAX_SUPPORT
+from ._limits import IDENTIFICATION_LIMIT, MAX_SUPPORT
 from ._sizing import choose_size
 from .measurements import make_measurement
 

@@ -25,16 +25,3 @@ def columns_of(X, ids: np.ndarray):
     indptr = np.concatenate([[0], np.cumsum(kept)])[X.indptr]
     data = X.data[kept].astype(np.float64)
     return sp.csr_array((data, position[kept], indptr), shape=(X.shape[0], len(ids)))
-
-
-def sum_of_squares(values: np.ndarray) -> float:
-    """Return the sum of the squares of some values, in double precision."""
-    values = values.astype(np.float64, copy=False)
-    return float(np.vdot(values, values))
-
-
-def squared_norm_of_mean(X: sp.csr_array) -> float:
-    """Return the squared norm of the mean of CSR rows."""
-    _, column = np.unique(X.indices, return_inverse=True)
-    mean = np.bincount(column, X.data) / X.shape[0]
-    return float(mean @ mean)
