@@ -10,6 +10,7 @@ import numpy as np
 
 from .._base.messages import warn_user
 from .._base.threads import limit_blas
+from ..sketching import SketchReading
 from ._errors import sketch_errors
 from ._lifting import orthonormal_range
 from ._noise import IsotropicNoise
@@ -19,7 +20,7 @@ from ._request import RecoveryRequest
 from ._support_model import fit_support_model
 
 
-def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigenpairs:
+def recover(sketch: SketchReading, n_components: int | str, **options: Any) -> SparseEigenpairs:
     """Recover sparse eigenpairs from a sketch.
 
     Parameters
@@ -87,7 +88,7 @@ def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigen
 
 
 def find_candidates(
-    sketch: Any, n_components: int | str, **options: Any
+    sketch: SketchReading, n_components: int | str, **options: Any
 ) -> tuple[np.ndarray, float]:
     """Find the features among which the sparse vectors are, without solving for them.
 

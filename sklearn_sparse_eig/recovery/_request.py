@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._base.messages import Progress, warn_user
-from ..sketching import MAX_CANDIDATES, MAX_SUPPORT
+from ..sketching import MAX_CANDIDATES, MAX_SUPPORT, SketchReading
 from ._pairs import RecoveryWarning
 from ._rank import choose_rank
 from .decoders import Decoder, make_decoder
@@ -66,7 +66,7 @@ class RecoveryRequest:
     @classmethod
     def of(
         cls,
-        sketch: Any,
+        sketch: SketchReading,
         n_components: int | str,
         *,
         n_nonzero_coefs: Any = "auto",

@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from scipy.sparse.linalg import LinearOperator
 
 from .._base.atomic import all_or_nothing
 from .._base.locks import undisturbed
@@ -135,9 +134,10 @@ default="sparse_sign"
         size = identification_size(identification, n_features)
         moments = self._wants_moments(M, test, feature_moments)
         try:
+            cells = None
             if size is not None:
-                size = IdentificationSketch(n_features, *size, test.n_measurements, seeds[2])
-            self._start(M, test, bool(center), moments, size)
+                cells = IdentificationSketch(n_features, *size, test.n_measurements, seeds[2])
+            self._start(M, test, bool(center), moments, cells)
         except (MemoryError, ValueError) as error:
             # NumPy's own message, of an array too big, would not say which setting asks for it.
             needed = 8 * M.n_measurements * test.n_measurements + 24 * n_features * moments
@@ -343,7 +343,7 @@ default="sparse_sign"
         return self.update_entries(i, j, tile.ravel(), mirror=mirror)
 
     @all_or_nothing
-    def update_operator(self, A: ArrayLike | sp.sparray | LinearOperator) -> Self:
+    def update_operator(self, A: Any) -> Self:
         """Add a whole symmetric matrix: array, sparse matrix or ``LinearOperator``.
 
         Parameters

@@ -80,8 +80,8 @@ class FeatureMoments(Journaled):
 
     def merge(self, other: "FeatureMoments", sign: float = 1.0) -> None:
         """Add (or subtract) another feature's sums, brought to this shift first."""
-        if self.weight == 0.0 and not self.total.any():
-            self.shift = other.shift.copy()
+        if is_outweighed(self.weight, other.weight):
+            self._move(other.shift - self.shift)
         self._keep(None)
         move = self.shift - other.shift
         self.squares += sign * (other.squares - move * (2.0 * other.total - move * other.weight))

@@ -158,9 +158,10 @@ def identification_size(
         return _SIZE if n_features > IDENTIFICATION_LIMIT else None
     if identification is None:
         return None
-    if np.ndim(identification) == 0:
-        identification = identification, _SIZE[1]
-    n_buckets, width = (int(number) for number in identification)
+    numbers = np.ravel(identification).tolist()
+    if len(numbers) == 1:
+        numbers.append(_SIZE[1])
+    n_buckets, width = map(int, numbers)
     if n_buckets < 3 or width < 8 or width % 8:
         raise ValueError(
             "identification needs at least 3 buckets and a width that is a multiple of 8, got "

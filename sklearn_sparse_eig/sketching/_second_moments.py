@@ -5,6 +5,7 @@ import scipy.sparse as sp
 
 from .._base.locks import undisturbed
 from ._accumulate import symmetrize
+from ._identification import IdentificationSketch
 from ._state import SketchState
 from ._variance import check_variance
 from .measurements import Measurement
@@ -56,20 +57,28 @@ class SecondMoments(SketchState):
             Row [j, 0] is what bucket j holds, row [j, 1 + i] the part from ids with bit i set.
         """
         self._check_not_empty()
+        cells = self._identifying()
         if self.content == "entries":
-            return self._identification.read(W, np.zeros(self.shape[1]))
+            return cells.read(W, np.zeros(self.shape[1]))
         mean = self.center * (self._right.shift + self._right.total / self.weight)
-        return self._identification.read(W / self.weight, mean)
+        return cells.read(W / self.weight, mean)
+
+    def _identifying(self) -> IdentificationSketch:
+        if self._identification is None:
+            raise ValueError(
+                "The sketch does not hold the ids of features. Make it with identification=3072."
+            )
+        return self._identification
 
     @property
     def identification_hash(self) -> Measurement:
         """The measurement by whose rows the cells of :meth:`identify` are hashed."""
-        return self._identification.hash
+        return self._identifying().hash
 
     @property
     def identification_fold(self) -> sp.csr_array:
         """G^T of shape (k, l), by which Psi = G Omega."""
-        return self._identification.fold
+        return self._identifying().fold
 
     @undisturbed
     def measured_mean(self) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._base.atomic import all_or_nothing
 from .._base.linear import LinearState
-from ._centring import better_shifts
+from ._centring import better_shifts, is_outweighed
 from ._feature_moments import FeatureMoments
 from ._identification import IdentificationSketch
 from .measurements import Measurement
@@ -135,14 +135,14 @@ class SketchState(LinearState):
         vars(self).update(state)
         # joblib maps large arrays read-only into workers, where BLAS would write to them and
         # crash.
-        owners = [(self, "_cross")]
+        owners: list[tuple[Any, str]] = [(self, "_cross")]
         owners += [(side, name) for side in self._sides for name in ("total", "shift")]
         if self._moments is not None:
             owners += [(self._moments, name) for name in FeatureMoments.fields]
         if self._identification is not None:
             owners.append((self._identification, "cells"))
         for owner, name in owners:
-            setattr(owner, name, np.require(getattr(owner, name), requirements="CW"))
+            setattr(owner, name, np.require(getattr(owner, name), requirements=["C", "W"]))
 
     def empty(self) -> Self:
         """Return an empty sketch that measures in the same way."""
@@ -182,6 +182,8 @@ class SketchState(LinearState):
         is_first = self.content is None
         if is_first:
             self._set_shifts(*(side.shift for side in other._sides))
+        elif is_outweighed(self.weight, other.weight):
+            self._move_shifts(*(side.shift for side in other._sides))
         self.content = other.content
         a = self._left.shift - other._left.shift
         b = self._right.shift - other._right.shift
@@ -193,9 +195,9 @@ class SketchState(LinearState):
         self.weight += sign * other.weight
         self._weight_squares += sign * other._weight_squares
         self.n_samples += int(sign) * other.n_samples
-        if self._moments is not None:
+        if self._moments is not None and other._moments is not None:
             self._moments.merge(other._moments, sign)
-        if self._identification is not None:
+        if self._identification is not None and other._identification is not None:
             self._identification.merge(other._identification, sign)
         if sign < 0.0:
             self._reset_if_deleted(abs(other.weight))

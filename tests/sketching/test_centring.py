@@ -159,6 +159,29 @@ def test_a_level_that_is_forgotten_costs_nothing(regime, batch, is_sparse):
     np.testing.assert_allclose(pca.sketch_.feature_variance(), variance.astype(float), rtol=1e-6)
 
 
+@pytest.mark.parametrize("forgetting", [1.0, 0.5, 1e-3, 1e-12])
+@pytest.mark.parametrize("regime", REGIMES)
+def test_levels_and_scales_may_change_with_every_batch(regime, forgetting):
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        sketch, seen, weights = new(regime), [], []
+        for n in rng.choice([1, 2, 5, 60], 6):
+            level = rng.choice([0.0, 1.0, 1e3, 1e6, 1e9]) * rng.normal(size=N)
+            rows = 10.0 ** rng.integers(-3, 3) * rng.normal(size=(n, N))
+            rows += np.where(rng.random(N) < 0.5, level, 0.0)
+            rows[:, rng.random(N) < 0.3] *= rng.random((n, 1)) < 0.5
+            batch = sp.csr_array(rows) if rng.random() < 0.5 else rows
+            if seen:
+                sketch.scale(forgetting)
+            if rng.random() < 0.3:
+                sketch.merge(new(regime).update(batch))
+            else:
+                sketch.update(batch)
+            weights = [w * np.longdouble(forgetting) for w in weights] + [np.longdouble(1.0)] * n
+            seen.append(rows)
+        assert_variances(sketch, np.vstack(seen), weights)
+
+
 @pytest.mark.parametrize("regime", REGIMES)
 def test_shards_of_different_levels_merge(regime):
     rng = np.random.default_rng(0)
