@@ -17,7 +17,8 @@ def check_rows(shell, X, reset):
         # Text, frames, missing values: the first step of the pipeline knows what it takes.
         if n_rows(X) == 0:
             raise ValueError("Found 0 sample(s), but at least one is needed.")
-        X = admit(X) if sp.issparse(X) else X
+        # Rows are taken by index, which only some formats can.
+        X = admit(X).tocsr() if sp.issparse(X) else X
         return validate_data(shell, X, reset=reset, skip_check_array=True)
     if is_torch(unwrap(shell.estimator)) or getattr(shell.estimator, "takes_any_shape", False):
         # Images and the like: as many axes as the module takes.

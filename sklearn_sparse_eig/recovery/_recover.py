@@ -4,12 +4,13 @@ The work is done by the power steps (``_power_steps``). Here their result is ref
 reported. The derivation is in ``doc/how_the_sketch_works.md``.
 """
 
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
 from .._base.messages import warn_user
 from .._base.threads import limit_blas
+from ..sketching import SketchReading
 from ._errors import sketch_errors
 from ._lifting import orthonormal_range
 from ._noise import IsotropicNoise
@@ -21,7 +22,7 @@ from ._support_model import fit_support_model
 
 
 def recover(
-    sketch: Any, n_components: int | RankRule, **options: Unpack[RecoveryOptions]
+    sketch: SketchReading, n_components: int | RankRule, **options: Unpack[RecoveryOptions]
 ) -> SparseEigenpairs:
     """Recover sparse eigenpairs from a sketch.
 
@@ -90,7 +91,7 @@ def recover(
 
 
 def find_candidates(
-    sketch: Any, n_components: int | RankRule, **options: Unpack[RecoveryOptions]
+    sketch: SketchReading, n_components: int | RankRule, **options: Unpack[RecoveryOptions]
 ) -> tuple[np.ndarray, float]:
     """Find the features among which the sparse vectors are, without solving for them.
 

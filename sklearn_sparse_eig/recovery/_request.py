@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from .._base.messages import Progress, warn_user
 from .._base.typed import Auto
-from ..sketching import MAX_CANDIDATES, MAX_SUPPORT
+from ..sketching import MAX_CANDIDATES, MAX_SUPPORT, SketchReading
 from ._options import NoiseName, NonzeroCounts, RankRule, Which
 from ._pairs import RecoveryWarning
 from ._rank import choose_rank
@@ -68,7 +68,7 @@ class RecoveryRequest:
     @classmethod
     def of(
         cls,
-        sketch: Any,
+        sketch: SketchReading,
         n_components: int | RankRule,
         *,
         n_nonzero_coefs: NonzeroCounts = "auto",

@@ -10,7 +10,6 @@ from hashlib import blake2b
 
 import numpy as np
 
-from ._feature_moments import FeatureMoments
 from ._identification import IdentificationSketch
 from .measurements import from_spec
 
@@ -19,22 +18,6 @@ _VERSION = 1
 _PREFIX = struct.Struct("<8sHI")
 _DIGEST = 16
 _SCALARS = ("weight", "_weight_squares", "_power")
-
-
-def _arrays(sketch):
-    """Return the names and arrays that make up the state, in the order they are written."""
-    named = [
-        ("cross", sketch._cross),
-        ("left_sum", sketch._left_sum),
-        ("left_shift", sketch._left_shift),
-    ]
-    if not sketch.is_symmetric:
-        named += [("right_sum", sketch._right_sum), ("right_shift", sketch._right_shift)]
-    if sketch._moments is not None:
-        named += [(f"moments_{n}", getattr(sketch._moments, n)) for n in FeatureMoments.fields]
-    if sketch.identifies:
-        named.append(("identification", sketch._identification.cells))
-    return named
 
 
 def pack(sketch):
@@ -51,7 +34,9 @@ def pack(sketch):
         header["shards"] = sorted(sketch.shard_ids, key=lambda shard: (str(type(shard)), shard))
     text = json.dumps(header, separators=(",", ":")).encode()
     parts = [_PREFIX.pack(_MAGIC, _VERSION, len(text)), text]
-    parts += [np.ascontiguousarray(array, dtype="<f8").tobytes() for _, array in _arrays(sketch)]
+    parts += [
+        np.ascontiguousarray(array, dtype="<f8").tobytes() for array in sketch.arrays().values()
+    ]
     body = b"".join(parts)
     return body + blake2b(body, digest_size=_DIGEST).digest()
 
@@ -109,7 +94,7 @@ def _rebuild(cls, header, payload):
     if sketch._moments is not None:
         sketch._moments.weight = float.fromhex(header["moments_weight"])
     offset = 0
-    for name, array in _arrays(sketch):
+    for name, array in sketch.arrays().items():
         piece = payload[offset : offset + array.nbytes]
         if len(piece) != array.nbytes:
             raise ValueError(f"The sketch ends within its array {name!r}.")

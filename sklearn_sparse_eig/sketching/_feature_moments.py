@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._base.atomic import Journaled
+from ._centring import better_shifts, centre, is_outweighed
 
 
 class FeatureMoments(Journaled):
@@ -15,77 +16,130 @@ class FeatureMoments(Journaled):
 
     Notes
     -----
-    Three vectors of length N. Rows are shifted by the first dense batch's mean, so that variances
-    survive a mean that is large against them; sparse rows need no shift, for their zeros bound
-    the mean by the spread.
+    Three vectors of length N. Rows are shifted by the mean of the first ones, which follows them
+    where it moves far, so that variances survive a mean that is large against them. Of sparse rows
+    only features that are next to never zero are shifted, so that an update takes O(nonzeros).
     """
 
     fields = ("total", "squares", "shift")
 
-    def __init__(self, n_features):
+    def __init__(self, n_features: int) -> None:
         self.total = np.zeros(n_features)
         self.squares = np.zeros(n_features)
         self.shift = np.zeros(n_features)
         self.weight = 0.0
 
-    def update(self, X, weights, total_weight):
+    def update(
+        self, X: np.ndarray | sp.csr_array, weights: float | np.ndarray, total_weight: float
+    ) -> None:
         """Add rows X (dense or CSR without duplicates) with the given weights."""
+        if is_outweighed(self.weight, total_weight):
+            self._move(centre(X, weights) - self.shift)
         if sp.issparse(X):
-            # Sum of w (x - a)^2 = sum of w x^2 - 2 a sum of w x + a^2 sum of w, entry by entry.
-            self._keep(None if self.shift.any() else X.indices)
-            values = X.data.astype(np.float64)
-            row_weights = np.broadcast_to(weights, X.shape[0])
-            weighted = values * np.repeat(row_weights, np.diff(X.indptr))
-            np.add.at(self.total, X.indices, weighted)
-            np.add.at(self.squares, X.indices, weighted * (values - 2.0 * self.shift[X.indices]))
-            if self.shift.any():
-                self.squares += total_weight * self.shift**2
-                self.total -= total_weight * self.shift
+            self._add_sparse(X, weights, total_weight)
         else:
-            centred = np.asarray(X, dtype=np.float64)
-            if self.weight == 0.0 and not self.total.any():
-                self.shift = centred.mean(axis=0)
-            centred = centred - self.shift
-            if np.ndim(weights) == 0:
-                total = float(weights) * centred.sum(axis=0)
-                squares = float(weights) * np.einsum("ij,ij->j", centred, centred)
-            else:
-                total = weights @ centred
-                squares = weights @ (centred * centred)
-            self._keep(None)
-            self.total += total
-            self.squares += squares
+            self._add_dense(X, weights)
         self.weight += total_weight
 
-    def merge(self, other, sign=1.0):
+    def _add_dense(self, X, weights):
+        centred = np.subtract(X, self.shift, dtype=np.float64)
+        if np.ndim(weights) == 0:
+            total = float(weights) * centred.sum(axis=0)
+            squares = float(weights) * np.einsum("ij,ij->j", centred, centred)
+        else:
+            total = weights @ centred
+            squares = weights @ (centred * centred)
+        self._keep(None)
+        self.total += total
+        self.squares += squares
+
+    def _add_sparse(self, X, weights, total_weight):
+        shifted = np.flatnonzero(self.shift)
+        features = X.indices
+        self._keep(np.concatenate([features, shifted]) if len(shifted) else features)
+        row_weights = np.repeat(np.broadcast_to(weights, X.shape[0]), np.diff(X.indptr))
+        values = X.data.astype(np.float64)
+        if len(shifted):
+            shift = self.shift[features]
+            values -= shift
+            weight, n = self._weight_present(shifted, features, row_weights, shift != 0.0)
+            # Where no row has a zero, nothing is left by rounding either.
+            absent = np.where(n == X.shape[0], 0.0, total_weight - weight)
+            self.total[shifted] -= absent * self.shift[shifted]
+            self.squares[shifted] += absent * self.shift[shifted] ** 2
+        weighted = row_weights * values
+        _add_at(self.total, features, weighted)
+        _add_at(self.squares, features, weighted * values)
+
+    @staticmethod
+    def _weight_present(shifted, features, row_weights, is_shifted):
+        """Return the weight and the number of rows in which each shifted feature is not zero."""
+        places = np.searchsorted(shifted, features[is_shifted])
+        weight = np.bincount(places, row_weights[is_shifted], len(shifted))
+        return weight, np.bincount(places, minlength=len(shifted))
+
+    def merge(self, other: "FeatureMoments", sign: float = 1.0) -> None:
         """Add (or subtract) another feature's sums, brought to this shift first."""
-        if self.weight == 0.0 and not self.total.any():
-            self.shift = other.shift.copy()
+        if is_outweighed(self.weight, other.weight):
+            self._move(other.shift - self.shift)
         self._keep(None)
         move = self.shift - other.shift
         self.squares += sign * (other.squares - move * (2.0 * other.total - move * other.weight))
         self.total += sign * (other.total - move * other.weight)
         self.weight += sign * other.weight
 
-    def scale(self, factor):
+    def scale(self, factor: float) -> None:
+        """Multiply all sums by a factor."""
         self._keep(None)
         self.total *= factor
         self.squares *= factor
         self.weight *= factor
 
+    def follow_mean(self, *, fewest: bool) -> None:
+        """Move the shifts to where the mean of the rows is by now, if that is far from them."""
+        if self.weight > 0.0:
+            (shift,) = better_shifts([self], self.weight, [self._variance()], fewest)
+            self._move(shift - self.shift)
+
+    def _move(self, move):
+        """Bring the sums to shifts that lie further by `move`."""
+        places = np.flatnonzero(move)
+        if not len(places):
+            return
+        self._keep(places)
+        move, total = move[places], self.total[places]
+        self.squares[places] -= move * (2.0 * total - move * self.weight)
+        self.total[places] -= move * self.weight
+        shift = self.shift.copy()
+        shift[places] += move
+        self.shift = shift
+
     def _keep(self, features):
         """Note in the journal the features whose sums are about to change; None for all."""
-        if features is not None and 2 * len(features) < len(self.total):
-            features = np.unique(features)
+        if features is not None:
+            features = np.unique(features) if _are_few(features, self.total) else None
         self.journal.keep(self.total, features)
         self.journal.keep(self.squares, features)
 
-    def mean(self):
+    def mean(self) -> np.ndarray:
         """Return the weighted mean of every feature, shape (N,)."""
         return self.shift + self.total / self.weight
 
-    def second_moment(self, center):
+    def _variance(self):
+        return np.maximum(self.squares / self.weight - (self.total / self.weight) ** 2, 0.0)
+
+    def second_moment(self, center: bool) -> np.ndarray:
         """Return the variance (or, uncentred, the mean square) of every feature, shape (N,)."""
-        drift = self.total / self.weight
-        centred = np.maximum(self.squares / self.weight - drift**2, 0.0)
-        return centred if center else centred + (self.shift + drift) ** 2
+        return self._variance() if center else self._variance() + self.mean() ** 2
+
+
+def _add_at(array, places, values):
+    """Add values at places, which may occur more than once."""
+    if _are_few(places, array):
+        np.add.at(array, places, values)
+    else:  # faster, and the sums are rounded once where they are added
+        array += np.bincount(places, values, len(array))
+
+
+def _are_few(places, array):
+    return 4 * len(places) < len(array)

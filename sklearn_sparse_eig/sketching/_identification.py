@@ -4,12 +4,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._base.atomic import Journaled
+from ._limits import IDENTIFICATION_LIMIT
 from .measurements import SparseSignMeasurement
 from .measurements._base import compress_columns
 
 # Blocks of the hash. A feature is read where it is alone in a bucket, so fewer and larger blocks
 # carry less noise; with three, two features share all their buckets with probability 1 / b^3.
 N_BLOCKS = 3
+# Buckets and width of the identification by default: 22 MB at N = 2**27, 50 MB at 2**62.
+_SIZE = 3072, 32
 # Floats added at a time, and features of a dense matrix measured at a time.
 _BUFFER = 1 << 21
 
@@ -140,3 +143,28 @@ def _fold(range_size, n_rows, seed):
     target = rng.permutation(range_size) % n_rows
     signs = rng.choice([-1.0, 1.0], range_size)
     return sp.csr_array((signs, (np.arange(range_size), target)), shape=(range_size, n_rows))
+
+
+def identification_size(
+    identification: str | int | tuple[int, int] | None, n_features: int
+) -> tuple[int, int] | None:
+    """Return the buckets and the width asked for, or None."""
+    if isinstance(identification, str):
+        if identification != "auto":
+            raise ValueError(
+                "identification must be 'auto', None, a number of buckets, or a pair (buckets, "
+                f"width), got {identification!r}."
+            )
+        return _SIZE if n_features > IDENTIFICATION_LIMIT else None
+    if identification is None:
+        return None
+    numbers = np.ravel(identification).tolist()
+    if len(numbers) == 1:
+        numbers.append(_SIZE[1])
+    n_buckets, width = map(int, numbers)
+    if n_buckets < 3 or width < 8 or width % 8:
+        raise ValueError(
+            "identification needs at least 3 buckets and a width that is a multiple of 8, got "
+            f"{n_buckets} buckets of width {width}."
+        )
+    return n_buckets, width

@@ -7,3 +7,5 @@ IDENTIFICATION_LIMIT = 1 << 27
 # more nonzeros than that are asked for in all, it grows with them up to a bound on memory (128 MB).
 MAX_CANDIDATES = 1000
 MAX_SUPPORT = 4000
+# Relative size of what rounding leaves of a sum that should vanish.
+ROUNDING = 64 * 2.0**-52

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
 
-from ._eigen_sketch import IDENTIFICATION_LIMIT
 from ._identification import N_BLOCKS
-from ._limits import MAX_SUPPORT
+from ._limits import IDENTIFICATION_LIMIT, MAX_SUPPORT
 from ._sizing import SketchKind, SketchSize, choose_size
 from .measurements import MeasurementName, make_measurement
 

@@ -20,8 +20,8 @@ from .._base.typed import (
 )
 from ._likelihood import LikelihoodMixin
 from ._projection import Projection
-from ._rows import columns_of, squared_norm_of_mean, sum_of_squares
-from ._variance import ROUNDING
+from ._rows import columns_of
+from ._variance import total_squares
 
 # Rows read at a time: a few megabytes for wide sparse rows, enough for BLAS where they are dense.
 _BATCH = 8192
@@ -125,7 +125,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         columns = columns_of(X, onto.support)
         mean = np.asarray(columns.mean(axis=0)).ravel() if self.center else 0.0 * onto.support
         coordinates = onto.products(columns, mean)
-        total = self._total_squares(X)
+        total = total_squares(X, self.center, lambda: self._batches(X, 1.0))
         if total == 0.0:
             warn_user(
                 "The share of variance is not defined: X has no variance, or one that is lost in "
@@ -135,16 +135,6 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
             return float("nan")
         explained = np.einsum("ij,jk,ik->", coordinates, onto.inverse_gram, coordinates)
         return float(explained / total)
-
-    def _total_squares(self, X: Any) -> float:
-        """Return the sum of the squares of X, less its mean if centred; 0 where only rounding."""
-        if sp.issparse(X):
-            squares = sum_of_squares(X.data)
-            total = squares - self.center * X.shape[0] * squared_norm_of_mean(X)
-            return total if total > ROUNDING * squares else 0.0
-        mean = X.mean(axis=0, dtype=np.float64) if self.center else np.zeros(X.shape[1])
-        total = sum(sum_of_squares(rows - mean) for rows, _ in self._batches(X, 1.0))
-        return total if total > ROUNDING**2 * X.shape[0] * (mean @ mean) else 0.0
 
     def get_support(self, indices: bool = False) -> np.ndarray:
         """Return which features occur in any component.

@@ -27,7 +27,6 @@ from ._parameters import (
 )
 from ._second_reading import polishing_bytes
 from ._sizes import check_sizes, wanted_sizes
-from ._variance import check_variance
 
 # Nonzeros per component that a sketch is sized for where the number is left open.
 _EXPECTED_NONZEROS = 50
@@ -253,7 +252,7 @@ default="sparse_sign"
             sketch = self._make_sketch(X.shape[1])
             for rows, part in self._batches(X, weights):
                 self._add_rows(sketch, rows, part)
-            check_variance(sketch)
+            sketch.check_variance()
             rank = choose_rank(sketch, self.n_components, self.noise)
             if self.refine == "sketch" or sketch.is_exact:
                 recovered = {"eigenpairs": self._recover(sketch, rank)}
@@ -417,7 +416,7 @@ default="sparse_sign"
             if sketch.content is not None:
                 sketch.scale(max(self.forgetting**n, _FORGOTTEN))
             decay = np.maximum(self.forgetting ** np.arange(n - 1, -1, -1.0), _FORGOTTEN)
-        sketch._update_checked(X, weights, decay)
+        sketch.add_checked_rows(X, weights, decay)
         self._say(f"{sketch.n_samples} rows", level=2)
 
     def _can_polish(self, n_features: int, n_components: int) -> bool:

@@ -30,7 +30,6 @@ from ..recovery import (
 from ..sketching import EigenSketch
 from ._second_reading import SecondReading, polished_candidates
 from ._sizes import wanted_sizes
-from ._variance import check_variance
 
 
 class RecoveredMixin(LazyDisplayMixin):
@@ -145,7 +144,7 @@ class RecoveredMixin(LazyDisplayMixin):
                     f"A variance needs at least two rows, seen so far: {self.sketch_.n_samples}. "
                     "Call partial_fit with more rows."
                 )
-            check_variance(self.sketch_)
+            self.sketch_.check_variance()
             with limit_threads(self._n_threads()):
                 return compute()
         except ValueError as error:

@@ -18,20 +18,7 @@ def columns_of(X: Any, ids: np.ndarray) -> Any:
     return sp.csr_array((data, position[kept], indptr), shape=(X.shape[0], len(ids)))
 
 
-def sum_of_squares(values: np.ndarray) -> float:
-    """Return the sum of the squares of some values, in double precision."""
-    values = values.astype(np.float64, copy=False)
-    return float(np.vdot(values, values))
-
-
 def row_sums(X: sp.csr_array, values: np.ndarray) -> np.ndarray:
     """Return the sum of values[e] over the entries e of each CSR row."""
     row = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     return np.bincount(row, values, minlength=X.shape[0])
-
-
-def squared_norm_of_mean(X: sp.csr_array) -> float:
-    """Return the squared norm of the mean of CSR rows."""
-    _, column = np.unique(X.indices, return_inverse=True)
-    mean = np.bincount(column, X.data) / X.shape[0]
-    return float(mean @ mean)

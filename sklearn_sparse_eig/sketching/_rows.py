@@ -1,0 +1,154 @@
+"""Adding rows to the state of a sketch, in blocks whose buffers have a fixed size."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse as sp
+
+from .. import kernels
+from ._accumulate import add_dense, weighted_sum
+from ._centring import centre, is_due, is_outweighed
+from ._state import Side, SketchState
+from ._variance import check_sums
+
+# Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
+BUFFER = 1 << 21
+# Below this share of nonzeros a scattered outer product beats a dense one (measured: 1/8 to 1/12).
+_SCATTER_SHARE = 0.1
+
+
+def add_rows(
+    state: SketchState,
+    X: np.ndarray | sp.csr_array,
+    weights: float | np.ndarray,
+    decay: float | np.ndarray = 1.0,
+) -> None:
+    """Add rows known to be good: a finite array or canonical CSR, and weights that fit.
+
+    A weight says how many rows a row stands for, a decay how far it is forgotten already.
+    """
+    X, weights, decay = _without_weightless(X, weights, decay)
+    if X.shape[0] == 0:
+        return
+    state.content = "rows"
+    weights = weights * decay
+    squares = np.multiply(weights, decay)
+    state._weight_squares += float(squares.sum() if squares.ndim else squares * X.shape[0])
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused at the end
+        for rows, part, scatter in _blocks(state, X, weights):
+            _add_block(state, rows, part, scatter)
+    check_sums(state)
+    state._reset_if_deleted(np.max(np.abs(weights)))
+
+
+def _without_weightless(X, weights, decay):
+    """Leave out rows of weight zero, which are no rows at all and have no part in a mean."""
+    if np.ndim(weights) == 0:
+        return X if weights else X[:0], weights, decay
+    kept = np.flatnonzero(weights)
+    if len(kept) == len(weights):
+        return X, weights, decay
+    return X[kept], weights[kept], decay if np.ndim(decay) == 0 else decay[kept]
+
+
+def _blocks(state: SketchState, X, weights) -> Iterator[tuple]:
+    """Yield rows, their weights and whether to scatter them, block by block."""
+    start = 0
+    while start < X.shape[0]:
+        scatter = _is_scattered(state, X)
+        step = max(64, BUFFER // max(_buffer_width(state, X, scatter), 1))
+        stop = min(start + step, X.shape[0])
+        rows = X if (start, stop) == (0, X.shape[0]) else X[start:stop]
+        yield rows, weights if np.ndim(weights) == 0 else weights[start:stop], scatter
+        start = stop
+
+
+def _is_scattered(state, X):
+    """Whether rows are so sparse that outer products of their nonzeros cost less than BLAS."""
+    if not sp.issparse(X):
+        return False
+    measured = state.measurement.nonzeros_per_column() * X.nnz / X.shape[0]
+    shifted = np.count_nonzero(state._left.shift)
+    return measured + shifted <= _SCATTER_SHARE * state.measurement.n_measurements
+
+
+def _buffer_width(state, X, scatter):
+    """Return the floats that a measured row takes while it is added."""
+    others = 0 if state.is_symmetric else state.shape[1]
+    if scatter:  # a value and an index for each nonzero measured
+        return others + 2 * state.measurement.nonzeros_per_column() * X.nnz // X.shape[0]
+    return others + state.shape[0]
+
+
+def _add_block(state, X, weights, scatter):
+    n = X.shape[0]
+    total = float(weights) * n if np.ndim(weights) == 0 else float(weights.sum())
+    M = state.measurement
+    Y = M.measure_sparse(X) if scatter else M.measure(X)
+    W = Y if state.is_symmetric else state.test.measure(X)
+    if state._identification is not None:
+        state._identification.add_rows(X, W, weights)
+    if state.center and is_outweighed(state.weight, total):
+        state._move_shifts(*(centre(rows, weights) for rows in _distinct(state, Y, W)))
+    if scatter:
+        _scatter(state, Y, W, weights)
+    else:
+        _multiply(state, Y, W, weights)
+    if state._moments is not None:
+        state._moments.update(X, weights, total)
+    before = state.n_samples
+    state.weight += total
+    direction = np.sign(weights)
+    state.n_samples += int(direction * n if np.ndim(direction) == 0 else direction.sum())
+    if is_due(before, state.n_samples):
+        state._follow_mean(fewest=sp.issparse(X))
+
+
+def _distinct(state, Y, W):
+    return (Y,) if state.is_symmetric else (Y, W)
+
+
+def _multiply(state, Y, W, weights):
+    """Add rows measured densely: the cost is one BLAS product."""
+    state._keep_sums(None)
+    Y = _shifted(Y, state._left)
+    W = Y if state.is_symmetric else _shifted(W, state._right)
+    add_dense(state._cross, Y, None if state.is_symmetric else W, weights)
+    state._left.total += weighted_sum(Y, weights)
+    if not state.is_symmetric:
+        state._right.total += weighted_sum(W, weights)
+        state._power += float(np.sum(np.multiply(weights, np.einsum("ij,ij->i", W, W))))
+
+
+def _scatter(state, Y, W, weights):
+    """Add rows measured sparsely, by outer products of their few nonzeros."""
+    Y = _sparse_shifted(Y, state._left)
+    state._keep_sums(Y.indices)
+    state._left.total += weighted_sum(Y, weights)
+    if state.is_symmetric:
+        row_weights = np.broadcast_to(np.asarray(weights, dtype=np.float64), Y.shape[0])
+        kernels.add_outer(state._cross, Y.data, Y.indices, Y.indptr, row_weights)
+        return
+    W = _shifted(W, state._right)
+    weighted = W * (weights if np.ndim(weights) == 0 else weights[:, None])
+    kernels.add_cross(state._cross, Y.data, Y.indices, Y.indptr, weighted)
+    state._right.total += weighted.sum(axis=0)
+    state._power += float(np.vdot(W, weighted))
+
+
+def _shifted(rows, side: Side):
+    """Return rows - shift as a float64 array in C order, without a copy where there is no shift."""
+    if not side.shift.any():
+        return np.ascontiguousarray(rows, dtype=np.float64)
+    return np.subtract(rows, side.shift, dtype=np.float64, order="C")
+
+
+def _sparse_shifted(rows, side: Side):
+    """Return CSR rows - shift, for a shift with few nonzeros."""
+    places = np.flatnonzero(side.shift)
+    if not len(places):
+        return rows
+    n = rows.shape[0]
+    indptr = np.arange(n + 1) * len(places)
+    parts = np.tile(side.shift[places], n), np.tile(places, n), indptr
+    return sp.csr_array(rows - sp.csr_array(parts, shape=rows.shape))

@@ -1,0 +1,78 @@
+"""Whether sums of rows can be worked with: finite, and a variance that numbers can tell."""
+
+import numpy as np
+
+from ._limits import ROUNDING
+from ._state import Side, SketchState
+
+# Variances beyond this, or below its inverse, have squares that are infinite, or zero.
+_LARGEST = 1e140
+
+
+def check_sums(state: SketchState) -> None:
+    """Raise ValueError if rows were added whose squares are too large to be added, or read.
+
+    Every product in C is bounded by the powers of the two sides, so that C is not looked at.
+    """
+    power = np.trace(state._cross) if state.is_symmetric else state._power
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        squares = [side.shift @ side.shift for side in state._sides]
+        if state.weight:
+            squares.append(power / abs(state.weight))
+            drifts = [side.total / state.weight for side in state._sides]
+            squares += [drift @ drift for drift in drifts]
+    if not all(square <= _LARGEST for square in squares):  # nor NaN
+        raise ValueError(
+            f"X holds values whose squares, up to {np.max(squares):.3g}, leave no room for sums "
+            "and products in floating point. Remove such values, multiply X by a constant, or "
+            "scale its features (MaxAbsScaler)."
+        )
+
+
+def check_variance(state: SketchState, S: np.ndarray) -> None:
+    """Raise ValueError unless S, the sketch of some rows, is more than rounding."""
+    if (np.abs(S) <= _rounding(state)).all():
+        raise ValueError(
+            "X has no variance: every row is the same, so there are no components to find. Check "
+            "the input, or use center=False if the mean itself is of interest."
+        )
+    largest = np.abs(S).max()
+    if not 1.0 / _LARGEST < largest < _LARGEST:
+        raise ValueError(
+            f"The variances of X, up to {largest:.3g}, cannot be squared in floating point. "
+            "Multiply X by a constant, or scale its features (MaxAbsScaler)."
+        )
+
+
+def _rounding(state):
+    """Return what rounding may leave of each entry of S where there is no variance.
+
+    Of the product of two means that lie by d and e from their shifts that is a share of d e, and
+    of the rows themselves, before they were shifted, a share of each.
+    """
+    if not state.center:
+        return 0.0
+    left_drift, left_level = _levels(state._left, state.weight)
+    right_drift, right_level = _levels(state._right, state.weight)
+    drifts, levels = np.outer(left_drift, right_drift), np.outer(left_level, right_level)
+    return ROUNDING * drifts + ROUNDING**2 * levels
+
+
+def _levels(side: Side, weight: float):
+    """Return the distance of the mean from its shift and from zero, for each measurement."""
+    drift = np.abs(side.total / weight)
+    level = np.abs(side.shift + side.total / weight)
+    if not side.measurement.keeps_features:
+        # Each measurement is a sum over many features, of rounding like any other.
+        level = np.full(len(level), level.max())
+    return drift, level
+
+
+def check_products(products: np.ndarray) -> None:
+    """Raise ValueError if products with a matrix are too large to be added, or read."""
+    largest = np.abs(products).max(initial=0.0)
+    if not largest <= _LARGEST:
+        raise ValueError(
+            f"The matrix has products up to {largest:.3g}, which leave no room for sums and "
+            "products in floating point. Multiply it by a constant."
+        )
