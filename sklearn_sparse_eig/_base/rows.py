@@ -11,9 +11,6 @@ from sklearn.utils.validation import check_array, validate_data
 from .dtypes import check_numbers
 from .sparse import canonical, check_structure
 
-# Values beyond this have squares whose sums overflow.
-_LARGEST = 1e150
-
 
 def admit(X: Any, name: str = "X") -> Any:
     """Return what is given as rows, of real numbers and of sound structure; nothing is cast.
@@ -91,29 +88,21 @@ def check_rows(X: ArrayLike | sp.sparray | sp.spmatrix, n_features: int, name: s
             f"{name}.astype(float)."
         )
     X = canonical(X) if sp.issparse(X) else X
-    check_squares(X, name)
+    check_finite(X, name)
     return X
 
 
-def check_squares(X: Any, name: str = "X") -> None:
-    """Raise ValueError if there are values that are not finite, or have no finite squares."""
+def check_finite(X: Any, name: str = "X") -> None:
+    """Raise ValueError if there are values that are not finite."""
     values = X.data if sp.issparse(X) else X
-    if values.dtype.kind != "f" or not values.size:
+    if values.dtype.kind != "f":
         return
-    with np.errstate(invalid="ignore", over="ignore"):
-        # One fast pass: only where the squares have no finite sum is each value looked at.
-        if values.flags.forc and np.isfinite(np.vdot(*[values.ravel(order="K")] * 2)):
-            return
-        largest = float(max(values.max(), -values.min()))
-    if not np.isfinite(largest):
+    # The sum of finite values may overflow; only then is the slower test of each value needed.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum(dtype=np.float64)
+    if not np.isfinite(total) and not np.isfinite(values).all():
         raise ValueError(
             f"{name} contains NaN or infinity; impute or remove them first (SimpleImputer)."
-        )
-    if largest > _LARGEST:
-        raise ValueError(
-            f"{name} has values of up to {largest:.3g}, which cannot be squared in floating point. "
-            f"Remove them if they are errors; else multiply {name} by a constant, or scale its "
-            "features (MaxAbsScaler)."
         )
 
 

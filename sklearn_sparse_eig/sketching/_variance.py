@@ -7,6 +7,8 @@ from ._state import Side, SketchState
 
 # Variances beyond this, or below its inverse, have squares that are infinite, or zero.
 _LARGEST = 1e140
+# Values below this have squares that vanish.
+_SMALLEST = 1e-150
 
 
 def check_sums(state: SketchState) -> None:
@@ -23,20 +25,26 @@ def check_sums(state: SketchState) -> None:
             squares += [drift @ drift for drift in drifts]
     if not all(square <= _LARGEST for square in squares):  # nor NaN
         raise ValueError(
-            f"X holds values whose squares, up to {np.max(squares):.3g}, leave no room for sums "
-            "and products in floating point. Remove such values, multiply X by a constant, or "
-            "scale its features (MaxAbsScaler)."
+            "X has values that cannot be squared and added in floating point: their mean square "
+            f"is beyond {_LARGEST:g}. Remove them if they are errors; else multiply X by a "
+            "constant, or scale its features (MaxAbsScaler)."
         )
 
 
 def check_variance(state: SketchState, S: np.ndarray) -> None:
     """Raise ValueError unless S, the sketch of some rows, is more than rounding."""
+    largest = np.abs(S).max()
+    level = max(np.abs(side.shift + side.total / state.weight).max() for side in state._sides)
+    if largest == 0.0 and 0.0 < level < _SMALLEST:
+        raise ValueError(
+            f"The values of X, about {level:.3g}, are so small that their squares vanish in "
+            "floating point. Multiply X by a constant, or scale its features (MaxAbsScaler)."
+        )
     if (np.abs(S) <= _rounding(state)).all():
         raise ValueError(
             "X has no variance: every row is the same, so there are no components to find. Check "
             "the input, or use center=False if the mean itself is of interest."
         )
-    largest = np.abs(S).max()
     if not 1.0 / _LARGEST < largest < _LARGEST:
         raise ValueError(
             f"The variances of X, up to {largest:.3g}, cannot be squared in floating point. "

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from .._base.entries import rows_from_entries
 from .._base.fitting import fitting
-from .._base.rows import check_squares, validate_rows
+from .._base.rows import validate_rows
 from .._base.sparse import canonical
 from .._base.streams import StreamMixin
 from .._base.threads import limit_threads
@@ -375,7 +375,6 @@ default="sparse_sign"
             dtype="numeric",
             ensure_min_samples=1 if reset else 0,
         )
-        check_squares(X)
         weights = check_counts_of_rows(sample_weight, X.shape[0])
         check_sizes(self.n_components, self.n_nonzero_coefs, X.shape[1])
         return canonical(X) if sp.issparse(X) else X, 1.0 if weights is None else weights

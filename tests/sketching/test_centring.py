@@ -259,7 +259,7 @@ def test_score_of_rows_with_a_large_mean(level, is_sparse):
     pca = SketchedSparsePCA(1, n_nonzero_coefs=3, random_state=0).fit(make(X))
     Q = np.linalg.qr(pca.components_.toarray().T)[0]
     expected = np.square(centred @ Q).sum() / np.square(centred).sum()
-    assert pca.score(make(X)) == pytest.approx(expected, rel=1e-6)
+    assert pca.explained_variance_score(make(X)) == pytest.approx(expected, rel=1e-6)
     assert set(pca.support_) == {0, 1, 2}
 
 
@@ -274,7 +274,7 @@ def test_one_huge_value_is_refused(regime, value, is_sparse):
     for sketch in (new(regime), new(regime).update(X)):
         for rows in (bad, bad[4:5], np.vstack([bad, -bad])):
             before = sketch.to_bytes()
-            with pytest.raises(ValueError, match="X holds values whose squares, up to"):
+            with pytest.raises(ValueError, match="cannot be squared"):
                 sketch.update(make(rows))
             assert sketch.to_bytes() == before
     huge = new(regime)

@@ -496,7 +496,6 @@ def test_bad_rows_leave_the_state_alone(regime):
 def test_values_that_cannot_be_squared_are_refused_and_others_passed_on():
     largest = np.full((2, N), 1e150)
     assert check_rows(largest, N) is largest
-    assert np.isfinite(new("mam").update(largest, 1e-5).matrix()).all()
     sketch = new("two_sided").update(rows())
     for huge in (np.full((2, N), 1e160), np.full((2, N), -1e306), sp.csr_array(rows() * 1e200)):
         assert_untouched(sketch, lambda X=huge: sketch.update(X), "cannot be squared")
