@@ -17,7 +17,6 @@ MAX_LINES = 450
 # Still to be split. What is listed here may shrink, and then its line goes; it must not grow.
 STILL_LONG = {
     "gradients/torch/_network.py": 519,
-    "implicit/_regressor.py": 487,
     "sketching/_eigen_sketch.py": 844,
 }
 # Kinds of ours that are still told apart; the aim is 5, each with its reason in a comment.
