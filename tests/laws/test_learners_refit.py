@@ -65,12 +65,12 @@ CASES = {
         lambda m: m.merge(DeepFactorizationCovariance().fit(X[:, :6])),
     ),
     "network limit": (
-        lambda: DiagonalNetworkRegressor().fit(A, y),
+        lambda: DiagonalNetworkRegressor(solver="limit").fit(A, y),
         lambda m: m.fit(B, y),
         lambda m: m.fit(np.vstack([B, B]), rng.normal(size=24)),
     ),
     "network partial_fit": (
-        lambda: DiagonalNetworkRegressor(solver="gd").partial_fit(A, y),
+        lambda: DiagonalNetworkRegressor(solver="gd", fit_intercept=False).partial_fit(A, y),
         lambda m: m.partial_fit(A[:5], y[:5]),
         lambda m: m.set_params(learning_rate=1e300).partial_fit(1e9 * A, y),
     ),
