@@ -3,7 +3,8 @@
 Features are centred where an intercept is fitted, and divided by their deviation. Time is counted
 from when the first coefficient grows, so that it means the same on all rows and on those of a
 fold, and in every unit of the data: t = tau level / max |A^T y|, and level / t is the penalty of
-the lasso that the flow is near to.
+the lasso. The average over time nearly solves that lasso, and is the better predictor where columns
+are much alike; the flow itself is, where they are not. The same rows held out choose between them.
 """
 
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ _GROWTH, _LONGEST = 1.15, 1e4
 _TOL, _LINK = 1e-6, 1e-8
 # The path ends after so many times without improvement if the error has risen by this factor.
 _PATIENCE, _RISEN = 16, 1.02
+# The average is the safe choice: the flow has to predict better by this factor of squared errors.
+_CLEARLY = 0.9
 # Squared errors that are rounding, relative to those without any coefficient.
 _ROUNDING = 1e-9
 # Columns with a deviation below this share of their size are constant.
@@ -99,8 +102,8 @@ def fit_by_cross_validation(
     options = options.for_equations(rows.design, rows.Y)
     parts, taus = [], np.empty(Y.shape[1])
     for part in targets_together(options, Equations(rows.design, rows.Y, len(Y))):
-        best = _best_time(folds, labels, part)
-        trained, taus[part] = _end(options, rows, labels, part, best)
+        best, which = _best_point(folds, labels, part)
+        trained, taus[part] = _end(options, rows, labels, part, best, which)
         parts.append(trained)
     coef = np.hstack([end.coef for end in parts])
     end = Trained(
@@ -152,8 +155,8 @@ def _times():
 
 def _follow(
     options: NetworkOptions, rows: _Rows, labels: np.ndarray | None, part: list
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield coefficients and sides at each time, for targets that are trained together.
+) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], np.ndarray]]:
+    """Yield (average until then, coefficients) and sides at each time, for targets of one training.
 
     It ends early where no further step can be computed.
     """
@@ -178,11 +181,13 @@ def _follow(
                 (t, x, np.repeat(z[..., None], len(part), axis=-1))
                 for t, x, z, _ in group_flow(design, y, labels, potential, times, tol=_TOL)
             )
-        k = 0
+        k, last, total = 0, 0.0, np.zeros((design.shape[1], len(part)))
         for t, x, z in points:
+            total = total + (t - last) * x  # x is constant within an implicit step
+            last = t
             if t >= times[k]:  # and not one in between
                 k += 1
-                yield x, z
+                yield (total / t, x), z
     except LinAlgError:
         return
 
@@ -222,29 +227,34 @@ def _folds(options, X, Y):
         yield _Fold(options.for_equations(rows.design, rows.Y), rows, X[out], Y[out])
 
 
-def _best_time(folds, labels, part):
-    """Return the number of the time with the least error on rows held out; 0 is no coefficients.
+def _best_point(folds, labels, part):
+    """Return the number of the time with the least error on rows held out, and of its candidate.
 
-    The folds go on together, so that it can end once the error has only risen for long.
+    Number 0 is no coefficients. Candidates are the average until then, and the flow itself. The
+    folds go on together, so that it can end once the error has only risen for long.
     """
     nothing = np.zeros((len(folds[0].rows.inverse), len(part))) if folds else None
-    least = first = sum(fold.error(nothing, part).sum() for fold in folds)
-    best, error, k = 0, first, 0
+    first = sum(fold.error(nothing, part).sum() for fold in folds)
+    least, best, errors, k = np.full(2, first), np.zeros(2, dtype=int), np.full(2, first), 0
     paths = [_follow(fold.options, fold.rows, labels, part) for fold in folds]
     for k, points in enumerate(zip(*paths, strict=False), start=1):
-        error = 0.0
-        for fold, (x, _) in zip(folds, points, strict=True):
-            coef = _sparse(fold.options, x, fold.rows, labels, part)
-            error += fold.error(coef, part).sum()
-        if error < least:
-            best, least = k, error
-        elif k - best > _PATIENCE and error > _RISEN * least:
+        errors = np.zeros(2)
+        for fold, (candidates, _) in zip(folds, points, strict=True):
+            for which, x in enumerate(candidates):
+                coef = _sparse(fold.options, x, fold.rows, labels, part)
+                errors[which] += fold.error(coef, part).sum()
+        better = errors < least
+        best[better], least[better] = k, errors[better]
+        if k - best.max() > _PATIENCE and (errors > _RISEN * least).all():
             break
     # Errors that are rounding do not tell times apart.
-    return k if error <= least + _ROUNDING * first else best
+    if errors[1] <= least.min() + _ROUNDING * first:
+        return k, 1
+    which = int(least[1] < _CLEARLY * least[0])
+    return int(best[which]), which
 
 
-def _end(options, rows, labels, part, best):
+def _end(options, rows, labels, part, best, which):
     """Return what the flow on all rows has at a point of its path, and tau."""
     n_sides = 1 if options.positive else 2
     N = rows.design.shape[1] if labels is None else Groups(labels).count
@@ -252,13 +262,14 @@ def _end(options, rows, labels, part, best):
     if best == 0:
         coef = np.zeros((rows.design.shape[1], len(part)))
         return Trained(coef, start, 0), 0.0
-    if best == len(_times()):
+    if best == len(_times()) and which == 1:
         solved = _limit(options, rows, labels, part)
         if solved is not None:
             return solved, np.inf
     n_iter, x, z = 0, np.zeros((rows.design.shape[1], len(part))), start**options.depth
     for point in islice(_follow(options, rows, labels, part), best):
-        n_iter, (x, z) = n_iter + 1, point
+        n_iter, (candidates, z) = n_iter + 1, point
+        x = candidates[which]
     coef = _sparse(options, x, rows, labels, part)
     tau = _times()[n_iter - 1] if n_iter else 0.0
     return Trained(coef, z ** (1.0 / options.depth), n_iter), tau

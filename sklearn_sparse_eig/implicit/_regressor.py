@@ -63,7 +63,8 @@ class DiagonalNetworkRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         that of all targets. The same holds as for ``joint``.
     solver : {"auto", "limit", "mirror", "gd"}, default="auto"
         ``"auto"``: gradient flow on columns of equal deviation, stopped at the time that predicts
-        best in five-fold cross-validation, every fifth row being held out; the coefficients
+        best in five-fold cross-validation, every fifth row being held out, or its average until a
+        time, unless the flow predicts clearly better; the coefficients
         outside ``support_`` are zero. Where later is always better, as for equations without
         noise, it is the limit. With ``stopping`` it stands for ``"mirror"``, with
         ``weight_normalization`` or a ``LinearOperator`` for ``"limit"``.
