@@ -1,9 +1,11 @@
 """Covariance by a deep factorisation, stopped while it is of low rank: the scikit-learn shell."""
 
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
-from sklearn.covariance import EmpiricalCovariance
+from numpy.typing import ArrayLike
+from sklearn.covariance import EmpiricalCovariance, log_likelihood
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base.compat import Interval, StrOptions
@@ -11,7 +13,7 @@ from .._base.fitting import fitting
 from .._base.messages import warn_user
 from .._base.streams import StreamMixin
 from ._fit import fit_spectrum
-from ._moments import RunningCovariance, covariance_of_sketch
+from ._moments import RunningCovariance, check_row_weights, covariance_of_sketch
 from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, run_of
 
 # What an estimator knows of its features before it has seen any row.
@@ -51,8 +53,8 @@ class DeepFactorizationCovariance(StreamMixin, StoppedRun, EmpiricalCovariance):
     support_ : ndarray of int64 or None
         After a fit to a compressed sketch, the features that the covariance is about.
     n_samples_seen_ : int
-        Rows seen: all that were passed or merged since the last ``fit``; those of the sketch after
-        a fit to one.
+        Rows of positive weight seen: all that were passed or merged since the last ``fit``; those
+        of the sketch after a fit to one.
     eigenvalues_, spectrum_, filter_, components_, n_components_, effective_rank_, \
 low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_iter_
         As in :class:`DeepMatrixFactorization`; the eigenvectors of the covariance are meant.
@@ -123,13 +125,15 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         self.noise_variance = noise_variance
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to X alone, forgetting what was seen before.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative; they count rows: 2 is the row twice, 0 no row.
 
         Returns
         -------
@@ -138,26 +142,30 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         Raises
         ------
         ValueError
-            If X is not finite, has no variance beyond the start of the run, or the stopping rule
-            lacks its parameter.
+            If X or weights are not finite, X has no variance beyond the start of the run, or the
+            stopping rule lacks its parameter.
 
         Warns
         -----
         UserWarning
             If the low-rank interval of the rank is empty, or X has a single row.
         """
-        X = validate_data(self, X, dtype=np.float64)
-        self._moments = RunningCovariance(X.shape[1])
-        return self._add_rows(X)
+        rows: Any = validate_data(self, X, dtype=np.float64)
+        self._moments = RunningCovariance(rows.shape[1])
+        return self._add_rows(rows, sample_weight)
 
     @fitting(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None):
+    def partial_fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Add rows: the result is that of one fit to all of them.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in :meth:`fit`.
 
         Returns
         -------
@@ -169,15 +177,18 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             As :meth:`fit`, and if the last fit was to a sketch.
         """
         first = not hasattr(self, "_moments")
-        X = validate_data(self, X, dtype=np.float64, reset=first)
+        rows: Any = validate_data(self, X, dtype=np.float64, reset=first)
         if first:
-            self._moments = RunningCovariance(X.shape[1])
+            self._moments = RunningCovariance(rows.shape[1])
         elif self._moments is None:
             raise ValueError("The last fit was to a sketch: add the rows to that sketch instead.")
-        return self._add_rows(X)
+        return self._add_rows(rows, sample_weight)
 
-    def _add_rows(self, X):
-        self._moments.update(X)
+    def _add_rows(self, X, sample_weight):
+        weights = check_row_weights(sample_weight, X)
+        if weights is not None:
+            X, weights = X[weights > 0], weights[weights > 0]
+        self._moments.update(X, weights)
         if self._moments.n_samples == 1:
             warn_user("Only one sample available: the covariance of it is zero.")
         self._n_sketched = None
@@ -221,6 +232,29 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         self.location_ = mean
         return self
 
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean log-likelihood of rows under a Gaussian with this covariance.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        rows: Any = validate_data(self, X, dtype=np.float64, reset=False)
+        weights = check_row_weights(sample_weight, rows)
+        centred = rows - self.location_
+        scatter = centred.T @ centred / len(rows)
+        if weights is not None:
+            scatter = (weights[:, None] * centred).T @ centred / weights.sum()
+        return float(log_likelihood(scatter, self.get_precision()))
+
     # ---------------------------------------------------------------------------------- merging
 
     _state_name = "_moments"
@@ -254,7 +288,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             for name in [n for n in vars(self) if n.endswith("_") and n not in _OF_FEATURES]:
                 delattr(self, name)
             return
-        n_informed = moments.n_samples - (not self.assume_centered)
+        n_informed = moments.n_informed - (not self.assume_centered)
         self._filter(moments.covariance(self.assume_centered), n_informed=n_informed)
         self.support_ = None
         self.location_ = (
