@@ -273,7 +273,8 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         check_is_fitted(self)
         mask = self.support_mask_
         if Z is not None:
-            confidence = examine(self._options(), self._check_seeds(Z), self.classes_)[2]
+            seeds = self._check_seeds(Z)
+            confidence = examine(self._options(), seeds, self.classes_)[2]
             mask = confidence >= self.threshold_
         return np.flatnonzero(mask) if indices else mask.copy()
 

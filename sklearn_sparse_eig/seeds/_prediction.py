@@ -101,7 +101,8 @@ class PredictsFromSeeds:
         return self.predict_proba(Z).max(axis=1)
 
     def _check(self, Z):
-        return features_of_seeds(self._options(), self._check_seeds(Z))
+        seeds = self._check_seeds(Z)
+        return features_of_seeds(self._options(), seeds)
 
     def _check_seeds(self, Z):
         check_is_fitted(self)
