@@ -50,7 +50,7 @@ for name, q in (("plain", 0.0), ("weighted", 1.0)):
     exact[name] = trigonometric_risk(N, sizes, v, weight_exponent=q, noise_variance=NOISE)
     measured[name] = []
     for p in CHECKED:
-        model = WeightedFourierRegressor(p, weight_exponent=q, basis="complex")
+        model = WeightedFourierRegressor(p, weight_exponent=q, alpha=0.0, basis="complex")
         found = model.fit(x, samples.T).coef_.T
         error = (abs(found - theta[:, :p]) ** 2).sum(1) + (abs(theta[:, p:]) ** 2).sum(1)
         measured[name].append(error.mean())

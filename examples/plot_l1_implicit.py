@@ -38,7 +38,8 @@ for column, M in enumerate(EQUATIONS):
     for row, share in enumerate(SHARES):
         for _ in range(REPEATS):
             X, w = problem(M, max(1, round(share * M)))
-            network = DiagonalNetworkRegressor().fit(X, X @ w)
+            network = DiagonalNetworkRegressor(solver="limit", fit_intercept=False)
+            network.fit(X, X @ w)
             pursuit = OrthogonalMatchingPursuit(n_nonzero_coefs=np.count_nonzero(w))
             pursuit.set_params(fit_intercept=False).fit(X, X @ w)
             for method, model in enumerate((network, pursuit)):
@@ -56,7 +57,8 @@ scales = np.geomspace(0.003, 0.3, 9)
 gaps, bounds = np.empty((3, len(scales))), np.empty((3, len(scales)))
 for row, depth in enumerate((2, 3, 4)):
     for column, scale in enumerate(scales):
-        model = DiagonalNetworkRegressor(depth, scale, tol=1e-11).fit(X, y)
+        model = DiagonalNetworkRegressor(depth, scale, solver="limit", fit_intercept=False)
+        model.set_params(tol=1e-11).fit(X, y)
         gaps[row, column] = model.l1_norm_ / least - 1
         bounds[row, column] = l1_gap_bound(least, 2 * N, depth, scale)
     if (gaps[row] <= bounds[row] + 1e-9).all():

@@ -40,7 +40,9 @@ def auroc(score):
 # %%
 # The monitor is called in the training loop. The detectors see new digits only to be judged.
 model = MLPClassifier((64,), learning_rate_init=3e-3, random_state=0)
-monitor = CollapseMonitor(X_train, y_train, X_ood=X_new, n_per_class=15, feature_tangent=True)
+monitor = CollapseMonitor(
+    X_train, y_train, X_ood=X_new, n_per_class=15, feature_tangent=True, random_state=0
+)
 accuracies, aurocs = [], {"GradPCA, K-FAC": [], "GradPCA, paper": [], "probability": []}
 for epoch in range(1, EPOCHS[-1] + 1):
     model.partial_fit(X_train, y_train, classes=np.unique(y_train))

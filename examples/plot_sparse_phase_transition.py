@@ -21,7 +21,7 @@ N, REPEATS = 100, 5
 EQUATIONS = (10, 20, 30, 40, 50, 60)
 NONZEROS = (1, 2, 4, 6, 9, 12, 16, 20, 25)
 rng = np.random.default_rng(0)
-network = DiagonalNetworkRegressor(depth=4, init_scale=0.01)
+network = DiagonalNetworkRegressor(4, 0.01, solver="limit", fit_intercept=False)
 
 
 def basis_pursuit(X, y):

@@ -31,8 +31,8 @@ scales, ratios = np.geomspace(0.03, 1.0, 13), (None, 1.0, 0.3, 0.1)
 errors, effective = np.empty((2, len(ratios), len(scales)))
 for row, ratio in enumerate(ratios):
     for column, scale in enumerate(scales):
-        model = DiagonalNetworkRegressor(2, scale, weight_normalization=ratio is not None)
-        model.set_params(lr_ratio=ratio or 1.0, tol=1e-10).fit(X, y)
+        model = DiagonalNetworkRegressor(2, scale, solver="limit", fit_intercept=False, tol=1e-10)
+        model.set_params(weight_normalization=ratio is not None, lr_ratio=ratio or 1.0).fit(X, y)
         errors[row, column] = np.linalg.norm(model.coef_ - w)
         effective[row, column] = model.effective_init_scale_
 at = int(np.abs(scales - 0.2).argmin())
@@ -59,7 +59,8 @@ r_0 = scales[at] * np.sqrt(2 * n_features)
 start = np.r_[r_0, np.full(2 * n_features, 1 / np.sqrt(2 * n_features))]
 end = solve_ivp(velocity, (0, 3000), start, "LSODA", args=(1.0,), rtol=1e-10, atol=1e-13).y[:, -1]
 u, v = (end[0] * end[1:] / np.linalg.norm(end[1:])).reshape(2, -1)
-limit = DiagonalNetworkRegressor(2, scales[at], weight_normalization=True, tol=1e-10).fit(X, y)
+limit = DiagonalNetworkRegressor(2, scales[at], weight_normalization=True, tol=1e-10)
+limit.set_params(fit_intercept=False).fit(X, y)
 print(f"trained, ratio 1: at most {np.abs(u * u - v * v - limit.coef_).max():.0e} from the limit")
 flat = np.abs(errors[1:, -1] - errors[0, -1]).max() / errors[0, -1]
 print(

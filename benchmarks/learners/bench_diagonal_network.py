@@ -84,6 +84,7 @@ def methods(k):
     """Return functions (A, y) -> coefficients by name; A is Fortran-ordered."""
 
     def network(**options):
+        options = {"init_scale": 0.03, "solver": "limit", "fit_intercept": False} | options
         return lambda A, y: DiagonalNetworkRegressor(**options).fit(A, y).coef_
 
     def lasso(cls, alpha, **options):
@@ -144,9 +145,10 @@ def compare(problems, k):
 
 def compare_groups(M, N, n_targets, k, seeds):
     """Return rows of the table for targets that share k features."""
+    limit = {"init_scale": 0.03, "solver": "limit", "fit_intercept": False}
     table = {
-        "**diagonal network**, joint": DiagonalNetworkRegressor(joint=True),
-        "**diagonal network**, targets one by one": DiagonalNetworkRegressor(),
+        "**diagonal network**, joint": DiagonalNetworkRegressor(joint=True, **limit),
+        "**diagonal network**, targets one by one": DiagonalNetworkRegressor(**limit),
     }
     for alpha in (1e-4, 1e-6):
         table[f"MultiTaskLasso, {alpha:g}"] = MultiTaskLasso(
@@ -179,10 +181,12 @@ def predict(X, y, repeats):
     """Return rows of the table of cross-validated predictions."""
     stopped = {"solver": "mirror", "stopping": "validation", "fit_intercept": True, "tol": 1e-6}
     stopped |= {"validation_fraction": 0.2, "random_state": 0}
+    scale = {"init_scale": 0.03}
     table = {
-        "**diagonal network**, stopped": DiagonalNetworkRegressor(**stopped),
+        "**diagonal network**, cross-validated": DiagonalNetworkRegressor(),
+        "**diagonal network**, stopped": DiagonalNetworkRegressor(**scale, **stopped),
         "**diagonal network**, stopped, depth 2": DiagonalNetworkRegressor(2, 0.01, **stopped),
-        "**diagonal network**, limit": DiagonalNetworkRegressor(fit_intercept=True),
+        "**diagonal network**, limit": DiagonalNetworkRegressor(solver="limit", **scale),
         "LassoCV": LassoCV(cv=5),
         "RidgeCV": RidgeCV(alphas=np.geomspace(1e-1, 1e5, 25)),
     }

@@ -123,7 +123,9 @@ def single_fits(quick):
             values = np.concatenate([f(part) for part in np.array_split(x[:, 0], 1 + n // 10_000)])
             y = values + 0.3 * rng.standard_normal(n)
             fits = {
-                "**WeightedFourierRegressor**": WeightedFourierRegressor(period=1.0, alpha=1.0),
+                "**WeightedFourierRegressor**": WeightedFourierRegressor(
+                    period=1.0, alpha=1.0, weight_exponent=1.0
+                ),
                 "KernelRidge, Gaussian on the circle": make_pipeline(
                     FunctionTransformer(circle), KernelRidge(kernel="rbf", gamma=300, alpha=0.3)
                 ),

@@ -58,6 +58,8 @@ class NeuralCollapse:
         Cosine of :math:`WW^T` and :math:`H K^{-1} H^T`.
     n_features : int
     class_counts : ndarray of int, shape (n_classes,)
+    invariant : ndarray of shape (n_features, n_features) or None
+        E itself, to see whether it stays as it is; None where ``invariant_norm`` is NaN.
     """
 
     nc1: float
@@ -74,6 +76,7 @@ class NeuralCollapse:
     invariant_alignment: float
     n_features: int
     class_counts: np.ndarray
+    invariant: np.ndarray | None = None
 
 
 def neural_collapse(
@@ -184,6 +187,7 @@ def neural_collapse(
         invariant_alignment=alignment,
         n_features=H.shape[1],
         class_counts=counts,
+        invariant=None if side is None else weights @ weights.T - side,
         **_simplex(M),
     )
 

@@ -5,11 +5,12 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from .._base.typed import ArrayLike, MatrixLike, RandomSeed
 from ..gradients import LayerChoice, OutputName, is_torch, unwrap
-from ._alignment import NTKAlignment, ntk_alignment
-from ._collapse import NeuralCollapse, neural_collapse
+from ._alignment import ntk_alignment
+from ._collapse import neural_collapse
 
 
 class CollapseMonitor:
@@ -35,8 +36,8 @@ class CollapseMonitor:
     feature_tangent : bool, default=False
         Whether to compute the tangent kernel of the features and the invariant, which take a
         backward pass for each feature.
-    random_state : int, default=0
-        For drawing the samples in the kernels.
+    random_state : int, RandomState instance or None, default=None
+        For drawing the samples in the kernels, once.
 
     Attributes
     ----------
@@ -69,7 +70,7 @@ class CollapseMonitor:
         params: LayerChoice = "all",
         n_per_class: int = 10,
         feature_tangent: bool = False,
-        random_state: RandomSeed = 0,
+        random_state: RandomSeed = None,
     ) -> None:
         if not isinstance(every, int | np.integer) or every < 1:
             raise ValueError(f"every must be a positive integer, got {every!r}.")
@@ -79,9 +80,11 @@ class CollapseMonitor:
         self.n_per_class = n_per_class
         self.feature_tangent = feature_tangent
         self.random_state = random_state
-        self.steps: list[int] = []
-        self.alignments: list[NTKAlignment] = []
-        self.collapses: list[NeuralCollapse] = []
+        # One seed for all steps: their kernels are of the same samples.
+        self._seed = random_state
+        if not isinstance(random_state, int | np.integer):
+            self._seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+        self.steps, self.alignments, self.collapses = [], [], []
         self._n_calls = 0
 
     def __call__(self, model: Any, step: int | None = None) -> None:
@@ -111,7 +114,7 @@ class CollapseMonitor:
                 params=self.params,
                 n_per_class=self.n_per_class,
                 feature_tangent=self.feature_tangent,
-                random_state=self.random_state,
+                random_state=self._seed,
             )
             collapse = neural_collapse(
                 model,
@@ -120,7 +123,7 @@ class CollapseMonitor:
                 X_ood=self.X_ood,
                 invariant=self.feature_tangent,
                 n_per_class=self.n_per_class,
-                random_state=self.random_state,
+                random_state=self._seed,
             )
         self.steps.append(step)
         self.alignments.append(alignment)
@@ -129,8 +132,10 @@ class CollapseMonitor:
     def to_dict(self) -> dict[str, np.ndarray]:
         """Return ``step`` and all numbers as arrays with an entry for each step.
 
-        Those of kernels have the name of the kernel in front, ``tangent_fit_error``. A data frame
-        of it needs the arrays of one axis only.
+        Those of kernels have the name of the kernel in front, ``tangent_fit_error``. With
+        ``feature_tangent`` there are those of the invariant E, and ``invariant_change``: how far E
+        is from that of the first step, relative to the norm of W W^T, as ``invariant_error`` is. A
+        data frame of it needs the arrays of one axis only.
         """
         columns = {"step": np.array(self.steps, dtype=int)}
         rows = [
@@ -139,6 +144,10 @@ class CollapseMonitor:
         ]
         for name in rows[0] if rows else ():
             columns[name] = np.array([row[name] for row in rows])
+        if self.feature_tangent and rows:
+            columns["invariant_change"] = _changes(self.collapses)
+        else:
+            columns = {n: v for n, v in columns.items() if not n.startswith("invariant_")}
         return columns
 
 
@@ -160,6 +169,17 @@ def evaluation(model):
             module.training = mode
 
 
+def _changes(collapses):
+    """Return how far E is from the first one, relative to ||W W^T||; NaN where there is none."""
+    first, changes = collapses[0].invariant, np.full(len(collapses), np.nan)
+    for i, collapse in enumerate(collapses):
+        comparable = np.shape(collapse.invariant) == np.shape(first)
+        if first is not None and comparable and collapse.invariant_error > 0:
+            size = collapse.invariant_norm / collapse.invariant_error
+            changes[i] = np.linalg.norm(collapse.invariant - first) / size
+    return changes
+
+
 def _numbers(record, prefix=""):
     """Return the numbers and arrays of a dataclass, and of those inside it, in one dict."""
     found = {}
@@ -167,6 +187,8 @@ def _numbers(record, prefix=""):
         value = getattr(record, field.name)
         if is_dataclass(value):
             found |= _numbers(value, f"{prefix}{field.name}_")
+        elif field.name == "invariant":
+            continue  # a matrix; its norms, and its change, are told
         elif isinstance(value, float | np.ndarray):
             found[prefix + field.name] = value
     return found

@@ -8,10 +8,9 @@ from ._frequencies import basis_frequencies, prior_variances
 from ._grid import find_grid, fit_on_grid, values_on_grid
 from ._iterative import fit_iteratively
 from ._nufft import NonuniformTransform
+from ._options import FourierOptions
 from ._scattered import evaluate, fit_least_squares, kernel, solve_kernel
 
-# Where the number of frequencies is left open: this many for each point, for their weights decay.
-FREQUENCIES_PER_POINT = 8
 # Scattered points from which on "auto" iterates, and up to which it can do without.
 _ITERATE, _DENSE = 200, 4096
 # Relative residual beyond which the iterations have not converged.
@@ -51,7 +50,7 @@ class TrigonometricFit:
     n_iter: int = 0
     residual: float = 0.0
 
-    def __call__(self, X):
+    def __call__(self, X: np.ndarray) -> np.ndarray:
         """Return the values at points of shape (n, d), complex, shape (n, n_targets)."""
         phases = (X - self.origin) / self.period
         if self.coefficients is not None:
@@ -62,32 +61,30 @@ class TrigonometricFit:
         return kernel(phases, self.points, self.frequencies, self.variances) @ self.dual
 
 
-def natural_period(X):
+def natural_period(X: np.ndarray) -> np.ndarray:
     """Return the period of a grid whose points X are, in each variable: range n / (n - 1)."""
     n = len(X)
     width = (X.max(axis=0) - X.min(axis=0)) * (n / max(n - 1, 1))
     return np.where(width > 0, width, 1.0)
 
 
-def fit_trigonometric(X, Y, *, basis, n_frequencies, exponent, period, alpha, solver):
+def fit_trigonometric(
+    X: np.ndarray, Y: np.ndarray, options: FourierOptions
+) -> tuple[TrigonometricFit, np.ndarray]:
     """Return the :class:`TrigonometricFit`, and its values at X.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
     Y : ndarray of shape (n, n_targets)
-    basis : {"real", "complex"}
-    n_frequencies : int
-    exponent : float
-    period : ndarray of shape (d,)
-    alpha : float
-    solver : {"auto", "fft", "least_squares", "kernel", "nufft"}
+    options : FourierOptions
     """
     n, d = X.shape
-    origin = X.min(axis=0)
+    origin, period = X.min(axis=0), options.period
+    alpha, solver = options.alpha, options.solver
     phases = (X - origin) / period
-    frequencies = basis_frequencies(basis, n_frequencies)
-    variances = prior_variances(frequencies, exponent)
+    frequencies = basis_frequencies(options.basis, options.n_frequencies)
+    variances = prior_variances(frequencies, options.exponent)
     order = find_grid(phases[:, 0], 1.0) if d == 1 and solver in ("auto", "fft") else None
     if order is None and solver == "fft":
         raise ValueError(
@@ -98,7 +95,7 @@ def fit_trigonometric(X, Y, *, basis, n_frequencies, exponent, period, alpha, so
     if solver in ("least_squares", "nufft") and d > 1:
         raise ValueError(f'solver={solver!r} is for one variable, got {d}. Use "kernel".')
     if alpha == 0 and len(frequencies) ** d > n:
-        _refuse_contradictions(phases, Y)
+        refuse_contradictions(phases, Y)
     coefficients, dual, n_iter, residual = None, None, 0, 0.0
     direct = "least_squares" if d == 1 and len(frequencies) <= n else "kernel"
     automatic = solver == "auto"
@@ -140,17 +137,25 @@ def fit_trigonometric(X, Y, *, basis, n_frequencies, exponent, period, alpha, so
     return fit, fitted
 
 
-def _refuse_contradictions(phases, Y):
+def refuse_contradictions(phases: np.ndarray, Y: np.ndarray) -> None:
     """Raise where two points are the same, up to periods, with different targets."""
+    first, second, n_pairs = contradictions(phases, Y)
+    if n_pairs:
+        raise ValueError(
+            f"Rows {first} and {second} are the same point, up to periods, with different targets "
+            f"({n_pairs} such pairs in all): no function passes through both. Average them, "
+            "set alpha > 0, or give a longer period if they are not meant to coincide."
+        )
+
+
+def contradictions(phases: np.ndarray, Y: np.ndarray) -> tuple[int, int, int]:
+    """Return two rows of the same point with different targets, and the number of such pairs."""
     wrapped = np.round(phases - np.floor(phases), 12) % 1.0
     order = np.lexsort(wrapped.T[::-1])
     same = np.all(wrapped[order[1:]] == wrapped[order[:-1]], axis=1)
     differ = np.abs(Y[order[1:]] - Y[order[:-1]]).max(axis=1) > 1e-9 * np.abs(Y).max(initial=0.0)
     wrong = np.flatnonzero(same & differ)
-    if len(wrong):
-        first, second = sorted(order[wrong[0] : wrong[0] + 2].tolist())
-        raise ValueError(
-            f"Rows {first} and {second} are the same point, up to periods, with different targets "
-            f"({len(wrong)} such pairs in all): no function passes through both. Average them, "
-            "set alpha > 0, or give a longer period if they are not meant to coincide."
-        )
+    if len(wrong) == 0:
+        return 0, 0, 0
+    first, second = sorted(order[wrong[0] : wrong[0] + 2].tolist())
+    return first, second, len(wrong)

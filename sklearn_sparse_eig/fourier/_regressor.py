@@ -1,5 +1,6 @@
 """Smooth interpolation by more frequencies than points: the scikit-learn shell."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -21,7 +22,15 @@ from .._base.typed import (
     RegressorMixin,
 )
 from .._base.weights import WeightedScoreMixin, check_counts_of_rows
-from ._fit import CONVERGED, FREQUENCIES_PER_POINT, fit_trigonometric, natural_period
+from ._fit import CONVERGED, contradictions, fit_trigonometric, natural_period
+from ._frequencies import FREQUENCIES_PER_POINT
+from ._leave_one_out import choose_ridge
+from ._options import FourierOptions
+
+# A relative residual below which a function passes through its points.
+_THROUGH = 1e-8
+# Values between the points beyond those at them by this factor are swings.
+_SWING = 3.0
 
 SolverName = Literal["auto", "fft", "least_squares", "kernel", "nufft"]
 
@@ -40,18 +49,20 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         Number of frequencies p; ``"real"`` has the symmetric ones up to ``(p - 1) // 2``, so an
         even number is as the odd one below. None for eight for each point, at least: their
         weights decay, so more change little.
-    weight_exponent : float, default=1.0
+    weight_exponent : float, default=2.0
         q, the number of derivatives that the norm measures. 0 is the plain interpolant of least
         norm, which is zero between the points where there are many frequencies.
     period : float, array-like of shape (n_features,) or "auto", default="auto"
-        ``"auto"`` takes the points for equidistant in one period: range n / (n - 1). Give a
-        longer one for a function that is not periodic.
+        ``"auto"`` takes the points for equidistant in one period: range n / (n - 1); or twice
+        that, as suits a function that is not periodic, where ``alpha="auto"`` and it predicts
+        points left out better.
     basis : {"real", "complex"}, default="real"
         ``"complex"`` has one-sided frequencies 0, ..., p - 1, the model whose risk is
         :func:`trigonometric_risk`. Its interpolants of real data are complex between the points,
         and ``predict`` returns their real part; targets may be complex.
-    alpha : float, default=0.0
-        Ridge: weight of the norm beside the sum of squared errors. 0 interpolates.
+    alpha : float or "auto", default="auto"
+        Ridge: weight of the norm beside the sum of squared errors. 0 interpolates. ``"auto"`` is
+        the one that predicts each point best from the others, and 0 for targets without noise.
     solver : {"auto", "fft", "least_squares", "kernel", "nufft"}, default="auto"
         ``"auto"`` is ``"fft"`` where the points are a grid, in any order, each once; of fewer than
         200 others ``"least_squares"`` where frequencies are not more than points, else
@@ -67,6 +78,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         For several features, the weights of the kernel functions of the samples.
     frequencies_ : ndarray of int, shape (n_frequencies,)
     period_ : ndarray of shape (n_features,)
+    alpha_ : float
     interpolation_residual_ : float
         Norm of the errors at the points relative to that of the targets.
     solver_ : str
@@ -84,10 +96,14 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
 
     Notes
     -----
-    Do not use it for noisy targets with ``alpha=0``, which passes through the noise; for points
-    with large gaps, where it swings back to the mean; or in more than a few variables: there the
-    basis is the tensor product, the kernel the product of those of the variables. A function that
-    is not periodic has a jump at the ends: give it a period longer than its range.
+    Do not use it for noisy targets with ``alpha=0``, which passes through the noise, and may swing
+    far beyond the targets between scattered points (a warning tells it); for points with large
+    gaps, where it swings back to the mean; or in more than a few variables: there the basis is the
+    tensor product, the kernel the product of those of the variables. A function that is not
+    periodic has a jump at the ends: ``period="auto"`` finds out, with ``alpha="auto"``; else give
+    it a period longer than its range.
+
+    ``alpha="auto"`` costs two decompositions of n x n, and is chosen on 500 of more points.
 
     Time O(n log n + p) on a grid, O(n p^2) for least squares, O(n^2 p + n^3) for the kernel,
     O(n + p log p) for each iteration of ``"nufft"``; these are few where ``alpha`` is not tiny or
@@ -127,7 +143,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         "weight_exponent": [Interval(Real, 0, None, closed="left")],
         "period": [Interval(Real, 0, None, closed="neither"), "array-like", StrOptions({"auto"})],
         "basis": [StrOptions({"real", "complex"})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "solver": [StrOptions({"auto", "fft", "least_squares", "kernel", "nufft"})],
     }
 
@@ -135,10 +151,10 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         self,
         n_frequencies: int | None = None,
         *,
-        weight_exponent: float = 1.0,
+        weight_exponent: float = 2.0,
         period: float | ArrayLike | Auto = "auto",
         basis: Literal["real", "complex"] = "real",
-        alpha: float = 0.0,
+        alpha: float | Auto = "auto",
         solver: SolverName = "auto",
     ) -> None:
         self.n_frequencies = n_frequencies
@@ -174,6 +190,8 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         -----
         ConvergenceWarning
             If the iterations of ``"nufft"`` end before the solution is reached.
+        UserWarning
+            If with ``alpha=0`` the function swings far beyond the targets between the points.
         """
         complex_targets = self.basis == "complex" and np.asarray(y).dtype.kind == "c"
         if complex_targets:
@@ -184,18 +202,8 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         else:
             X, y = validate_regression(self, X, y)
         Y = y.reshape(len(y), -1)
-        self.period_ = self._check_period(X)
         wanted = self.n_frequencies or FREQUENCIES_PER_POINT * len(X)
-        self._function, fitted = fit_trigonometric(
-            X,
-            Y,
-            basis=self.basis,
-            n_frequencies=wanted,
-            exponent=self.weight_exponent,
-            period=self.period_,
-            alpha=self.alpha,
-            solver=self.solver,
-        )
+        self._function, fitted = self._fit(X, Y, wanted)
         self._one_target, self._complex_targets = y.ndim == 1, complex_targets
         self.frequencies_ = self._function.frequencies
         self.solver_, self.n_iter_ = self._function.solver, self._function.n_iter
@@ -214,6 +222,30 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         error = np.linalg.norm((fitted if complex_targets else fitted.real) - Y)
         self.interpolation_residual_ = float(error / size) if size > 0 else float(error)
         return self
+
+    def _fit(self, X, Y, n_frequencies):
+        automatic = isinstance(self.alpha, str)
+        options = FourierOptions(
+            n_frequencies,
+            self.weight_exponent,
+            self._check_period(X),
+            self.basis,
+            0.0 if automatic else self.alpha,
+            self.solver,
+        )
+        if automatic:
+            longer = isinstance(self.period, str) and self.solver != "fft"
+            options, smallest = choose_ridge(X, Y, options, longer=longer)
+            if options.alpha == 0 and contradictions(X / options.period, Y)[2]:
+                options = replace(options, alpha=smallest)
+        self.period_, self.alpha_ = options.period, options.alpha
+        function, fitted = fit_trigonometric(X, Y, options)
+        if automatic and options.alpha == 0 and not _passes_through(fitted, Y):
+            self.alpha_ = smallest
+            function, fitted = fit_trigonometric(X, Y, replace(options, alpha=smallest))
+        if not automatic and options.alpha == 0:
+            _warn_of_swings(function, X, Y)
+        return function, fitted
 
     def _check_period(self, X):
         if isinstance(self.period, str):
@@ -271,3 +303,23 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         parts = [np.stack([z.real, z.imag], axis=-1).reshape(len(z), -1) for z in (y, predicted)]
         weights = check_counts_of_rows(sample_weight, len(y))
         return r2_score(*parts, sample_weight=weights, multioutput="variance_weighted")
+
+
+def _passes_through(fitted, Y):
+    return bool(np.linalg.norm(fitted - Y) <= _THROUGH * np.linalg.norm(Y))
+
+
+def _warn_of_swings(function, X, Y):
+    """Warn where the function is far larger between neighbouring points than at any."""
+    order = np.argsort(X[:, 0], kind="stable")
+    if len(X) < 2:
+        return
+    steps = X[order[1:]] - X[order[:-1]]
+    points = np.concatenate([X[order[:-1]] + share * steps for share in (0.25, 0.5, 0.75)])
+    between, largest = np.abs(function(points)).max(), np.abs(Y).max()
+    if between > _SWING * largest:
+        warn_user(
+            f"Between its points the interpolant goes up to {between:.3g}, where the targets are "
+            f"at most {largest:.3g}: they are noisy, or some points nearly coincide. Set "
+            "alpha='auto', which chooses a ridge, or give one."
+        )

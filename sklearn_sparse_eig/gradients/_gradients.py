@@ -26,15 +26,15 @@ class Gradients:
     logits: np.ndarray
     layers: Sequence[LayerGradients]
 
-    def inner(self, other):
+    def inner(self, other: "Gradients") -> np.ndarray:
         """Return all inner products with the gradients of other samples (the tangent kernel)."""
         layers = zip(self.layers, other.layers, strict=True)
         return sum(a.astype(np.float64).inner(b.astype(np.float64)) for a, b in layers)
 
-    def squared_norms(self):
+    def squared_norms(self) -> np.ndarray:
         """Return the squared norm of each gradient."""
         return sum(layer.squared_norms() for layer in self.layers)
 
-    def dense(self):
+    def dense(self) -> np.ndarray:
         """Return the gradients as rows, (n_samples, n_parameters), layer after layer."""
         return np.hstack([layer.dense() for layer in self.layers])

@@ -10,10 +10,8 @@ sign and do not fall back to zero. Implicit steps keep the identity exact.
 """
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator
 
-from ._design import Design
+from ._design import independent_equations
 from ._mirror import implicit_flow
 
 # Accuracy of x as a function of s; the identity does not depend on it.
@@ -44,7 +42,7 @@ def averaged_path(design, y, potential, penalties, growth, tol):
         s at the same times.
     """
     ends = potential.dual_level / penalties
-    design, y = _independent(design, y)
+    design, y = independent_equations(design, y)
     N, times = design.shape[1], _steps(ends, growth)
     averages, duals = np.empty((N, len(ends))), np.empty((N, len(ends)))
     total, before, last, k = np.zeros(N), np.zeros(N), 0.0, 0
@@ -59,16 +57,6 @@ def averaged_path(design, y, potential, penalties, growth, tol):
         total += (t - last) * x
         before, last = state.s, t
     return averages, duals
-
-
-def _independent(design, y):
-    """Return as many equations as unknowns, with the same A^T A and A^T y, if there are more."""
-    M, N = design.shape
-    if M <= N or isinstance(design.A, LinearOperator):
-        return design, y
-    A = design.A.toarray() if sp.issparse(design.A) else design.A
-    Q, R = np.linalg.qr(A)
-    return Design(R), Q.T @ y
 
 
 def _steps(ends, growth):

@@ -81,3 +81,13 @@ class Design:
         operator = LinearOperator((M, M), matvec=product, dtype=np.float64)
         start = np.random.default_rng(0).standard_normal(M)
         return float(eigsh(operator, 1, which="LA", v0=start, return_eigenvectors=False)[0])
+
+
+def independent_equations(design: Design, y: np.ndarray) -> tuple[Design, np.ndarray]:
+    """Return as many equations as unknowns, with the same A^T A and A^T y, if there are more."""
+    M, N = design.shape
+    if M <= N or isinstance(design.A, LinearOperator):
+        return design, y
+    A = design.A.toarray() if sp.issparse(design.A) else design.A
+    Q, R = np.linalg.qr(A)
+    return Design(R), Q.T @ y

@@ -58,9 +58,8 @@ def radial(potential, sigma):
         up, down = -e * np.log1p(-sigma), -e * np.log1p(sigma)
         slope = e * (np.exp(up) / (1.0 - sigma) + np.exp(down) / (1.0 + sigma))
         at_zero = 2.0 * e
+        r = np.exp(down) * np.expm1(up - down)
     else:
-        up, down = sigma, -sigma
-        slope, at_zero = np.exp(up) + np.exp(down), 2.0
-    r = np.exp(down) * np.expm1(up - down)
+        r, slope, at_zero = 2.0 * np.sinh(sigma), 2.0 * np.cosh(sigma), 2.0
     ratio = np.where(sigma > _TINY, r / np.maximum(sigma, _TINY), at_zero)
     return potential.b * r, potential.b * ratio, potential.b * np.maximum(slope, ratio)

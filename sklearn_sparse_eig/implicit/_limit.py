@@ -57,6 +57,9 @@ class Limit:
         Newton steps.
     residual : float
         ||A x - y|| / ||y||.
+    log_scale : float
+        Of the initialisation that it belongs to, which is larger than asked for where that is far
+        below rounding.
     """
 
     x: np.ndarray
@@ -64,6 +67,7 @@ class Limit:
     nu: np.ndarray
     n_iter: int
     residual: float
+    log_scale: float = -np.inf
 
 
 def flow_limit(A, y, potential, *, tol=1e-8, max_iter=200, start=None):
@@ -100,7 +104,7 @@ def limit_of_design(design, y, potential, *, tol=1e-8, max_iter=200, start=None)
         # The flow stands still or, where positive, decays.
         z = np.full((len(potential.signs), N), 0.0 if potential.positive else potential.b)
         return Limit(np.zeros(N), z, np.zeros(M), 0, 0.0)
-    potential = _resolvable(design, y, potential)
+    potential, _ = resolvable(design, y, potential)
     is_operator = isinstance(design.A, LinearOperator)
     if M <= N or is_operator:
         found = _search(design, y, potential, tol, max_iter, start)
@@ -115,16 +119,19 @@ def limit_of_design(design, y, potential, *, tol=1e-8, max_iter=200, start=None)
     return _reduced(design, y, potential, tol, max_iter)
 
 
-def _resolvable(design, y, potential):
-    """Return the potential with a scale that, relative to that of x, is not far below rounding."""
+def resolvable(design, y, potential):
+    """Return the potential with a scale that is not far below rounding, and the smallest log b.
+
+    It is relative to that of x.
+    """
     energy = design.squared_norm() / design.shape[1]
     if energy == 0.0:
-        return potential
+        return potential, -np.inf
     smallest = np.log(_SMALLEST if potential.is_barrier else _SMALLEST_SHALLOW)
     smallest += np.log(np.linalg.norm(y)) - 0.5 * np.log(energy)
     if potential.log_scale >= smallest:
-        return potential
-    return Potential(potential.depth, smallest, potential.positive)
+        return potential, smallest
+    return Potential(potential.depth, smallest, potential.positive), smallest
 
 
 def _search(design, y, potential, tol, max_iter, start):

@@ -9,11 +9,14 @@ r the norm of all weights at the limit. Derived in doc/implicit_regularisation.m
 scale, the scale decides r: a root in one variable, with the limit solved inside.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import brentq
 
-from ._limit import limit_of_design
+from ._limit import resolvable
 from ._potential import Potential
+from ._single_target import single_limit
 
 # Steps of log b in search of a change of sign: first one, and growth.
 _FIRST, _GROWTH, _MOST = 0.25, 1.5, 60
@@ -33,7 +36,7 @@ def normalised_flow_limit(design, y, potential, lr_ratio, *, tol, max_iter):
     lr_ratio : float
         kappa.
     tol, max_iter
-        As for :func:`limit_of_design`.
+        As for :func:`single_limit`.
 
     Returns
     -------
@@ -49,18 +52,19 @@ def normalised_flow_limit(design, y, potential, lr_ratio, *, tol, max_iter):
     L, log_b = potential.depth, potential.log_scale
     n_weights = len(potential.signs) * design.shape[1]
     log_r0 = 0.5 * np.log(n_weights) + log_b / L
-    last = [None]
+    smallest = resolvable(design, y, potential)[1]
+    last, floor = None, smallest
 
     def solve(beta):
-        last[0] = limit_of_design(
-            design,
-            y,
-            Potential(L, beta, potential.positive),
-            tol=tol,
-            max_iter=max_iter,
-            start=last[0],
-        )
-        return last[0]
+        nonlocal last, floor
+        # Below the floor the limit is hardly another one: it is found once.
+        if last is not None and max(beta, last.log_scale) <= floor:
+            return last
+        scale = Potential(L, max(beta, floor), potential.positive)
+        last = single_limit(design, y, scale, tol=tol, max_iter=max_iter, start=last)
+        floor = max(floor, last.log_scale) if last.log_scale > scale.log_scale else floor
+        last = replace(last, log_scale=max(last.log_scale, scale.log_scale))
+        return last
 
     def excess(beta):
         r2 = float((solve(beta).z ** (2.0 / L)).sum())
@@ -83,4 +87,7 @@ def normalised_flow_limit(design, y, potential, lr_ratio, *, tol, max_iter):
         beta, value, step = high, next_value, _GROWTH * step
     else:
         raise RuntimeError("No effective initialisation of the weight-normalised flow was found.")
-    return solve(beta), Potential(L, beta, potential.positive)
+    limit = solve(beta)
+    if floor > smallest:  # the solver had to stay above it
+        beta = max(beta, floor)
+    return limit, Potential(L, beta, potential.positive)

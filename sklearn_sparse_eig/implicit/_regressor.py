@@ -1,12 +1,12 @@
 """Regression with what gradient descent on a diagonal network computes: the scikit-learn shell."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
-import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
@@ -14,23 +14,15 @@ from .._base.fitting import fitting
 from .._base.rows import validate_array, validate_regression, validate_rows
 from .._base.symmetric import check_real
 from .._base.threads import limit_blas
-from .._base.typed import (
-    ArrayLike,
-    Auto,
-    BaseEstimator,
-    MatrixLike,
-    MultiOutputMixin,
-    RandomSeed,
-    RegressorMixin,
-    available_if,
-)
+from .._base.typed import Auto, BaseEstimator, MultiOutputMixin, RegressorMixin, available_if
 from .._base.weights import WeightedScoreMixin
-from ._centering import shifted, without_mean
+from ._cross_validation import fit_by_cross_validation, is_applicable
 from ._descent import Descent, solution_sharpness
 from ._design import Design
-from ._groups import Groups
-from ._refit import refit, support_of
-from ._training import Equations, Trained, train
+from ._equations import labels_of_groups, make_equations
+from ._options import NetworkOptions
+from ._results import results_of, warn_of_large_scale
+from ._training import Trained, train
 
 
 def _has_partial_fit(model: Any) -> bool:
@@ -55,10 +47,12 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     depth : int, default=4
         L >= 2, the number of factors. Deeper is sparser at the same initialisation; at 2 the
         norm falls only with the logarithm of ``init_scale``.
-    init_scale : float, default=0.03
+    init_scale : float or "auto", default="auto"
         Every weight at the start. Smaller is sparser: the l1 norm exceeds the smallest by a factor
         of at most 1 + :func:`~sklearn_sparse_eig.implicit.l1_gap_bound`. To be compared with
-        ``max|w| ** (1 / depth)``.
+        ``max|w| ** (1 / depth)``. ``"auto"`` is 0.03 times that number for the coefficient that
+        the feature most in line with y would have alone, so that the fit to ``c * y`` is c times
+        that to y.
     positive : bool, default=False
         Whether w = u^L, which is non-negative.
     joint : bool, default=False
@@ -69,7 +63,13 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         Labels of groups of features that come and go together: the sum of the norms of groups is
         small. Features that occur in several units count by their units; with ``joint`` a group is
         that of all targets. The same holds as for ``joint``.
-    solver : {"limit", "mirror", "gd"}, default="limit"
+    solver : {"auto", "limit", "mirror", "gd"}, default="auto"
+        ``"auto"``: gradient flow on columns of equal deviation, stopped at the time that predicts
+        best in five-fold cross-validation, every fifth row being held out, or its average until a
+        time, unless the flow predicts clearly better; the coefficients
+        outside ``support_`` are zero. Where later is always better, as for equations without
+        noise, it is the limit. With ``stopping`` it stands for ``"mirror"``, with
+        ``weight_normalization`` or a ``LinearOperator`` for ``"limit"``.
         ``"limit"``: the end of gradient flow, exactly. The equations X w = y must have a solution.
         ``"mirror"``: gradient flow, followed in the coefficients by implicit steps of growing
         length, or explicit ones of size ``learning_rate``; can be stopped early, for noisy data.
@@ -84,7 +84,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     learning_rate : float or "auto", default="auto"
         Size of the steps of ``"gd"``, and of the multiplicative updates of ``"mirror"``, for the
         loss ||X w - y||^2 / (2 n_samples). ``"auto"`` takes steps that are safe at the current
-        point, and implicit ones for ``"mirror"``. Not used by ``"limit"``.
+        point, and implicit ones for ``"mirror"``. Not used by ``"auto"`` and ``"limit"``.
     max_iter : int, default=10000
         Most steps.
     tol : float, default=1e-8
@@ -102,7 +102,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         small coefficients that gradient descent leaves everywhere are removed. The support are
         those above the geometric mean of the largest and the initialisation, ``init_scale**depth``,
         at most as many as samples.
-    fit_intercept : bool, default=False
+    fit_intercept : bool, default=True
         Fit to centred data. The intercept is then without any bias: the interpolant is of least
         norm among those of centred data, not among those with a free intercept in the norm.
     random_state : int, RandomState instance or None, default=None
@@ -118,8 +118,8 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     support_ : ndarray of bool, shape as coef_
         The coefficients that count as nonzero, see ``refit_support``.
     dual_coef_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
-        nu: X^T nu is the dual variable that the coefficients are a function of. None for ``"gd"``,
-        and where an intercept was fitted.
+        nu: X^T nu is the dual variable that the coefficients are a function of. None for ``"auto"``
+        and ``"gd"``, and where an intercept was fitted.
     l1_norm_ : float or ndarray of shape (n_targets,)
         Of the coefficients; the sum of the norms of groups, one number where ``joint``.
     l1_gap_ : float or ndarray of shape (n_targets,)
@@ -127,11 +127,17 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         ``dual_coef_`` by duality; for ``"limit"`` without intercept, else None.
     interpolation_residual_ : float or ndarray of shape (n_targets,)
         ``||X w - y|| / ||y||`` on the training data, centred where an intercept is fitted.
+    init_scale_ : float or ndarray of shape (n_targets,)
+        Every weight at the start; with ``solver="auto"``, for columns of deviation 1.
+    stopping_time_ : float or ndarray of shape (n_targets,)
+        With ``solver="auto"``, the time chosen, relative to that at which the first coefficient
+        grows: its inverse is like ``alpha / alpha_max`` of the lasso. 0 where no feature helps to
+        predict, infinite for the limit. Else None.
     effective_init_scale_ : float or ndarray of shape (n_targets,)
-        The initialisation from which plain gradient flow has the same end: ``init_scale``, or
+        The initialisation from which plain gradient flow has the same end: ``init_scale_``, or
         smaller (seldom larger) with weight normalisation.
     magnification_ : float or ndarray of shape (n_targets,)
-        ``(init_scale / effective_init_scale_) ** depth``.
+        ``(init_scale_ / effective_init_scale_) ** depth``; infinite beyond floating point numbers.
     n_iter_ : int or ndarray of shape (n_targets,)
         Steps: Newton steps for ``"limit"``.
     n_features_in_ : int
@@ -168,7 +174,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((60, 300))
     >>> y = 2 * X[:, 3] - X[:, 70] + 0.5 * X[:, 200]
-    >>> model = DiagonalNetworkRegressor(refit_support=True).fit(X, y)
+    >>> model = DiagonalNetworkRegressor().fit(X, y)
     >>> np.flatnonzero(model.coef_), model.coef_[[3, 70, 200]].round(6)
     (array([  3,  70, 200]), array([ 2. , -1. ,  0.5]))
     """
@@ -187,11 +193,11 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
 
     _parameter_constraints: dict = {
         "depth": [Interval(Integral, 2, None, closed="left")],
-        "init_scale": [Interval(Real, 0, None, closed="neither")],
+        "init_scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "positive": ["boolean"],
         "joint": ["boolean"],
         "groups": ["array-like", None],
-        "solver": [StrOptions({"limit", "mirror", "gd"})],
+        "solver": [StrOptions({"auto", "limit", "mirror", "gd"})],
         "weight_normalization": ["boolean"],
         "lr_ratio": [Interval(Real, 0, None, closed="neither")],
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
@@ -208,23 +214,23 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     def __init__(
         self,
         depth: int = 4,
-        init_scale: float = 0.03,
+        init_scale: float | Auto = "auto",
         *,
         positive: bool = False,
         joint: bool = False,
         groups: ArrayLike | None = None,
-        solver: Literal["limit", "mirror", "gd"] = "limit",
+        solver: Literal["limit", "mirror", "gd"] | Auto = "auto",
         weight_normalization: bool = False,
         lr_ratio: float = 1.0,
         learning_rate: float | Auto = "auto",
         max_iter: int = 10000,
-        tol: float = 1e-8,
+        tol: float = 1e-08,
         stopping: Literal["discrepancy", "validation"] | None = None,
         noise_level: float | None = None,
         validation_fraction: float = 0.1,
         refit_support: bool = False,
-        fit_intercept: bool = False,
-        random_state: RandomSeed = None,
+        fit_intercept: bool = True,
+        random_state: Any = None,
     ) -> None:
         self.depth = depth
         self.init_scale = init_scale
@@ -251,7 +257,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         return tags
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit(self, X: MatrixLike | LinearOperator, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: ArrayLike) -> Self:
         """Fit the coefficients.
 
         Parameters
@@ -270,15 +276,15 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             ``solver="limit"``, ``learning_rate`` is beyond the bound of stability, or parameters
             contradict each other.
         """
-        self._check_combination()
-        X, y = self._check_data(X, y, reset=True)
+        options = NetworkOptions.of(self)
+        data, targets = self._check_data(X, y, reset=True)
         with limit_blas(1):  # products that memory bounds: threads would wait for one another
-            self._fit(X, y)
+            self._fit(options, data, targets)
         return self
 
     @available_if(_has_partial_fit)
     @fitting(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: MatrixLike, y: ArrayLike) -> Self:
+    def partial_fit(self, X: Any, y: ArrayLike) -> Self:
         """Make one step of gradient descent on the given rows.
 
         For ``solver="gd"`` without intercept: a stream cannot be centred.
@@ -297,14 +303,20 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         ValueError
             If X or y is not numeric or not finite, or a step of this ``learning_rate`` diverges.
         """
-        self._check_combination()
+        options = NetworkOptions.of(self)
         first = not hasattr(self, "weights_")
-        X, y = self._check_data(X, y, reset=first)
-        self._one_target = y.ndim == 1
-        Y = y.reshape(len(y), -1)
-        shape = (1 if self.positive else 2, X.shape[1], Y.shape[1])
-        weights = np.full(shape, float(self.init_scale)) if first else self.weights_.reshape(shape)
-        design, descent = Design(X), Descent(self.depth, weights)
+        data, targets = self._check_data(X, y, reset=first)
+        self._one_target = targets.ndim == 1
+        Y, design = targets.reshape(len(targets), -1), Design(data)
+        if first:
+            options = options.for_equations(design, Y)
+        else:
+            options = replace(options, init_scale=np.atleast_1d(self.init_scale_))
+        shape = (1 if self.positive else 2, design.shape[1], Y.shape[1])
+        weights = np.broadcast_to(options.init_scale, shape).copy()
+        if not first:
+            weights = self.weights_.reshape(shape)
+        descent = Descent(self.depth, weights)
         gradient = design.rmatvec(design.matvec(descent.coef()) - Y) / len(Y)
         descent.step(design, gradient, self.learning_rate)
         if not np.isfinite(descent.weights).all():
@@ -313,11 +325,11 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
                 "finite. Use a smaller one, or 'auto'."
             )
         n_iter = 1 if first else self.n_iter_ + 1
-        self._store(Trained(descent.coef(), descent.weights, n_iter), design, Y)
-        self.intercept_ = 0.0 if self._one_target else np.zeros(Y.shape[1])
+        end = Trained(descent.coef(), descent.weights, n_iter)
+        self._store(results_of(options, end, design, Y), np.zeros(Y.shape[1]))
         return self
 
-    def predict(self, X: MatrixLike | LinearOperator) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """Return X w, plus the intercept.
 
         Parameters
@@ -333,7 +345,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             X = validate_rows(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         return X @ self.coef_.T + self.intercept_
 
-    def sharpness(self, X: MatrixLike) -> float | np.ndarray:
+    def sharpness(self, X: Any) -> float | np.ndarray:
         """Return the sharpness of the training loss at the weights, if they interpolate.
 
         The largest eigenvalue of the Hessian of ||X w - y||^2 / (2 n_samples) in the weights,
@@ -358,30 +370,6 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
 
     # ---------------------------------------------------------------------------------- details
 
-    def _check_combination(self):
-        if self.joint or self.groups is not None:
-            for name, value in (("positive", False), ("weight_normalization", False)):
-                if getattr(self, name) != value:
-                    raise ValueError(f"joint=True and groups need {name}={value}.")
-            explicit = self.solver == "mirror" and self.learning_rate != "auto"
-            if self.solver == "gd" or explicit:
-                raise ValueError(
-                    "joint=True and groups need solver='limit', or 'mirror' with "
-                    f"learning_rate='auto'; got {self.solver!r}, {self.learning_rate!r}."
-                )
-        if self.weight_normalization and self.solver != "limit":
-            raise ValueError(
-                f"weight_normalization=True needs solver='limit', got solver={self.solver!r}."
-            )
-        if self.stopping is not None and self.solver == "limit":
-            raise ValueError(
-                f"stopping={self.stopping!r} needs solver='mirror' or 'gd': a limit is not stopped."
-            )
-        if self.stopping == "discrepancy" and self.noise_level is None:
-            raise ValueError(
-                "stopping='discrepancy' needs noise_level, the deviation of the noise."
-            )
-
     def _check_data(self, X, y, reset):
         if isinstance(X, LinearOperator):
             if self.stopping == "validation":
@@ -394,108 +382,44 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             return X, y
         return validate_regression(self, X, y, accept_sparse="csr", reset=reset)
 
-    def _fit(self, X, y):
+    def _fit(self, options, X, y):
         self._one_target = y.ndim == 1
         Y = y.reshape(len(y), -1)
-        n_samples, validation, labels = len(Y), None, self._labels(X)
-        if self.stopping == "validation":
-            X, Y, validation = self._hold_out(X, Y)
-        fitted_X, fitted_Y, means = X, Y, None
+        labels = labels_of_groups(options, X)
+        if options.solver == "auto" and is_applicable(X):
+            self._store(*fit_by_cross_validation(options, X, Y, labels))
+            return
+        if options.solver == "auto":
+            options = replace(options, solver="limit")
+        equations = make_equations(options, X, Y, labels, self.random_state)
+        options = options.for_equations(equations.design, equations.Y)
+        end = train(options, equations)
+        found = results_of(options, end, equations.design, equations.Y, labels)
+        if options.solver == "limit" and not isinstance(self.init_scale, str):
+            warn_of_large_scale(options, found, X.shape[1])
         if self.fit_intercept:
-            fitted_X, fitted_Y, means = without_mean(X, Y)
-            if validation is not None:
-                validation = (shifted(validation[0], means[0]), validation[1] - means[1])
-        design = Design(fitted_X)
-        end = train(self, Equations(design, fitted_Y, n_samples, validation, labels))
-        self._store(end, design, fitted_Y, labels)
-        if self.fit_intercept:
-            self.dual_coef_ = self.l1_gap_ = None
-        intercept = np.zeros(Y.shape[1]) if means is None else means[1] - means[0] @ self._coef
-        self.intercept_ = float(intercept[0]) if self._one_target else intercept
-        del self._coef
+            found = replace(found, dual_coef=None, l1_gap=None)
+        self._store(found, equations.intercept(found.coef))
 
-    def _labels(self, X):
-        """Return the group of each feature, None where each is one of its own, for each target."""
-        if self.groups is None and not self.joint:
-            return None
-        if isinstance(X, LinearOperator) or (sp.issparse(X) and self.fit_intercept):
-            raise ValueError(
-                "joint=True and groups need X as an array, or sparse with fit_intercept=False."
-            )
-        if self.groups is None:
-            return np.arange(X.shape[1])
-        labels = np.asarray(self.groups)
-        if labels.shape != (X.shape[1],):
-            raise ValueError(
-                f"groups must hold one label for each of {X.shape[1]} features, got an array of "
-                f"shape {labels.shape}."
-            )
-        return labels
-
-    def _hold_out(self, X, Y):
-        n_held = max(1, round(self.validation_fraction * len(Y)))
-        if n_held >= len(Y):
-            raise ValueError(
-                f"stopping='validation' holds out {n_held} of n_samples = {len(Y)} rows, and "
-                "leaves none to fit."
-            )
-        order = check_random_state(self.random_state).permutation(len(Y))
-        held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
-        return X[kept], Y[kept], (Design(X[held]), Y[held])
-
-    def _store(self, end, design, Y, labels=None):
-        """Set all attributes but the intercept, from the end of a training."""
-        coef, groups = end.coef, None if labels is None else Groups(labels)
-        residual = Y - design.matvec(coef)
-        norms = np.linalg.norm(Y, axis=0)
-        norms[norms == 0] = 1.0
-        effective = (
-            np.full(Y.shape[1], float(self.init_scale)) if end.scales is None else end.scales
-        )
-        support = self._support(coef, effective, len(Y), groups)
-        gap = None
-        if end.nu is not None and self.solver == "limit":
-            dual = design.rmatvec(end.nu)
-            largest = np.maximum(self._sizes(dual, groups), 1e-300).max(axis=0)
-            products = (Y * end.nu).sum(axis=0)
-            if self.joint:
-                products = products.sum(keepdims=True)
-            gap = np.maximum(self._sizes(coef, groups).sum(axis=0) - products / largest, 0.0)
-        if self.refit_support:
-            coef = refit(design, Y, support, self.positive)
-            residual = Y - design.matvec(coef)
-        one, n_iter = self._one_target, end.n_iter
-        self._coef = coef
-        self.coef_ = coef[:, 0].copy() if one else coef.T.copy()
-        self.weights_ = end.weights[..., 0].copy() if one else end.weights
-        self.support_ = support[:, 0] if one else support.T
-        self.dual_coef_ = end.nu if end.nu is None or not one else end.nu[:, 0]
+    def _store(self, found, intercept, taus=None):
+        """Set all fitted attributes."""
+        one, n_iter = self._one_target, found.n_iter
+        self.coef_ = found.coef[:, 0].copy() if one else found.coef.T.copy()
+        self.intercept_ = float(intercept[0]) if one else intercept
+        self.weights_ = found.weights[..., 0].copy() if one else found.weights
+        self.support_ = found.support[:, 0] if one else found.support.T
+        nu = found.dual_coef
+        self.dual_coef_ = nu[:, 0] if one and nu is not None else nu
         self.n_iter_ = n_iter if np.ndim(n_iter) == 0 else (int(n_iter[0]) if one else n_iter)
-        self._set_number(
-            "l1_norm_", np.maximum(self._sizes(coef, groups), 0).sum(axis=0), self.joint
-        )
-        self._set_number("l1_gap_", gap, self.joint)
-        self._set_number("interpolation_residual_", np.linalg.norm(residual, axis=0) / norms)
-        self._set_number("effective_init_scale_", effective)
-        self._set_number("magnification_", (self.init_scale / effective) ** self.depth)
+        self._set_number("l1_norm_", found.l1_norm, self.joint)
+        self._set_number("l1_gap_", found.l1_gap, self.joint)
+        self._set_number("interpolation_residual_", found.interpolation_residual)
+        self._set_number("init_scale_", found.init_scale)
+        self._set_number("effective_init_scale_", found.effective_init_scale)
+        self._set_number("magnification_", found.magnification)
+        self._set_number("stopping_time_", taus)
 
     def _set_number(self, name, values, of_all=False):
         """Set an attribute with one number for each target, or one of all."""
         single = values is not None and (self._one_target or of_all)
         setattr(self, name, float(values[0]) if single else values)
-
-    def _sizes(self, values, groups):
-        """Return what the l1 norm adds up: the norms of groups, of all targets where joint."""
-        if groups is None:
-            return values if self.positive else np.abs(values)
-        if self.joint:
-            return groups.norms(values)[:, None]
-        return np.column_stack([groups.norms(column[:, None]) for column in values.T])
-
-    def _support(self, coef, effective, n_samples, groups):
-        b = effective**self.depth
-        if groups is None:
-            return support_of(coef, b, n_samples)
-        most = max(1, n_samples // int(np.bincount(groups.ids).max()))
-        support = support_of(self._sizes(coef, groups), b[:1] if self.joint else b, most)
-        return np.repeat(support[groups.ids], coef.shape[1] // support.shape[1], axis=1)

@@ -4,33 +4,37 @@ At a solution both are linear maps with the same eigenvalues, 1 - step * those o
 loss in the weights. Derived in doc/implicit_regularisation.md.
 """
 
+import numpy as np
+
 from ._descent import solution_sharpness
+from ._design import Design
 from ._limit import InconsistentError, limit_of_design
+from ._options import NetworkOptions
 
 
 class StepSizeError(ValueError):
     """A step size beyond the bound of stability."""
 
 
-def step_size_bound(design, Y, potential):
+def step_size_bound(design: Design, Y: np.ndarray, options: NetworkOptions) -> float | None:
     """Return 2 / sharpness at the limit of gradient flow, the smallest of all targets.
 
     None where there is no limit that solves the equations.
     """
-    bounds, depth = [], potential.depth
-    for y in Y.T:
+    bounds, depth = [], options.depth
+    for j, y in enumerate(Y.T):
         try:
-            z = limit_of_design(design, y, potential, tol=1e-6).z
+            z = limit_of_design(design, y, options.potential(j), tol=1e-6).z
         except InconsistentError:
             return None
         bounds.append(2.0 / solution_sharpness(design, z ** (1.0 / depth), depth))
     return min(bounds)
 
 
-def too_large(design, Y, potential, learning_rate):
+def too_large(design: Design, Y: np.ndarray, options: NetworkOptions) -> StepSizeError:
     """Return the error for steps that diverged, with the bound where there is one."""
-    message = f"learning_rate={learning_rate:g} is too large: the steps diverged. "
-    bound = step_size_bound(design, Y, potential)
+    message = f"learning_rate={options.learning_rate:g} is too large: the steps diverged. "
+    bound = step_size_bound(design, Y, options)
     if bound is None:
         return StepSizeError(message + "Use a smaller one, or 'auto'.")
     return StepSizeError(

@@ -4,6 +4,7 @@ from numbers import Real
 from typing import Any, Self, Unpack
 
 import numpy as np
+from sklearn.covariance import log_likelihood
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
@@ -12,6 +13,7 @@ from .._base.messages import warn_user
 from .._base.rows import validate_rows
 from .._base.streams import StreamMixin
 from .._base.typed import ArrayLike, Auto, EmpiricalCovariance
+from .._base.weights import check_counts_of_rows
 from ..recovery import RankRule, RecoveryOptions
 from ..sketching import EigenSketch
 from ._fit import fit_spectrum
@@ -55,8 +57,8 @@ class DeepFactorizationCovariance(StreamMixin, StoppedRun, EmpiricalCovariance):
     support_ : ndarray of int64 or None
         After a fit to a compressed sketch, the features that the covariance is about.
     n_samples_seen_ : int
-        Rows seen: all that were passed or merged since the last ``fit``; those of the sketch after
-        a fit to one.
+        Rows of positive weight seen: all that were passed or merged since the last ``fit``; those
+        of the sketch after a fit to one.
     eigenvalues_, spectrum_, filter_, components_, n_components_, effective_rank_, \
 low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_iter_
         As in :class:`DeepMatrixFactorization`; the eigenvectors of the covariance are meant.
@@ -131,13 +133,15 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         self.noise_variance = noise_variance
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to X alone, forgetting what was seen before.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative; they count rows: 2 is the row twice, 0 no row.
 
         Returns
         -------
@@ -146,26 +150,30 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         Raises
         ------
         ValueError
-            If X is not finite, has no variance beyond the start of the run, or the stopping rule
-            lacks its parameter.
+            If X or weights are not finite, X has no variance beyond the start of the run, or the
+            stopping rule lacks its parameter.
 
         Warns
         -----
         UserWarning
             If the low-rank interval of the rank is empty, or X has a single row.
         """
-        X = validate_rows(self, X, dtype=np.float64)
-        self._moments = RunningCovariance(X.shape[1])
-        return self._add_rows(X)
+        rows: Any = validate_rows(self, X, dtype=np.float64)
+        self._moments = RunningCovariance(rows.shape[1])
+        return self._add_rows(rows, sample_weight)
 
     @fitting(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def partial_fit(
+        self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Add rows: the result is that of one fit to all of them.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in :meth:`fit`.
 
         Returns
         -------
@@ -177,15 +185,18 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             As :meth:`fit`, and if the last fit was to a sketch.
         """
         first = not hasattr(self, "_moments")
-        X = validate_rows(self, X, dtype=np.float64, reset=first)
+        rows: Any = validate_rows(self, X, dtype=np.float64, reset=first)
         if first:
-            self._moments = RunningCovariance(X.shape[1])
+            self._moments = RunningCovariance(rows.shape[1])
         elif self._moments is None:
             raise ValueError("The last fit was to a sketch: add the rows to that sketch instead.")
-        return self._add_rows(X)
+        return self._add_rows(rows, sample_weight)
 
-    def _add_rows(self, X):
-        self._moments.update(X)
+    def _add_rows(self, X, sample_weight):
+        weights = check_counts_of_rows(sample_weight, len(X))
+        if weights is not None:
+            X, weights = X[weights > 0], weights[weights > 0]
+        self._moments.update(X, weights)
         if self._moments.n_samples == 1:
             warn_user("Only one sample available: the covariance of it is zero.")
         self._n_sketched = None
@@ -235,6 +246,29 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         self.location_ = mean
         return self
 
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean log-likelihood of rows under a Gaussian with this covariance.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        rows: Any = validate_rows(self, X, dtype=np.float64, reset=False)
+        weights = check_counts_of_rows(sample_weight, len(rows))
+        centred = rows - self.location_
+        scatter = centred.T @ centred / len(rows)
+        if weights is not None:
+            scatter = (weights[:, None] * centred).T @ centred / weights.sum()
+        return float(log_likelihood(scatter, self.get_precision()))
+
     # ---------------------------------------------------------------------------------- merging
 
     _state_name = "_moments"
@@ -268,7 +302,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             for name in [n for n in vars(self) if n.endswith("_") and n not in _OF_FEATURES]:
                 delattr(self, name)
             return
-        n_informed = moments.n_samples - (not self.assume_centered)
+        n_informed = moments.n_informed - (not self.assume_centered)
         self._filter(moments.covariance(self.assume_centered), n_informed=n_informed)
         self.support_ = None
         self.location_ = (

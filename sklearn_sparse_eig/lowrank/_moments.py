@@ -17,15 +17,19 @@ class RunningCovariance(LinearState):
     Attributes
     ----------
     n_samples : int
+        Rows of positive weight.
+    weight : float
+        Sum of their weights.
     mean : ndarray of shape (p,)
     scatter : ndarray of shape (p, p)
-        Sum of (x - mean)(x - mean)^T.
+        Weighted sum of (x - mean)(x - mean)^T.
     """
 
     n_samples: int
 
     def __init__(self, n_features: int) -> None:
         self.n_samples = 0
+        self.weight = 0.0
         self.mean: np.ndarray = np.zeros(n_features)
         self.scatter: np.ndarray = np.zeros((n_features, n_features))
 
@@ -36,12 +40,19 @@ class RunningCovariance(LinearState):
         return type(self)(len(self.mean))
 
     @all_or_nothing
-    def update(self, X: np.ndarray) -> Self:
-        """Add rows."""
+    def update(self, X: np.ndarray, weights: np.ndarray | None = None) -> Self:
+        """Add rows, with positive weights that count them; 1 each if not given."""
         rows = self.empty()
-        rows.n_samples, rows.mean = len(X), X.mean(axis=0)
-        centred = X - rows.mean
-        rows.scatter = centred.T @ centred
+        rows.n_samples = len(X)
+        if weights is None:
+            rows.weight, rows.mean = float(len(X)), X.mean(axis=0)
+            centred = X - rows.mean
+            rows.scatter = centred.T @ centred
+        else:
+            rows.weight = float(weights.sum())
+            rows.mean = weights @ X / rows.weight
+            centred = X - rows.mean
+            rows.scatter = (weights[:, None] * centred).T @ centred
         self._add(rows, 1.0)
         return self
 
@@ -56,18 +67,24 @@ class RunningCovariance(LinearState):
         if total == 0:
             vars(self).update(vars(type(self)(len(self.mean))))
             return
-        shift = other.mean - self.mean
+        shift, share = other.mean - self.mean, sign * other.weight
+        weight = self.weight + share
         self.scatter = (
             self.scatter
             + sign * other.scatter
-            + np.outer(shift, shift) * (self.n_samples * added / total)
+            + np.outer(shift, shift) * (self.weight * share / weight)
         )
-        self.mean = self.mean + shift * (added / total)
-        self.n_samples = total
+        self.mean = self.mean + shift * (share / weight)
+        self.n_samples, self.weight = total, weight
+
+    @property
+    def n_informed(self) -> int:
+        """How many directions rows can have: their number, or weight where that is more."""
+        return max(self.n_samples, int(round(self.weight)))
 
     def covariance(self, assume_centered: bool = False) -> np.ndarray:
-        """Return the covariance, with the number of rows as divisor."""
-        A = self.scatter / self.n_samples
+        """Return the covariance, with the number of rows, by weights, as divisor."""
+        A = self.scatter / self.weight
         return A + np.outer(self.mean, self.mean) if assume_centered else A
 
 

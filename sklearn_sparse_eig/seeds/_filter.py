@@ -5,6 +5,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.utils import Bunch, TransformerTags, check_random_state
@@ -13,38 +14,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
-from .._base.messages import warn_user
 from .._base.rows import validate_rows
-from .._base.typed import (
-    ArrayLike,
-    BaseEstimator,
-    ClassifierMixin,
-    MetaEstimatorMixin,
-    RandomSeed,
-    available_if,
-)
+from .._base.typed import Auto, BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from .._base.weights import check_counts_of_rows
 from ..gradients import is_ready
-from ._bins import confidence_bins
-from ._confidence import class_labels, predicted_labels, probabilities
-from ._generate import as_array, check_deterministic, generate_batches
-from ._probe import fit_probe
-from ._sampling import accept_until, choose_seeds
-from ._separability import LEAST_PER_CLASS, compare_bins
-
-# A covariance within classes needs two rows of each.
-_LEAST_IN_CLASS = 2
+from ._by_confidence import report_bins
+from ._generate import as_array, first_samples
+from ._labels import all_samples, examine, judged_labels, label_seeds
+from ._options import SeedOptions
+from ._prediction import SEED_TYPES, PredictsFromSeeds
+from ._sampling import SampleRequest, confident_samples
+from ._training import LEAST_IN_CLASS, features_of_seeds, fit_probe_to_seeds
 
 
-def _probe_has(name):
-    def has(self):
-        probe = getattr(self, "probe_", self.probe)
-        return probe is None or hasattr(probe, name)  # the default has both
-
-    return has
-
-
-class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """Which seeds of a deterministic generator lead to confident samples, and of which class.
 
     A seed has the label and the confidence that a classifier gives its sample. The filter keeps
@@ -75,8 +58,10 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         A different classifier of samples, fitted, that judges in ``score`` and ``sample`` and in
         ``agreement_``: what one classifier is sure of need not be so for another. A function
         returns labels, or probabilities of the same classes.
-    batch_size : int, default=1024
-        Seeds that are generated from at a time.
+    batch_size : int or "auto", default="auto"
+        Seeds that are generated from at a time; ``"auto"`` for samples that fill a few megabytes.
+        A generator that needs far more memory than its samples wants fewer; batches are halved
+        where memory does not suffice.
     state : callable or None, default=None
         From seeds to what the probe sees in their place: the first steps of the sampler, for
         example, whose intermediate states tell more than seeds and cost less than samples. None is
@@ -186,7 +171,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         "quantile": [Interval(Real, 0, 1, closed="left")],
         "n_bins": [Interval(Integral, 1, None, closed="left")],
         "evaluator": [object],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "state": [callable, None],
         "train_on": [StrOptions({"confident", "all"})],
         "random_state": ["random_state"],
@@ -202,10 +187,10 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         quantile: float = 0.8,
         n_bins: int = 5,
         evaluator: Any = None,
-        batch_size: int = 1024,
-        state: Callable[[np.ndarray], Any] | None = None,
+        batch_size: int | Auto = "auto",
+        state: Callable | None = None,
         train_on: Literal["confident", "all"] = "confident",
-        random_state: RandomSeed = None,
+        random_state: Any = None,
     ) -> None:
         self.generator = generator
         self.classifier = classifier
@@ -243,10 +228,10 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             If the generator is not deterministic, samples are not finite or do not match the
             seeds, there are no probabilities, or confident seeds are of fewer than two classes.
         """
-        least = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2}
+        least = {"dtype": SEED_TYPES, "ensure_min_samples": 2}
+        rows: Any
         if is_ready(self.classifier):
-            Z = validate_rows(self, Z, **least)
-            self.classifier_ = self.classifier
+            rows = validate_rows(self, Z, **least)
         elif y is None:
             raise ValueError(
                 f"{type(self.classifier).__name__} is not fitted, and fitting it requires y to be "
@@ -254,194 +239,43 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "of the samples of Z as y."
             )
         else:
-            Z, y = validate_rows(self, Z, y, **least)
+            rows, y = validate_rows(self, Z, y, **least)
             check_classification_targets(y)
-            self.classifier_ = self._fit_classifier(Z, y)
-        self._dtype = Z.dtype
-        self._label(Z)
+        self._fit(rows, y)
+        return self
+
+    def _fit(self, Z, y):
+        repeated = first_samples(self.generator, Z)
+        self._dtype, self._floats_per_sample = Z.dtype, max(repeated[0].size, Z.shape[1])
+        self.classifier_ = self.classifier
+        if not is_ready(self.classifier):
+            self.classifier_ = clone(self.classifier).fit(all_samples(self._options(), Z), y)
+        options = self._options()
+        found = label_seeds(options, Z, repeated)
+        self.classes_, self.labels_, self.confidence_ = (
+            found.classes,
+            found.labels,
+            found.confidence,
+        )
         lowest = np.quantile(self.confidence_, self.quantile)
         self.threshold_ = float(lowest if self.threshold is None else self.threshold)
         self.support_mask_ = self.confidence_ >= self.threshold_
         self.acceptance_rate_ = float(self.support_mask_.mean())
-        F = self._features(Z)
-        self._fit_probe(F)
-        self._compare_bins(F)
-        return self
+        F = features_of_seeds(options, Z)
+        self.probe_ = fit_probe_to_seeds(options, F, found, self.support_mask_, self.threshold_)
+        bins = report_bins(options, F, found, check_random_state(self.random_state))
+        self.bin_edges_, self.bin_majority_ = bins.edges, bins.majority
+        self.separability_ = bins.separability
+        self.separability_shuffled_ = bins.separability_shuffled
+        self.transfer_scores_ = bins.transfer
+        self.bin_scores_ = bins.transfer.diagonal().copy()
+        self.bin_scores_shuffled_ = bins.scores_shuffled
+        if found.agrees is not None:
+            self.bin_agreement_ = bins.agreement
+            self.agreement_ = float(found.agrees[self.support_mask_].mean())
 
-    def _fit_classifier(self, Z, y):
-        batches = generate_batches(self.generator, Z, self.batch_size)
-        return clone(self.classifier).fit(np.concatenate([part for _, part in batches]), y)
-
-    def _label(self, Z):
-        """Set classes, labels and confidence of seeds, and whether the evaluator agrees."""
-        self.confidence_ = np.empty(len(Z))
-        columns, agrees = np.empty(len(Z), dtype=np.intp), np.empty(len(Z), dtype=bool)
-        for rows, samples in generate_batches(self.generator, Z, self.batch_size):
-            if rows.start == 0:
-                check_deterministic(self.generator, Z, samples)
-            found = probabilities(self.classifier_, samples)
-            classes = class_labels(self.classifier_, found.shape[1])
-            columns[rows], self.confidence_[rows] = found.argmax(axis=1), found.max(axis=1)
-            if self.evaluator is not None:
-                judged = predicted_labels(self.evaluator, samples, classes)
-                agrees[rows] = judged == classes[columns[rows]]
-        self.classes_ = classes
-        self.labels_ = classes[columns]
-        self._agrees = agrees if self.evaluator is not None else None
-
-    def _features(self, Z):
-        """Return what the probe sees of seeds."""
-        if self.state is None:
-            return Z.astype(np.float64, copy=False)
-        parts = [Z[i : i + self.batch_size] for i in range(0, len(Z), self.batch_size)]
-        F = np.concatenate([as_array(self.state(part)) for part in parts])
-        if len(F) != len(Z):
-            raise ValueError(
-                f"state returned {len(F)} rows for {len(Z)} seeds; one each is needed."
-            )
-        F = F.reshape(len(F), -1).astype(np.float64, copy=False)
-        if not np.isfinite(F).all():
-            raise ValueError("state returned values that are not finite.")
-        return F
-
-    def _fit_probe(self, F):
-        rows = self.support_mask_ | (self.train_on == "all")
-        labels, counts = np.unique(self.labels_[rows], return_counts=True)
-        enough = counts >= _LEAST_IN_CLASS
-        which = f" with a confidence of at least {self.threshold_:.4g}"
-        if self.train_on == "all":
-            which = ""
-        if enough.sum() < 2:
-            found = dict(zip(labels.tolist(), counts.tolist(), strict=True))
-            raise ValueError(
-                f"Seeds{which} are needed of two classes, {_LEAST_IN_CLASS} of each, to learn to "
-                f"tell them apart; of {len(rows)} seeds there are {found} (class: seeds), and "
-                f"confidences go up to {self.confidence_.max():.4g}. Give more seeds, or lower "
-                "threshold or quantile."
-            )
-        missing = np.setdiff1d(self.classes_, labels[enough])
-        if len(missing):
-            warn_user(
-                f"Too few seeds{which}: classes {missing.tolist()} have fewer than "
-                f"{_LEAST_IN_CLASS}, and will not be predicted. Give more seeds, or lower "
-                "threshold or quantile.",
-                UserWarning,
-            )
-        rows &= np.isin(self.labels_, labels[enough])
-        self.probe_ = fit_probe(self.probe, F[rows], self.labels_[rows])
-
-    def _compare_bins(self, F):
-        self.bin_edges_, bins = confidence_bins(self.confidence_, self.n_bins)
-        n_bins = len(self.bin_edges_) - 1
-        rng = check_random_state(self.random_state)
-        true = compare_bins(F, self.labels_, bins, n_bins, self.probe, rng)
-        self.separability_, self.transfer_scores_, self.bin_majority_ = true
-        self.bin_scores_ = self.transfer_scores_.diagonal().copy()
-        shuffled = self.labels_.copy()
-        for number in range(n_bins):
-            rows = np.flatnonzero(bins == number)
-            shuffled[rows] = shuffled[rng.permutation(rows)]
-        control = compare_bins(F, shuffled, bins, n_bins, self.probe, rng, transfer=False)
-        self.separability_shuffled_ = control[0]
-        self.bin_scores_shuffled_ = control[1].diagonal().copy()
-        if self._agrees is not None:
-            self.bin_agreement_ = np.array([self._agrees[bins == i].mean() for i in range(n_bins)])
-            self.agreement_ = float(self._agrees[self.support_mask_].mean())
-        few = np.flatnonzero(np.isnan(self.separability_))
-        if len(few):
-            warn_user(
-                f"Too few seeds in bins {few.tolist()} of {n_bins} to measure separability, which "
-                f"is NaN there: they have {np.bincount(bins, minlength=n_bins)[few].tolist()}, "
-                f"and half of a bin needs {F.shape[1] + 2} more than it has classes, of which "
-                f"those with fewer than {LEAST_PER_CLASS} seeds do not count. Give more seeds, "
-                "fewer n_bins, or a state of fewer features.",
-                UserWarning,
-            )
-
-    # ------------------------------------------------------------------------- before generation
-
-    def predict(self, Z: ArrayLike) -> np.ndarray:
-        """Return the class that samples of seeds will have, without generating them.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        F = self._check(Z)
-        return self.probe_.predict(F)
-
-    @available_if(_probe_has("predict_proba"))
-    def predict_proba(self, Z: ArrayLike) -> np.ndarray:
-        """Return the probability of each class, without generating.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n, n_classes)
-            0 for classes that the probe lacks. A probe of confident seeds is too sure of others.
-        """
-        return self._proba(self._check(Z))
-
-    @available_if(_probe_has("decision_function"))
-    def decision_function(self, Z: ArrayLike) -> np.ndarray:
-        """Return the decision values of the probe, without generating.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n, n_classes) or (n,)
-            One column for two classes. The least float for classes that the probe lacks.
-        """
-        F = self._check(Z)
-        values = self.probe_.decision_function(F)
-        known = self.probe_.classes_
-        if len(known) == len(self.classes_):
-            return values
-        if values.ndim == 1:
-            values = np.column_stack([-values, values])
-        full = np.full((len(values), len(self.classes_)), np.finfo(np.float64).min)
-        full[:, np.searchsorted(self.classes_, known)] = values
-        return full
-
-    @available_if(_probe_has("predict_proba"))
-    def predict_confidence(self, Z: ArrayLike) -> np.ndarray:
-        """Return how confident a sample will be, by the largest probability of its class.
-
-        It orders seeds; its values are those of the probe, not of the classifier.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n,)
-        """
-        return self.predict_proba(Z).max(axis=1)
-
-    def _check(self, Z):
-        check_is_fitted(self)
-        return self._features(self._rows(Z))
-
-    def _rows(self, Z):
-        return validate_rows(self, Z, reset=False, dtype=[np.float64, np.float32])
-
-    def _proba(self, F):
-        full = np.zeros((len(F), len(self.classes_)))
-        full[:, np.searchsorted(self.classes_, self.probe_.classes_)] = self.probe_.predict_proba(F)
-        return full
-
-    # --------------------------------------------------------------------------- with generation
+    def _options(self):
+        return SeedOptions.of(self, self.classifier_, self._floats_per_sample)
 
     def get_support(self, Z: ArrayLike | None = None, *, indices: bool = False) -> np.ndarray:
         """Return which seeds are confident.
@@ -460,7 +294,9 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         mask = self.support_mask_
         if Z is not None:
-            mask = self._examine(self._rows(Z))[2] >= self.threshold_
+            seeds = self._check_seeds(Z)
+            confidence = examine(self._options(), seeds, self.classes_)[2]
+            mask = confidence >= self.threshold_
         return np.flatnonzero(mask) if indices else mask.copy()
 
     def transform(self, Z: ArrayLike) -> np.ndarray:
@@ -476,8 +312,8 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_confident, n_features)
         """
-        check_is_fitted(self)
-        return self._rows(Z)[self.get_support(Z)]
+        seeds = self._check_seeds(Z)
+        return seeds[self.get_support(seeds)]
 
     def fit_transform(self, Z: ArrayLike, y: ArrayLike | None = None) -> np.ndarray:
         """Fit, and return the rows whose samples are confident.
@@ -492,7 +328,8 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_confident, n_features)
         """
-        return self.fit(Z, y)._rows(Z)[self.support_mask_]
+        self.fit(Z, y)
+        return self._check_seeds(Z)[self.support_mask_]
 
     def score(
         self,
@@ -515,27 +352,10 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         float
         """
         predicted = self.predict(Z)
-        y = self._judge(self._rows(Z)) if y is None else y
         weights = check_counts_of_rows(sample_weight, len(predicted))
+        if y is None:
+            y = judged_labels(self._options(), self._check_seeds(Z), self.classes_)
         return accuracy_score(y, predicted, sample_weight=weights)
-
-    def _judge(self, Z):
-        if self.evaluator is None:
-            return self._examine(Z)[1]
-        batches = generate_batches(self.generator, Z, self.batch_size)
-        return np.concatenate(
-            [predicted_labels(self.evaluator, samples, self.classes_) for _, samples in batches]
-        )
-
-    def _examine(self, Z):
-        """Return samples, labels and confidence of seeds."""
-        parts, labels, confidence = [], [], []
-        for _, samples in generate_batches(self.generator, Z, self.batch_size):
-            found = probabilities(self.classifier_, samples)
-            parts.append(samples)
-            labels.append(self.classes_[found.argmax(axis=1)])
-            confidence.append(found.max(axis=1))
-        return np.concatenate(parts), np.concatenate(labels), np.concatenate(confidence)
 
     def sample(
         self,
@@ -544,8 +364,8 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         *,
         n_candidates: int = 20,
         max_calls: int | None = None,
-        draw: Callable[[np.random.RandomState, int], Any] | None = None,
-        random_state: RandomSeed = None,
+        draw: Callable | None = None,
+        random_state: Any = None,
     ) -> Bunch:
         """Return confident samples, of a class if one is named, with few runs of the generator.
 
@@ -594,7 +414,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 f"{type(self.probe_).__name__} has no predict_proba to choose among seeds by. Use "
                 "another probe, or n_candidates=1."
             )
-        rng = check_random_state(random_state)
+        rng, options = check_random_state(random_state), self._options()
 
         def draw_seeds(n):
             if draw is None:
@@ -604,37 +424,15 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         def rate(Z):
             if n_candidates == 1:
                 return np.zeros(len(Z))
-            found = self._proba(self._features(Z))
+            found = self._proba(features_of_seeds(options, Z))
             if target_class is None:
                 return found.max(axis=1)
             return found[:, self.classes_ == target_class][:, 0]
 
-        def choose(n):
-            return choose_seeds(draw_seeds, rate, n, n_candidates, self.batch_size)
-
-        def examine(Z):
-            samples, labels, confidence = self._examine(Z)
-            mask = confidence >= self.threshold_
-            if target_class is not None:
-                mask &= labels == target_class
-            return (samples, labels, confidence), mask
-
-        parts, calls = accept_until(n_samples, choose, examine, max_calls)
-        if len(parts[0]) < n_samples:
-            wanted = "" if target_class is None else f" of class {target_class!r}"
-            raise RuntimeError(
-                f"{len(parts[0])} of {n_samples} samples{wanted} were found in {calls} generator "
-                f"calls, with a confidence of at least {self.threshold_:.4g}. Raise max_calls or "
-                "n_candidates, or fit with a lower threshold or quantile. If the seeds of fit "
-                "were not standard normal, pass draw."
-            )
-        names = ("seeds", "samples", "labels", "confidence")
-        bunch = Bunch(**dict(zip(names, parts, strict=True)))
-        bunch.n_generator_calls, bunch.calls_per_sample = calls, calls / n_samples
-        if self.evaluator is not None:
-            judged = predicted_labels(self.evaluator, bunch.samples, self.classes_)
-            bunch.agreement = float(np.mean(judged == bunch.labels))
-        return bunch
+        request = SampleRequest(
+            n_samples, n_candidates, max_calls, target_class, draw_seeds, rate, self.threshold_
+        )
+        return confident_samples(options, self.classes_, request)
 
     def _check_target(self, target_class):
         if target_class is None:
@@ -647,7 +445,7 @@ class SeedConfidenceFilter(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             count = np.sum(self.labels_ == target_class)
             raise ValueError(
                 f"target_class={target_class!r} had too few seeds to learn from: {count} of "
-                f"{len(self.labels_)} seeds lead to it, fewer than {_LEAST_IN_CLASS} of those that "
+                f"{len(self.labels_)} seeds lead to it, fewer than {LEAST_IN_CLASS} of those that "
                 f"the probe was fitted to (confidence at least {self.threshold_:.4g}). Fit with "
                 "more seeds, or a lower threshold or quantile."
             )

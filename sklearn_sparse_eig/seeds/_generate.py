@@ -1,6 +1,11 @@
 """Samples of a deterministic generator, in batches, with checks of what it returns."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+
+from .._base.batches import in_batches
 
 # Rows that are generated twice, to see that a seed decides its sample: the second time alone, and
 # in reverse, so that noise which is drawn anew from the same state in each call shows too.
@@ -9,7 +14,7 @@ _N_REPEATED = 4
 _REPEAT_TOLERANCE = 1e-2
 
 
-def as_array(values):
+def as_array(values: Any) -> np.ndarray:
     """Return values as an array; tensors are detached and moved to the processor first."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
@@ -20,7 +25,7 @@ def as_array(values):
     return np.asarray(values)
 
 
-def generate(generator, Z):
+def generate(generator: Any, Z: np.ndarray) -> np.ndarray:
     """Return the samples of seeds Z as an array with a row for each.
 
     Parameters
@@ -59,23 +64,47 @@ def generate(generator, Z):
     return samples
 
 
-def generate_batches(generator, Z, batch_size):
-    """Yield (slice, samples) for batches of seeds."""
-    for start in range(0, len(Z), batch_size):
-        rows = slice(start, min(start + batch_size, len(Z)))
-        yield rows, generate(generator, Z[rows])
+def generate_batches(
+    generator: Any, Z: np.ndarray, batch_size: int | str, floats_per_sample: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield (slice, samples) for batches of seeds, smaller ones where memory does not suffice.
+
+    Parameters
+    ----------
+    generator : callable or object with ``transform``
+    Z : ndarray of shape (n, d)
+    batch_size : int or "auto"
+        "auto" for samples that fill a few megabytes.
+    floats_per_sample : int
+    """
+    for start, samples in in_batches(
+        lambda rows: generate(generator, rows), Z, batch_size, floats_per_sample
+    ):
+        yield slice(start, start + len(samples)), samples
 
 
-def check_deterministic(generator, Z, samples):
-    """Check that the first seeds give the same samples alone and in reverse order.
+def first_samples(generator: Any, Z: np.ndarray) -> np.ndarray:
+    """Return the samples of the first few seeds, generated alone and in reverse order."""
+    return generate(generator, Z[:_N_REPEATED][::-1])[::-1]
+
+
+def check_deterministic(samples: np.ndarray, repeated: np.ndarray) -> None:
+    """Check that the first seeds gave the same samples alone and in reverse order.
+
+    Parameters
+    ----------
+    samples : ndarray
+        The first samples of a batch, or more.
+    repeated : ndarray
+        Those of :func:`first_samples`.
 
     Raises
     ------
     ValueError
         If they differ by more than rounding.
     """
-    before = samples[:_N_REPEATED]
-    after = generate(generator, Z[: len(before)][::-1])[::-1]
+    n = min(len(samples), len(repeated))
+    before, after = samples[:n], repeated[:n]
     if before.dtype.kind not in "fc":
         same, gap = np.array_equal(before, after), "others"
     else:

@@ -7,7 +7,7 @@ test matrix, and **S = M A Omega^T** the sketch. MAM* is the case Omega = M.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import numpy as np
 import scipy.sparse as sp
@@ -113,6 +113,15 @@ default="sparse_sign"
     [0, 1, 2, 3]
     """
 
+    n_features: int
+    measurement: Measurement
+    test: Measurement
+    center: bool
+    is_symmetric: bool
+    content: Literal["rows", "entries"] | None
+    n_samples: int
+    weight: float
+
     def __init__(
         self,
         n_features: int,
@@ -160,7 +169,7 @@ default="sparse_sign"
         return bool(feature_moments)
 
     @undisturbed
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"EigenSketch(n_features={self.n_features}, measurement={self.measurement.name!r}, "
             f"shape={self.shape}, n_samples={self.n_samples})"

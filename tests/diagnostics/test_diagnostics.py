@@ -384,11 +384,12 @@ def test_share_is_one_under_collapse():
 def test_monitor_records_what_the_functions_return(digits):
     X, y = digits
     model = MLPClassifier((8,), random_state=0)
-    monitor = CollapseMonitor(X, y, every=2, n_per_class=4, X_ood=X[::-1] + 1.0)
+    monitor = CollapseMonitor(X, y, every=2, n_per_class=4, X_ood=X[::-1] + 1.0, random_state=0)
     for step in range(1, 6):
         monitor(model.partial_fit(X, y, classes=np.arange(4)), step)
     columns = monitor.to_dict()
     assert columns["step"].tolist() == [2, 4]
+    assert not [name for name in columns if name.startswith("invariant")]  # not asked for
     assert columns["tangent_eigenvalues"].shape == (2, 16)
     model = MLPClassifier((8,), random_state=0)
     for _ in range(4):
@@ -449,6 +450,15 @@ def test_torch_twin_agrees(digits, model):
         assert_allclose(value, getattr(second, name), rtol=1e-8, err_msg=name)
 
 
+def test_monitor_draws_its_samples_once(digits):
+    X, y = digits
+    model, monitor = _mlp(digits, (5,)), CollapseMonitor(X, y, n_per_class=4)
+    monitor(model)
+    monitor(model)
+    first, second = monitor.alignments
+    assert first.tangent.fit_error == second.tangent.fit_error
+
+
 def test_monitor_leaves_training_of_a_torch_module_as_it_was(digits):
     torch = pytest.importorskip("torch")
     X, y = digits
@@ -479,7 +489,14 @@ def test_monitor_leaves_training_of_a_torch_module_as_it_was(digits):
     watched, alone = train(monitor), train(lambda module: None)
     assert all(map(torch.equal, watched, alone))
     assert monitor.steps == [1, 2, 3, 4, 5]
-    assert np.isfinite(monitor.to_dict()["invariant_alignment"]).all()
+    columns = monitor.to_dict()
+    assert np.isfinite(columns["invariant_alignment"]).all()
+    # The head is trained: E, and so the change of E, is of the matrix and not of its norm.
+    E, last = (monitor.collapses[i].invariant for i in (0, -1))
+    assert E.shape == (8, 8) and columns["invariant_change"][0] == 0.0
+    size = columns["invariant_norm"][-1] / columns["invariant_error"][-1]
+    assert_allclose(columns["invariant_change"][-1], np.linalg.norm(last - E) / size)
+    assert "invariant" not in columns
 
     class Broken(torch.nn.Sequential):
         def forward(self, x):

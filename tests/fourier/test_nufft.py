@@ -1,5 +1,7 @@
 """Fast transforms at scattered points: against direct sums, and fits against dense solutions."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
@@ -8,6 +10,9 @@ from sklearn_sparse_eig import WeightedFourierRegressor
 from sklearn_sparse_eig.fourier._iterative import fit_iteratively
 from sklearn_sparse_eig.fourier._nufft import ACCURACY, NonuniformTransform, ToeplitzGram
 from sklearn_sparse_eig.fourier._scattered import features
+
+# By default through the points, with one derivative in the norm.
+interpolate = partial(WeightedFourierRegressor, alpha=0.0, weight_exponent=1.0)
 
 FREQUENCIES = {
     "one": np.arange(1),
@@ -79,12 +84,12 @@ def test_iterations_agree_with_dense_solutions(kind, p, q, alpha, basis):
     period = 1.25 if alpha > 0 else 1.0
     options = {"weight_exponent": q, "alpha": alpha, "period": period, "basis": basis}
     direct = "kernel" if p > 250 else "least_squares"
-    dense = WeightedFourierRegressor(p, solver=direct, **options).fit(x, Y)
-    fast = WeightedFourierRegressor(p, solver="nufft", **options).fit(x, Y)
+    dense = interpolate(p, solver=direct, **options).fit(x, Y)
+    fast = interpolate(p, solver="nufft", **options).fit(x, Y)
     scale = np.abs(dense.predict(new)).max()
     np.testing.assert_allclose(fast.predict(new), dense.predict(new), atol=1e-8 * scale)
     assert fast.n_iter_ > dense.n_iter_ == 0
-    assert WeightedFourierRegressor(p, **options).fit(x, Y).solver_ == "nufft"
+    assert interpolate(p, **options).fit(x, Y).solver_ == "nufft"
 
 
 def test_random_points_are_interpolated():
@@ -92,7 +97,7 @@ def test_random_points_are_interpolated():
     # and between them only as far as that lets them.
     rng = np.random.default_rng(3)
     x = rng.random((250, 1))
-    model = WeightedFourierRegressor(2001, solver="nufft", period=1.0).fit(x, np.cos(7 * x[:, 0]))
+    model = interpolate(2001, solver="nufft", period=1.0).fit(x, np.cos(7 * x[:, 0]))
     assert model.interpolation_residual_ < 1e-9
     np.testing.assert_allclose(model.predict(x), np.cos(7 * x[:, 0]), atol=1e-8)
 
@@ -102,7 +107,7 @@ def test_many_points_take_few_iterations():
     n = 20_000
     x = points("jittered", n, rng)[:, None]
     y = np.exp(np.sin(2 * np.pi * x[:, 0]))
-    model = WeightedFourierRegressor(period=1.0).fit(x, y)
+    model = interpolate(period=1.0).fit(x, y)
     assert model.solver_ == "nufft" and model.n_iter_ < 60
     assert model.interpolation_residual_ < 1e-10
     new = rng.random((n, 1))
@@ -112,7 +117,7 @@ def test_many_points_take_few_iterations():
 def test_prediction_by_fast_transform_is_the_direct_one():
     rng = np.random.default_rng(0)
     x, new = np.arange(256)[:, None] / 256, rng.random((3000, 1))
-    model = WeightedFourierRegressor(2049, period=1.0).fit(x, rng.standard_normal(256))
+    model = interpolate(2049, period=1.0).fit(x, rng.standard_normal(256))
     direct = np.concatenate([model.predict(new[i : i + 100]) for i in range(0, 3000, 100)])
     size = np.abs(model.coef_).sum()
     np.testing.assert_allclose(model.predict(new), direct, atol=ACCURACY * size)
@@ -122,15 +127,15 @@ def test_what_does_not_converge_says_so():
     rng = np.random.default_rng(0)
     x, y = rng.random((300, 1)), rng.standard_normal(300)
     with pytest.warns(ConvergenceWarning, match="nearly coincide"):
-        WeightedFourierRegressor(271, solver="nufft", period=1.0).fit(x, y)
+        interpolate(271, solver="nufft", period=1.0).fit(x, y)
     with pytest.raises(ValueError, match='Use "kernel"'):
-        WeightedFourierRegressor(solver="nufft").fit(np.hstack([x, x]), y)
+        interpolate(solver="nufft").fit(np.hstack([x, x]), y)
 
 
 def test_auto_solves_densely_where_iterations_fail():
     rng = np.random.default_rng(0)
     x, y = rng.random((300, 1)), rng.standard_normal(300)
-    model = WeightedFourierRegressor(271, period=1.0).fit(x, y)
+    model = interpolate(271, period=1.0).fit(x, y)
     assert model.solver_ == "least_squares" and model.n_iter_ == 0
 
 

@@ -1,10 +1,15 @@
 """Weighted trigonometric interpolation: transforms against pseudo-inverses, risk against draws."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_sparse_eig import WeightedFourierRegressor, trigonometric_risk
+
+# By default through the points, with one derivative in the norm.
+interpolate = partial(WeightedFourierRegressor, alpha=0.0, weight_exponent=1.0)
 
 
 def design(phases, frequencies):
@@ -35,7 +40,7 @@ def test_risk_is_the_mean_error_of_fits(p, q, noise):
     theta = draw(v, 20_000, rng)
     samples = theta @ design(np.arange(n) / n, np.arange(total)).T
     samples += draw(np.full(n, noise), 20_000, rng)
-    model = WeightedFourierRegressor(p, weight_exponent=q, basis="complex")
+    model = interpolate(p, weight_exponent=q, basis="complex")
     found = model.fit(np.arange(n)[:, None], samples.T).coef_.T
     errors = (np.abs(found - theta[:, :p]) ** 2).sum(1) + (np.abs(theta[:, p:]) ** 2).sum(1)
     expected = trigonometric_risk(n, p, v, weight_exponent=q, noise_variance=noise)
@@ -93,7 +98,7 @@ def test_bad_arguments_of_the_risk(wrong, message):
 @pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0])
 def test_grid_is_the_pseudo_inverse(basis, n, p, exponent):
     y = np.random.default_rng(p).standard_normal(n)
-    model = WeightedFourierRegressor(p, weight_exponent=exponent, basis=basis)
+    model = interpolate(p, weight_exponent=exponent, basis=basis)
     model.fit(np.arange(n)[:, None] / n, y)
     assert model.solver_ == "fft"
     F = design(np.arange(n) / n, model.frequencies_)
@@ -110,7 +115,7 @@ def test_scattered_points_are_the_pseudo_inverse(alpha, p, basis):
     rng = np.random.default_rng(0)
     x, Y = np.sort(rng.random(12)) + 0.02 * np.arange(12), rng.standard_normal((12, 2))
     options = {"period": 1.5, "basis": basis, "alpha": alpha}
-    model = WeightedFourierRegressor(p, **options).fit(x[:, None], Y)
+    model = interpolate(p, **options).fit(x[:, None], Y)
     k = model.frequencies_
     assert model.solver_ == ("least_squares" if p <= 12 else "kernel")
     F = design((x - x.min()) / 1.5, k)
@@ -131,7 +136,7 @@ def test_solvers_agree_on_a_grid(alpha, p):
     X, new = np.arange(n)[:, None] / n, np.random.default_rng(2).random((20, 1))
     other = "least_squares" if p <= n else "kernel"
     first, second = (
-        WeightedFourierRegressor(p, alpha=alpha, solver=s, period=1.0).fit(X, y).predict(new)
+        interpolate(p, alpha=alpha, solver=s, period=1.0).fit(X, y).predict(new)
         for s in ("fft", other)
     )
     np.testing.assert_allclose(first, second, atol=1e-10)
@@ -139,7 +144,7 @@ def test_solvers_agree_on_a_grid(alpha, p):
 
 def test_real_basis_is_real_between_the_points():
     y = np.random.default_rng(0).standard_normal(16)
-    model = WeightedFourierRegressor(101).fit(np.arange(16)[:, None], y)
+    model = interpolate(101).fit(np.arange(16)[:, None], y)
     np.testing.assert_allclose(model.coef_, model.coef_[::-1].conj(), atol=1e-14)
 
 
@@ -148,7 +153,7 @@ def test_complex_targets():
     theta = draw(np.ones(8), 1, rng)[0]
     X = np.arange(16)[:, None] / 16
     y = design(X[:, 0], np.arange(8)) @ theta
-    model = WeightedFourierRegressor(8, basis="complex").fit(X, y)
+    model = interpolate(8, basis="complex").fit(X, y)
     np.testing.assert_allclose(model.coef_, theta, atol=1e-13)
     new = rng.random((5, 1))
     np.testing.assert_allclose(model.predict(new), design(new[:, 0], np.arange(8)) @ theta)
@@ -158,7 +163,7 @@ def test_complex_targets():
 def test_several_features_are_a_tensor_product():
     rng = np.random.default_rng(0)
     X, y = rng.random((20, 2)), rng.standard_normal(20)
-    model = WeightedFourierRegressor(7, period=[1.0, 2.0]).fit(X, y)
+    model = interpolate(7, period=[1.0, 2.0]).fit(X, y)
     assert model.coef_ is None and model.solver_ == "kernel"
     k = np.array(np.meshgrid(np.arange(-3, 4), np.arange(-3, 4))).reshape(2, -1)
     root = np.prod(1.0 + np.abs(k), axis=0) ** -1.0
@@ -179,9 +184,7 @@ def test_smooth_functions_converge():
     x, new = np.arange(24) / 24, np.random.default_rng(0).random(200)
     errors = [
         np.abs(
-            WeightedFourierRegressor(weight_exponent=q, period=1.0)
-            .fit(x[:, None], f(x))
-            .predict(new[:, None])
+            interpolate(weight_exponent=q, period=1.0).fit(x[:, None], f(x)).predict(new[:, None])
             - f(new)
         ).max()
         for q in (0.0, 1.0, 3.0)
@@ -192,7 +195,7 @@ def test_smooth_functions_converge():
 def test_large_grid():
     n = 2**15
     y = np.random.default_rng(0).standard_normal(n)
-    model = WeightedFourierRegressor(2**19).fit(np.arange(n)[:, None], y)
+    model = interpolate(2**19).fit(np.arange(n)[:, None], y)
     assert model.solver_ == "fft"  # a kernel would take 8 GiB
     assert model.interpolation_residual_ < 1e-12
     np.testing.assert_allclose(model.predict([[0.0], [5.0], [n - 1.0]]), y[[0, 5, -1]], atol=1e-8)
@@ -203,7 +206,7 @@ def test_grid_search():
     X = rng.random((60, 1))
     y = np.sin(2 * np.pi * X[:, 0]) + 0.2 * rng.standard_normal(60)
     grid = {"weight_exponent": [0.0, 1.0, 2.0], "alpha": [1e-3, 1e-1, 1.0], "n_frequencies": [65]}
-    search = GridSearchCV(WeightedFourierRegressor(period=1.0), grid, cv=3).fit(X, y)
+    search = GridSearchCV(interpolate(period=1.0), grid, cv=3).fit(X, y)
     assert search.best_params_["weight_exponent"] > 0
     assert search.best_score_ > 0.8
 
@@ -215,42 +218,42 @@ def test_unsorted_grid():
     rng = np.random.default_rng(0)
     X, y = np.arange(20)[:, None] / 20 + 3.0, rng.standard_normal(20)
     order = rng.permutation(20)
-    first = WeightedFourierRegressor().fit(X, y)
-    second = WeightedFourierRegressor().fit(X[order], y[order])
+    first = interpolate().fit(X, y)
+    second = interpolate().fit(X[order], y[order])
     assert second.solver_ == "fft"
     np.testing.assert_array_equal(first.coef_, second.coef_)
 
 
 def test_duplicated_points():
     X, y = np.array([[0.0], [0.25], [0.5], [0.75], [0.25]]), np.array([1.0, 2, 3, 4, 2])
-    same = WeightedFourierRegressor(period=1.0).fit(X, y)
+    same = interpolate(period=1.0).fit(X, y)
     assert same.solver_ == "kernel" and same.interpolation_residual_ < 1e-6
-    once = WeightedFourierRegressor(39, period=1.0).fit(X[:4], y[:4])
+    once = interpolate(39, period=1.0).fit(X[:4], y[:4])
     np.testing.assert_allclose(same.predict([[0.6]]), once.predict([[0.6]]), atol=1e-6)
     y[4] = 9.0
     with pytest.raises(ValueError, match="Rows 1 and 4 .* alpha > 0"):
-        WeightedFourierRegressor(period=1.0).fit(X, y)
-    WeightedFourierRegressor(period=1.0, alpha=0.1).fit(X, y)
-    least_squares = WeightedFourierRegressor(3, period=1.0).fit(X, y)
+        interpolate(period=1.0).fit(X, y)
+    interpolate(period=1.0, alpha=0.1).fit(X, y)
+    least_squares = interpolate(3, period=1.0).fit(X, y)
     assert least_squares.solver_ == "least_squares"
 
 
 def test_both_ends_of_a_period_are_one_point():
     X, y = np.linspace(0, 1, 11)[:, None], np.arange(11.0)
     with pytest.raises(ValueError, match="Rows 0 and 10 .* longer period"):
-        WeightedFourierRegressor(period=1.0).fit(X, y)
-    assert WeightedFourierRegressor().fit(X, y).interpolation_residual_ < 1e-12
+        interpolate(period=1.0).fit(X, y)
+    assert interpolate().fit(X, y).interpolation_residual_ < 1e-12
 
 
 def test_solvers_that_do_not_fit_the_points():
     X, y = np.random.default_rng(0).random((10, 2)), np.arange(10.0)
     with pytest.raises(ValueError, match="points of one variable on a grid"):
-        WeightedFourierRegressor(solver="fft").fit(X[:, :1], y)
+        interpolate(solver="fft").fit(X[:, :1], y)
     with pytest.raises(ValueError, match="one variable"):
-        WeightedFourierRegressor(solver="least_squares").fit(X, y)
+        interpolate(solver="least_squares").fit(X, y)
     with pytest.raises(ValueError, match="period must be a number"):
-        WeightedFourierRegressor(period=[1.0, 1.0, 1.0]).fit(X, y)
+        interpolate(period=[1.0, 1.0, 1.0]).fit(X, y)
     with pytest.raises(ValueError, match="positive"):
-        WeightedFourierRegressor(period=[1.0, -1.0]).fit(X, y)
+        interpolate(period=[1.0, -1.0]).fit(X, y)
     with pytest.raises(ValueError, match="omplex"):
-        WeightedFourierRegressor().fit(X, y + 1j)
+        interpolate().fit(X, y + 1j)

@@ -1,5 +1,8 @@
 """The limit of gradient flow is that of the literal training, and its laws hold."""
 
+import warnings
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -25,6 +28,9 @@ from sklearn_sparse_eig.implicit._design import Design
 from sklearn_sparse_eig.implicit._newton_system import NewtonSystem
 from sklearn_sparse_eig.implicit._potential import Potential
 from sklearn_sparse_eig.recovery.decoders import DiagonalNetworkDecoder
+
+# The end of the training, without an intercept.
+network = partial(DiagonalNetworkRegressor, solver="limit", fit_intercept=False)
 
 
 def problem(M=15, N=40, k=3, seed=0):
@@ -79,7 +85,7 @@ def test_limit_is_that_of_the_flow(depth, alpha, positive):
     A, y, x = problem()
     if positive:
         y = A @ np.abs(x)
-    model = DiagonalNetworkRegressor(depth, alpha, positive=positive, tol=1e-12).fit(A, y)
+    model = network(depth, alpha, positive=positive, tol=1e-12).fit(A, y)
     trained = flow(A, y, alpha, depth, positive=positive)
     # Where the flow arrived; it may take longer than was followed.
     assert np.linalg.norm(A @ trained - y) < 1e-12
@@ -91,7 +97,7 @@ def test_limit_is_that_of_the_flow(depth, alpha, positive):
 @pytest.mark.parametrize("k", [5, 30])
 def test_coefficients_are_the_stated_function_of_the_dual(alpha, depth, k):
     A, y, _ = problem(50, 150, k)
-    model = DiagonalNetworkRegressor(depth, alpha, tol=1e-11).fit(A, y)
+    model = network(depth, alpha, tol=1e-11).fit(A, y)
     assert model.interpolation_residual_ <= 1e-11
     s = A.T @ model.dual_coef_
     potential = Potential.from_init(depth, alpha)
@@ -113,7 +119,7 @@ def test_norm_within_the_bound_and_the_certificate(positive, k):
     for depth in (2, 3, 4, 6):
         gaps = []
         for alpha in (0.1, 0.03, 0.01, 0.003):
-            model = DiagonalNetworkRegressor(depth, alpha, positive=positive, tol=1e-10).fit(A, y)
+            model = network(depth, alpha, positive=positive, tol=1e-10).fit(A, y)
             gaps.append(model.l1_norm_ - least)
             bound = l1_gap_bound(least, 160 // (1 + positive), depth, alpha)
             assert -1e-8 <= gaps[-1] <= bound * least + 1e-8
@@ -126,13 +132,13 @@ def test_limit_tends_to_basis_pursuit(k):
     A, y, _ = problem(30, 80, k)
     vertex = basis_pursuit(A, y)
     errors = [
-        np.abs(DiagonalNetworkRegressor(4, alpha, tol=1e-11).fit(A, y).coef_ - vertex).max()
+        np.abs(network(4, alpha, tol=1e-11).fit(A, y).coef_ - vertex).max()
         for alpha in (1e-1, 1e-2, 1e-3)
     ]
     assert errors[1] < 0.1 * errors[0]
     assert errors[2] < 1e-7
     if k == 4:  # at depth 2 the norm falls with the logarithm of the initialisation only
-        shallow = DiagonalNetworkRegressor(2, 1e-8, tol=1e-11).fit(A, y)
+        shallow = network(2, 1e-8, tol=1e-11).fit(A, y)
         np.testing.assert_allclose(shallow.coef_, vertex, atol=1e-4)
 
 
@@ -140,7 +146,7 @@ def test_limit_tends_to_basis_pursuit(k):
 def test_limit_minimises_the_stated_objective(depth):
     A, y, _ = problem(20, 50, 4)
     b = 0.1**depth
-    z = DiagonalNetworkRegressor(depth, 0.1, tol=1e-12).fit(A, y).weights_.ravel() ** depth
+    z = network(depth, 0.1, tol=1e-12).fit(A, y).weights_.ravel() ** depth
     signed = np.hstack([A, -A])
 
     def objective(z):
@@ -158,7 +164,7 @@ def test_limit_minimises_the_stated_objective(depth):
 def test_gap_falls_like_the_initial_coefficients(depth):
     A, y, x = problem(30, 80, 4)
     gaps = [
-        DiagonalNetworkRegressor(depth, alpha, tol=1e-12).fit(A, y).l1_norm_ - np.abs(x).sum()
+        network(depth, alpha, tol=1e-12).fit(A, y).l1_norm_ - np.abs(x).sum()
         for alpha in (0.06, 0.03)
     ]
     assert gaps[0] / gaps[1] == pytest.approx(2**depth, rel=0.2)
@@ -175,12 +181,10 @@ def test_bound_says_nothing_where_it_must():
 )
 def test_weight_normalisation_is_a_smaller_initialisation(depth, alpha, ratio):
     A, y, _ = problem()
-    model = DiagonalNetworkRegressor(
-        depth, alpha, weight_normalization=True, lr_ratio=ratio, tol=1e-11
-    ).fit(A, y)
+    model = network(depth, alpha, weight_normalization=True, lr_ratio=ratio, tol=1e-11).fit(A, y)
     trained = flow(A, y, alpha, depth, ratio=ratio)
     np.testing.assert_allclose(model.coef_, trained, atol=1e-9)
-    plain = DiagonalNetworkRegressor(depth, model.effective_init_scale_, tol=1e-11).fit(A, y)
+    plain = network(depth, model.effective_init_scale_, tol=1e-11).fit(A, y)
     np.testing.assert_allclose(model.coef_, plain.coef_, atol=1e-9)
     assert model.magnification_ == pytest.approx((alpha / model.effective_init_scale_) ** depth)
 
@@ -188,8 +192,8 @@ def test_weight_normalisation_is_a_smaller_initialisation(depth, alpha, ratio):
 def test_weight_normalisation_helps_where_weights_grow():
     A, y, x = problem(12, 30, 2)
     y = A @ (20 * x)
-    plain = DiagonalNetworkRegressor(2, 0.1).fit(A, y)
-    normalised = DiagonalNetworkRegressor(2, 0.1, weight_normalization=True, lr_ratio=1.0)
+    plain = network(2, 0.1).fit(A, y)
+    normalised = network(2, 0.1, weight_normalization=True, lr_ratio=1.0)
     normalised.fit(A, y)
     assert normalised.magnification_ > 1e3
     assert normalised.l1_gap_ < 0.5 * plain.l1_gap_
@@ -200,9 +204,21 @@ def test_weight_normalisation_as_good_as_a_vanishing_initialisation():
     A, y, _ = problem(12, 30, 3)
     y = 3 * y
     for ratio in (0.1, 0.03):
-        model = DiagonalNetworkRegressor(2, 0.03, weight_normalization=True, lr_ratio=ratio)
+        model = network(2, 0.03, weight_normalization=True, lr_ratio=ratio)
         assert model.fit(A, y).magnification_ > 1e15
         np.testing.assert_allclose(model.coef_, basis_pursuit(A, y), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(60, 200, 6), (40, 44, 5)])
+@pytest.mark.parametrize("ratio", [0.1, 1e-3])
+def test_weight_normalisation_finds_a_solution_where_there_is_one(shape, ratio):
+    # Scales down to exp(-50000), of which solvers see exp(-80) times the solution, if that.
+    A, y, x = problem(*shape)
+    for scale in (1.0, 10.0):
+        model = network(2, 0.03, weight_normalization=True, lr_ratio=ratio).fit(A, scale * y)
+        assert model.interpolation_residual_ < 1e-7
+        np.testing.assert_allclose(model.coef_, scale * x, atol=1e-5)
+        assert model.magnification_ > 1e13 and model.effective_init_scale_ < 1e-6
 
 
 # ----------------------------------------------------------------------------- kinds of equations
@@ -213,9 +229,9 @@ def test_all_kinds_of_matrices_agree():
     S = sp.random_array((60, 200), density=0.2, rng=rng, format="csr")
     y = S[:, [3, 70]] @ [2.0, -1.0]
     options = {"tol": 1e-10}
-    dense = DiagonalNetworkRegressor(**options).fit(S.toarray(), y)
+    dense = network(**options).fit(S.toarray(), y)
     for X in (S, sp.csr_matrix(S), aslinearoperator(S), aslinearoperator(S.toarray())):
-        model = DiagonalNetworkRegressor(**options).fit(X, y)
+        model = network(**options).fit(X, y)
         np.testing.assert_allclose(model.coef_, dense.coef_, atol=1e-8)
         np.testing.assert_allclose(model.predict(X), y, atol=1e-8)
 
@@ -230,30 +246,61 @@ def test_ill_conditioned_equations(kind):
         A = 0.1 * A + rng.standard_normal((100, 4)) @ rng.standard_normal((4, 300))
     else:
         A = A * np.geomspace(1e-2, 1, 100)[:, None]
-    model = DiagonalNetworkRegressor().fit(A, A @ x)
+    model = network().fit(A, A @ x)
     np.testing.assert_allclose(model.coef_, x, atol=1e-3)
 
 
 def test_dependent_equations_and_more_equations_than_unknowns():
     A, y, x = problem(30, 80, 3)
-    whole = DiagonalNetworkRegressor(tol=1e-10).fit(A, y)
-    twice = DiagonalNetworkRegressor(tol=1e-10).fit(np.vstack([A, A]), np.r_[y, y])
+    whole = network(tol=1e-10).fit(A, y)
+    twice = network(tol=1e-10).fit(np.vstack([A, A]), np.r_[y, y])
     np.testing.assert_allclose(twice.coef_, whole.coef_, atol=1e-9)
-    some = DiagonalNetworkRegressor(tol=1e-10).fit(np.vstack([A, A[:5]]), np.r_[y, y[:5]])
+    some = network(tol=1e-10).fit(np.vstack([A, A[:5]]), np.r_[y, y[:5]])
     np.testing.assert_allclose(some.coef_, whole.coef_, atol=1e-7)
-    tall = DiagonalNetworkRegressor().fit(
-        np.vstack([A[:, :10]] * 3), np.tile(A[:, :10] @ x[:10], 3)
-    )
+    tall = network().fit(np.vstack([A[:, :10]] * 3), np.tile(A[:, :10] @ x[:10], 3))
     np.testing.assert_allclose(tall.coef_, x[:10], atol=1e-8)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_units_of_the_features_are_those_of_the_initialisation(scale):
     A, y, _ = problem(30, 80, 3)
-    first = DiagonalNetworkRegressor(tol=1e-10).fit(A, y)
+    first = network(init_scale=0.03, tol=1e-10).fit(A, y)
     # Coefficients in other units: b has to follow.
-    second = DiagonalNetworkRegressor(init_scale=0.03 * scale**0.25, tol=1e-10).fit(A, y * scale)
+    second = network(init_scale=0.03 * scale**0.25, tol=1e-10).fit(A, y * scale)
     np.testing.assert_allclose(second.coef_, scale * first.coef_, rtol=1e-6, atol=1e-9 * scale)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-8, 1e-4, 1e8])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"depth": 2},
+        {"positive": True},
+        {"solver": "mirror", "tol": 1e-6},
+        {"solver": "auto", "fit_intercept": True},
+    ],
+    ids=str,
+)
+def test_the_default_initialisation_follows_the_units(scale, options):
+    A, y, x = problem(30, 80, 3)
+    Y = A @ np.abs(np.column_stack([x, x[::-1]])) if "positive" in options else y
+    first, second = (network(**options).fit(A, Y * c) for c in (1.0, scale))
+    np.testing.assert_allclose(second.coef_, scale * first.coef_, atol=1e-7 * scale)
+    # And those of the features.
+    third = network(**options).fit(A / scale, Y)
+    np.testing.assert_allclose(third.coef_, scale * first.coef_, atol=1e-7 * scale)
+    np.testing.assert_allclose(first.init_scale_, scale ** (-1 / first.depth) * second.init_scale_)
+
+
+def test_an_initialisation_as_large_as_the_solution_is_told():
+    A, y, _ = problem(30, 80, 3)
+    with pytest.warns(UserWarning, match="init_scale=0.03 is too large for this y"):
+        network(init_scale=0.03).fit(A, 1e-8 * y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network(init_scale=0.03).fit(A, y)
+        network().fit(A, 1e-8 * y)
 
 
 def test_inconsistent_equations_raise_with_advice():
@@ -261,12 +308,12 @@ def test_inconsistent_equations_raise_with_advice():
     A, y = rng.standard_normal((50, 10)), rng.standard_normal(50)
     for X in (A, sp.csr_array(A), aslinearoperator(A)):
         with pytest.raises(ValueError, match="no solution: the least .* solver='mirror'"):
-            DiagonalNetworkRegressor().fit(X, y)
+            network().fit(X, y)
     with pytest.raises(ValueError, match="No non-negative solution"):
-        DiagonalNetworkRegressor(positive=True).fit(np.abs(A.T), -np.ones(10))
+        network(positive=True).fit(np.abs(A.T), -np.ones(10))
     A, y, _ = problem(30, 80, 12)
     with pytest.raises(ValueError, match="Raise tol, max_iter"):
-        DiagonalNetworkRegressor(max_iter=2).fit(A, y)
+        network(max_iter=2).fit(A, y)
 
 
 @pytest.mark.parametrize("M", [20, 50, 80, 95])
@@ -278,7 +325,7 @@ def test_every_consistent_problem_is_solved(M):
         w[: round(share * M)] = rng.choice([-1.0, 1.0], round(share * M))
         for positive in (False, True):
             y = X @ (np.abs(w) if positive else w)
-            model = DiagonalNetworkRegressor(positive=positive).fit(X, y)
+            model = network(positive=positive).fit(X, y)
             assert model.interpolation_residual_ <= 1e-8
             assert model.l1_gap_ <= 0.02 * model.l1_norm_
             assert model.n_iter_ <= 60
@@ -287,21 +334,21 @@ def test_every_consistent_problem_is_solved(M):
 def test_targets_intercept_zeros_and_refit():
     A, y, x = problem(60, 200, 4)
     Y = np.column_stack([y, 2 * y, np.zeros(60)])
-    model = DiagonalNetworkRegressor(refit_support=True).fit(A, Y)
+    model = network(refit_support=True).fit(A, Y)
     np.testing.assert_allclose(model.coef_, [x, 2 * x, 0 * x], atol=1e-12)
     assert model.coef_.shape == model.support_.shape == (3, 200)
     assert model.weights_.shape == (2, 200, 3)
     assert model.n_iter_.shape == model.l1_gap_.shape == (3,)
     assert model.score(A, Y[:, :2] @ np.eye(2, 3) + 0) <= 1.0
 
-    shifted = DiagonalNetworkRegressor(fit_intercept=True, refit_support=True)
+    shifted = network(fit_intercept=True, refit_support=True)
     shifted.fit(A + 5.0, y + 5 * x.sum() + 3.0)
     np.testing.assert_allclose(shifted.coef_, x, atol=1e-10)
     assert shifted.intercept_ == pytest.approx(3.0, abs=1e-9)
     sparse = clone(shifted).fit(sp.csr_array(A + 5.0), y + 5 * x.sum() + 3.0)
     np.testing.assert_allclose(sparse.coef_, shifted.coef_, atol=1e-10)
 
-    positive = DiagonalNetworkRegressor(positive=True, refit_support=True).fit(A, A @ np.abs(x))
+    positive = network(positive=True, refit_support=True).fit(A, A @ np.abs(x))
     np.testing.assert_allclose(positive.coef_, np.abs(x), atol=1e-12)
 
 
@@ -326,8 +373,8 @@ def test_newton_system_solves_what_it_says():
 @pytest.mark.parametrize("depth", [2, 3, 4])
 def test_mirror_ends_in_the_limit(depth):
     A, y, _ = problem()
-    limit = DiagonalNetworkRegressor(depth, 0.1, tol=1e-11).fit(A, y)
-    implicit = DiagonalNetworkRegressor(depth, 0.1, solver="mirror", tol=1e-10).fit(A, y)
+    limit = network(depth, 0.1, tol=1e-11).fit(A, y)
+    implicit = network(depth, 0.1, solver="mirror", tol=1e-10).fit(A, y)
     np.testing.assert_allclose(implicit.coef_, limit.coef_, atol=1e-7)
 
 
@@ -339,9 +386,7 @@ def test_multiplicative_update_is_the_literal_one():
     for _ in range(200):
         g = A.T @ (A @ (u * u - v * v) - Y) / n
         u, v = u * np.exp(-2 * eta * g), v * np.exp(2 * eta * g)
-    model = DiagonalNetworkRegressor(
-        2, alpha, solver="mirror", learning_rate=eta, max_iter=200, tol=0.0
-    )
+    model = network(2, alpha, solver="mirror", learning_rate=eta, max_iter=200, tol=0.0)
     with pytest.warns(ConvergenceWarning):
         model.fit(A, Y)
     np.testing.assert_allclose(model.coef_, (u * u - v * v).T, atol=1e-13)
@@ -405,9 +450,9 @@ def test_early_stopping(solver):
     y = A @ x + 0.5 * rng.standard_normal(80)
     fresh = rng.standard_normal((500, 200))
     options = {"init_scale": 0.1, "solver": solver, "max_iter": 3000, "random_state": 0}
-    level = DiagonalNetworkRegressor(stopping="discrepancy", noise_level=0.5, **options).fit(A, y)
-    held = DiagonalNetworkRegressor(stopping="validation", **options).fit(A, y)
-    whole = DiagonalNetworkRegressor(init_scale=0.1).fit(A, y)
+    level = network(stopping="discrepancy", noise_level=0.5, **options).fit(A, y)
+    held = network(stopping="validation", **options).fit(A, y)
+    whole = network(init_scale=0.1).fit(A, y)
     errors = [((fresh @ (m.coef_ - x)) ** 2).mean() for m in (level, held, whole)]
     assert errors[0] < 0.6 * errors[2] and errors[1] < 0.6 * errors[2]
     residual = np.linalg.norm(A @ level.coef_ - y) / np.sqrt(80)
@@ -421,17 +466,17 @@ def test_descent_is_the_literal_one_and_ends_in_the_limit():
     A, y, _ = problem()
     eta, n = 0.1, len(y)
     u = v = np.full(40, 0.3)
-    streamed = DiagonalNetworkRegressor(3, 0.3, solver="gd", learning_rate=eta)
+    streamed = network(3, 0.3, solver="gd", learning_rate=eta)
     for _ in range(50):
         g = A.T @ (A @ (u**3 - v**3) - y) / n
         u, v = u - eta * 3 * u**2 * g, v + eta * 3 * v**2 * g
         streamed.partial_fit(A, y)
     np.testing.assert_allclose(streamed.weights_, [u, v], rtol=1e-12)
     assert streamed.n_iter_ == 50
-    small = DiagonalNetworkRegressor(3, 0.3, solver="gd", learning_rate=0.1, tol=1e-4)
-    limit = DiagonalNetworkRegressor(3, 0.3).fit(A, y)
+    small = network(3, 0.3, solver="gd", learning_rate=0.1, tol=1e-4)
+    limit = network(3, 0.3).fit(A, y)
     np.testing.assert_allclose(small.fit(A, y).coef_, limit.coef_, atol=5e-3)
-    automatic = DiagonalNetworkRegressor(3, 0.3, solver="gd", tol=1e-5).fit(A, y)
+    automatic = network(3, 0.3, solver="gd", tol=1e-5).fit(A, y)
     assert automatic.interpolation_residual_ <= 1e-4
     assert automatic.sharpness(A) == pytest.approx(limit.sharpness(A), rel=0.1)
 
@@ -440,7 +485,7 @@ def test_descent_is_the_literal_one_and_ends_in_the_limit():
 def test_products_of_weights_at_any_step_size(eta):
     # |u v| = alpha^2 prod |1 - 4 eta^2 g^2|: the effective initialisation of large steps.
     A, y, _ = problem()
-    model = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=eta)
+    model = network(2, 0.1, solver="gd", learning_rate=eta)
     log = np.full(40, 2 * np.log(0.1))
     coef = np.zeros(40)
     for _ in range(300):
@@ -462,7 +507,7 @@ def test_sharpness_follows_the_step_size():
     np.testing.assert_allclose(path.sharpness[3:], 2 / path.learning_rates[3:], rtol=0.02)
     assert (np.diff(path.squared_weight_norm[2:]) > 0).all()
     # Twice the sum of |u v| apart: ||w||^2 is the l1 norm once the weights are balanced.
-    model = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=0.1 * critical)
+    model = network(2, 0.1, solver="gd", learning_rate=0.1 * critical)
     np.testing.assert_allclose(model.fit(A, y).coef_, path.coefs[:, 0], atol=1e-4)
     assert model.sharpness(A) == pytest.approx(path.sharpness[0], rel=1e-4)
 
@@ -471,7 +516,7 @@ def test_norm_and_sharpness_are_least_at_different_solutions():
     # One equation, x >= 0: all on the largest entry has the least norm, all on the smallest the
     # least sharpness.
     a, y = np.array([[0.5, 1.0, 2.0]]), np.array([3.0])
-    model = DiagonalNetworkRegressor(2, 1e-6, positive=True, tol=1e-12).fit(a, y)
+    model = network(2, 1e-6, positive=True, tol=1e-12).fit(a, y)
     np.testing.assert_allclose(model.coef_, [0, 0, 1.5], atol=1e-4)
     assert model.sharpness(a) == pytest.approx(4 * 3.0 * 2.0, rel=1e-3)
     for j in range(3):
@@ -483,7 +528,7 @@ def test_norm_and_sharpness_are_least_at_different_solutions():
 
 def test_sharpness_is_a_function_of_balanced_coefficients():
     A, y, _ = problem(15, 40, 3)
-    model = DiagonalNetworkRegressor(2, 1e-4, tol=1e-11).fit(A, y)
+    model = network(2, 1e-4, tol=1e-11).fit(A, y)
     weighted = (A * np.abs(model.coef_)) @ A.T
     expected = 4 / 15 * np.linalg.eigvalsh(weighted).max()
     assert model.sharpness(A) == pytest.approx(expected, rel=1e-4)
@@ -491,12 +536,12 @@ def test_sharpness_is_a_function_of_balanced_coefficients():
 
 def test_step_sizes_beyond_the_bound_raise_with_it():
     A, y, _ = problem()
-    bound = 2 / DiagonalNetworkRegressor(2, 0.1).fit(A, y).sharpness(A)
+    bound = 2 / network(2, 0.1).fit(A, y).sharpness(A)
     for solver in ("gd", "mirror"):
-        model = DiagonalNetworkRegressor(2, 0.1, solver=solver, learning_rate=20 * bound)
+        model = network(2, 0.1, solver=solver, learning_rate=20 * bound)
         with pytest.raises(ValueError, match=f"too large.*2 / sharpness = {bound:.3g}"):
             model.fit(A, y)
-    noisy = DiagonalNetworkRegressor(2, 0.1, solver="gd", learning_rate=1e3)
+    noisy = network(2, 0.1, solver="gd", learning_rate=1e3)
     with pytest.raises(ValueError, match="too large.*diverged. Use a smaller one"):
         noisy.fit(np.vstack([A, A]), np.r_[y, -y])
     path = learning_rate_path(A, y, [0.1 * bound, 20 * bound], max_iter=5000)
@@ -508,10 +553,10 @@ def test_step_sizes_beyond_the_bound_raise_with_it():
 @pytest.mark.parametrize(("share", "stable"), [(0.97, True), (1.03, False)])
 def test_bound_of_the_step_size_is_sharp(depth, alpha, share, stable):
     A, y, _ = problem()
-    limit = DiagonalNetworkRegressor(depth, alpha, tol=1e-11).fit(A, y)
+    limit = network(depth, alpha, tol=1e-11).fit(A, y)
     eta = share * 2 / limit.sharpness(A)
     # Gradient descent from next to the limit.
-    descent = DiagonalNetworkRegressor(depth, alpha, solver="gd", learning_rate=eta)
+    descent = network(depth, alpha, solver="gd", learning_rate=eta)
     descent.partial_fit(A, y)
     noise = np.random.default_rng(0).standard_normal((2, 40))
     descent.weights_ = limit.weights_ * (1 + 1e-7 * noise)
@@ -521,7 +566,7 @@ def test_bound_of_the_step_size_is_sharp(depth, alpha, share, stable):
     assert (residuals[-1] < 0.05 * residuals[0]) == stable
     assert (residuals[-1] > 1e3 * residuals[0]) != stable
     # The multiplicative update from its start: it has one fixed point, the limit.
-    mirror = DiagonalNetworkRegressor(depth, alpha, solver="mirror", learning_rate=eta)
+    mirror = network(depth, alpha, solver="mirror", learning_rate=eta)
     if stable:
         mirror.fit(A, y)
         np.testing.assert_allclose(mirror.coef_, limit.coef_, atol=1e-6)
@@ -561,7 +606,7 @@ def test_decoder_in_sparse_pca():
 def test_grid_search_over_depth_and_scale():
     A, y, x = problem(60, 120, 5)
     grid = {"depth": [2, 4], "init_scale": [0.01, 0.3]}
-    search = GridSearchCV(DiagonalNetworkRegressor(), grid, cv=3).fit(A, y)
+    search = GridSearchCV(network(), grid, cv=3).fit(A, y)
     assert search.best_params_ == {"depth": 4, "init_scale": 0.01}
     np.testing.assert_allclose(search.best_estimator_.coef_, x, atol=1e-5)
 
@@ -579,13 +624,13 @@ def test_grid_search_over_depth_and_scale():
 def test_parameters_that_contradict(parameters, message):
     A, y, _ = problem()
     with pytest.raises(ValueError, match=message):
-        DiagonalNetworkRegressor(**parameters).fit(A, y)
+        network(**parameters).fit(A, y)
 
 
 def test_partial_fit_is_there_for_descent_only():
-    assert hasattr(DiagonalNetworkRegressor(solver="gd"), "partial_fit")
-    assert not hasattr(DiagonalNetworkRegressor(), "partial_fit")
-    assert not hasattr(DiagonalNetworkRegressor(solver="gd", fit_intercept=True), "partial_fit")
+    assert hasattr(network(solver="gd"), "partial_fit")
+    assert not hasattr(network(), "partial_fit")
+    assert not hasattr(network(solver="gd", fit_intercept=True), "partial_fit")
 
 
 def test_paths_refuse_what_they_cannot_use():

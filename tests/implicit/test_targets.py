@@ -1,5 +1,7 @@
 """Targets of any type, and constant ones."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,6 +9,9 @@ import scipy.sparse as sp
 from sklearn_sparse_eig import DiagonalNetworkRegressor
 
 SOLVERS = ("limit", "mirror", "gd")
+
+# The end of the training, without an intercept.
+network = partial(DiagonalNetworkRegressor, solver="limit", fit_intercept=False)
 
 
 def equations():
@@ -24,7 +29,7 @@ def test_integer_targets_are_as_floats(solver, positive):
         A = np.abs(A)
     for dtype in (np.int64, np.int8, bool):
         fits = [
-            DiagonalNetworkRegressor(solver=solver, positive=positive, max_iter=200).fit(A, target)
+            network(solver=solver, positive=positive, max_iter=200).fit(A, target)
             for target in (y.astype(dtype), y.astype(dtype).astype(np.float64))
         ]
         np.testing.assert_array_equal(fits[0].coef_, fits[1].coef_)
@@ -35,7 +40,7 @@ def test_integer_targets_are_as_floats(solver, positive):
 @pytest.mark.parametrize("as_matrix", [np.asarray, sp.csr_matrix])
 def test_a_constant_target_is_an_intercept(solver, value, as_matrix):
     A, _ = equations()
-    model = DiagonalNetworkRegressor(solver=solver, fit_intercept=True)
+    model = network(solver=solver, fit_intercept=True)
     model.fit(as_matrix(A), np.full(10, value))
     assert not model.coef_.any() and model.intercept_ == pytest.approx(value, rel=1e-14)
     assert model.interpolation_residual_ == 0.0
@@ -43,7 +48,7 @@ def test_a_constant_target_is_an_intercept(solver, value, as_matrix):
 
 def test_a_constant_target_beside_another():
     A, y = equations()
-    both = DiagonalNetworkRegressor(fit_intercept=True).fit(A, np.column_stack([y, 0 * y + 0.1]))
-    alone = DiagonalNetworkRegressor(fit_intercept=True).fit(A, y)
+    both = network(fit_intercept=True).fit(A, np.column_stack([y, 0 * y + 0.1]))
+    alone = network(fit_intercept=True).fit(A, y)
     np.testing.assert_allclose(both.coef_[0], alone.coef_, atol=1e-12)
     assert not both.coef_[1].any() and both.intercept_[1] == pytest.approx(0.1, rel=1e-14)

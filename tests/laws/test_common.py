@@ -71,34 +71,16 @@ CONFIGURATIONS = [
 ]
 
 
-# Checks that fit more samples than features, with noise. Gradient flow then has no limit that
-# solves the equations, and the solver says so by contract; solver="mirror" passes them all.
-NO_SOLUTION = dict.fromkeys(
-    """
-    check_dict_unchanged check_dont_overwrite_parameters check_dtype_object
-    check_estimator_sparse_array check_estimator_sparse_matrix check_estimator_sparse_tag
-    check_estimators_dtypes check_estimators_fit_returns_self check_estimators_nan_inf
-    check_estimators_overwrite_params check_estimators_pickle check_f_contiguous_array_estimator
-    check_fit2d_1feature check_fit2d_predict1d check_fit_check_is_fitted check_fit_idempotent
-    check_fit_score_takes_y check_methods_sample_order_invariance check_methods_subset_invariance
-    check_n_features_in check_n_features_in_after_fitting check_non_transformer_estimators_n_iter
-    check_pipeline_consistency check_positive_only_tag_during_fit check_readonly_memmap_input
-    check_regressor_data_not_an_array check_regressors_int check_regressors_train
-    check_supervised_y_2d
-    """.split(),
-    'the equations of this check have no solution, which solver="limit" reports',
-)
 CONFIGURATIONS += [
     DiagonalNetworkRegressor(),
-    DiagonalNetworkRegressor(solver="mirror", tol=1e-6),
-    DiagonalNetworkRegressor(
-        solver="mirror", stopping="validation", fit_intercept=True, random_state=0
-    ),
+    DiagonalNetworkRegressor(fit_intercept=False),
+    DiagonalNetworkRegressor(positive=True, refit_support=True),
     DiagonalNetworkRegressor(joint=True),
-    DiagonalNetworkRegressor(joint=True, solver="mirror", fit_intercept=True, tol=1e-6),
-    DiagonalNetworkRegressor(solver="mirror", positive=True, refit_support=True, tol=1e-4),
-    DiagonalNetworkRegressor(solver="gd", init_scale=0.1, max_iter=100),
-    DiagonalNetworkRegressor(solver="gd", depth=2, fit_intercept=True, max_iter=100),
+    DiagonalNetworkRegressor(solver="mirror", fit_intercept=False, tol=1e-6),
+    DiagonalNetworkRegressor(stopping="validation", random_state=0),
+    DiagonalNetworkRegressor(joint=True, solver="mirror", tol=1e-6),
+    DiagonalNetworkRegressor(solver="gd", init_scale=0.1, fit_intercept=False, max_iter=100),
+    DiagonalNetworkRegressor(solver="gd", depth=2, max_iter=100),
 ]
 
 
@@ -117,8 +99,6 @@ def expected_failures(estimator):
     """Return the checks that an estimator fails, with the reason."""
     if isinstance(estimator, SeedConfidenceFilter) and estimator.threshold is None:
         return FEWER_ROWS
-    if isinstance(estimator, DiagonalNetworkRegressor) and estimator.solver == "limit":
-        return NO_SOLUTION
     return {}
 
 

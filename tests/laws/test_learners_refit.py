@@ -65,19 +65,19 @@ CASES = {
         lambda m: m.merge(DeepFactorizationCovariance().fit(X[:, :6])),
     ),
     "network limit": (
-        lambda: DiagonalNetworkRegressor().fit(A, y),
+        lambda: DiagonalNetworkRegressor(solver="limit").fit(A, y),
         lambda m: m.fit(B, y),
         lambda m: m.fit(np.vstack([B, B]), rng.normal(size=24)),
     ),
     "network partial_fit": (
-        lambda: DiagonalNetworkRegressor(solver="gd").partial_fit(A, y),
+        lambda: DiagonalNetworkRegressor(solver="gd", fit_intercept=False).partial_fit(A, y),
         lambda m: m.partial_fit(A[:5], y[:5]),
         lambda m: m.set_params(learning_rate=1e300).partial_fit(1e9 * A, y),
     ),
     "fourier": (
         lambda: WeightedFourierRegressor().fit(x, x[:, 0] ** 2),
         lambda m: m.fit(np.hstack([x, x[::-1] ** 2]), x[:, 0]),
-        lambda m: m.fit(np.vstack([x, x]), np.arange(32.0)),
+        lambda m: m.set_params(alpha=0.0).fit(np.vstack([x, x]), np.arange(32.0)),
     ),
     "seeds": (
         lambda: SeedConfidenceFilter(toy.generator, toy.classifier, n_bins=2).fit(toy.seeds),

@@ -104,3 +104,55 @@ def test_a_single_row_warns_at_the_line_of_the_caller():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         DeepFactorizationCovariance().fit(rows())
+
+
+@pytest.mark.parametrize("assume_centered", [False, True])
+def test_weights_count_rows(assume_centered):
+    X, options = rows(60), {"assume_centered": assume_centered}
+    weights = np.random.default_rng(1).integers(0, 4, 60)
+    weighted = DeepFactorizationCovariance(**options).fit(X, sample_weight=weights)
+    repeated = DeepFactorizationCovariance(**options).fit(np.repeat(X, weights, axis=0))
+    for name in ("covariance_", "location_", "spectrum_", "precision_", "filter_"):
+        np.testing.assert_allclose(
+            getattr(weighted, name), getattr(repeated, name), rtol=1e-8, atol=1e-10
+        )
+    assert weighted.n_components_ == repeated.n_components_
+    assert weighted.n_samples_seen_ == (weights > 0).sum()
+    scores = [
+        weighted.score(X, sample_weight=weights),
+        repeated.score(np.repeat(X, weights, axis=0)),
+    ]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-8)
+    assert weighted.score(X) == pytest.approx(weighted.score(X, sample_weight=np.full(60, 0.1)))
+
+
+def test_weighted_shards_are_one_fit():
+    X, weights = rows(60), np.random.default_rng(1).random(60) + 0.1
+    whole = DeepFactorizationCovariance().fit(X, sample_weight=weights)
+    parts = [
+        DeepFactorizationCovariance().fit(X[part], sample_weight=weights[part])
+        for part in (slice(0, 20), slice(20, 60))
+    ]
+    assert_same(parts[0] + parts[1], whole)
+    streamed = DeepFactorizationCovariance().partial_fit(X[:20], sample_weight=weights[:20])
+    assert_same(streamed.partial_fit(X[20:], sample_weight=weights[20:]), whole)
+    # A common factor does not matter.
+    scaled = DeepFactorizationCovariance().fit(X, sample_weight=1e-3 * weights)
+    np.testing.assert_allclose(scaled.covariance_, whole.covariance_, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(5), "one entry for each of the 60 rows"),
+        (-np.ones(60), "not negative"),
+        (np.zeros(60), "not all zero"),
+        (np.full(60, np.nan), "finite"),
+    ],
+)
+def test_weights_that_count_nothing(weights, message):
+    model = DeepFactorizationCovariance().fit(rows(30))
+    before = model.covariance_
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(rows(60), sample_weight=weights)
+    assert model.covariance_ is before and model.n_samples_seen_ == 30

@@ -355,6 +355,29 @@ def test_generator_calls_are_counted_and_saved(toy):
     assert calls[60] < 1.2
 
 
+def test_batches_do_not_change_what_is_drawn(toy):
+    parts, whole = (make(toy, batch_size=size).fit(toy.seeds) for size in (7, "auto"))
+    first, second = (model.sample(30, 2, random_state=0) for model in (parts, whole))
+    np.testing.assert_array_equal(first.seeds, second.seeds)
+    assert first.n_generator_calls == second.n_generator_calls
+
+
+def test_automatic_batches_hold_a_few_megabytes(toy):
+    sizes = []
+
+    def generator(Z):
+        sizes.append(len(Z))
+        return np.repeat(toy.generator(Z), 2**16, axis=1)  # 8 MiB a sample
+
+    def classifier(samples):
+        return toy.classifier.predict_proba(samples[:, :: 2**16])
+
+    model = SeedConfidenceFilter(generator, classifier, n_bins=1, quantile=0.0)
+    with pytest.warns(UserWarning, match="Too few seeds in bins"):
+        model.fit(toy.seeds[:40])
+    assert max(sizes) == 4
+
+
 def test_seeds_from_another_law(toy, fitted):
     found = fitted.sample(5, draw=lambda rng, n: 0.5 * rng.standard_normal((n, 16)), random_state=0)
     assert np.linalg.norm(found.seeds, axis=1).max() < 4.0
@@ -393,7 +416,7 @@ def same_noise_in_each_call(Z):
 @pytest.mark.parametrize(
     "generator, error, message",
     [
-        (lambda Z: Z[:-1], ValueError, r"got 300 seeds and returned an array of shape \(299, 16\)"),
+        (lambda Z: Z[:-1], ValueError, r"got 4 seeds and returned an array of shape \(3, 16\)"),
         (lambda Z: np.where(Z > 3, np.nan, Z), ValueError, r"seeds are not finite, first that of"),
         (Noisy(), ValueError, "not deterministic: the same 4 seeds"),
         (same_noise_in_each_call, ValueError, "not deterministic"),

@@ -5,6 +5,7 @@ Imported only when a torch module is given.
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.func import functional_call
 
 from ..._base.batches import BATCH_BYTES
 from ..._base.messages import warn_user
+from .._choices import OutputName
 from .._gradients import Gradients
 from .._lazy import LazyLayers
 from .._network import Network
@@ -154,7 +156,9 @@ class TorchNetwork(Network):
 
     # ---------------------------------------------------------------------------- gradients
 
-    def gradients(self, X, output="max", layers=None) -> Gradients:
+    def gradients(
+        self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
+    ) -> Gradients:
         """Return the gradients of a scalar output at each row of X. Parameters as in Network.
 
         Raises
@@ -217,7 +221,7 @@ class TorchNetwork(Network):
             "batch. Leave them out by params, or set batch_size, if that is too slow or large.",
         )
 
-    def floats_per_row(self, layers, rows) -> int:
+    def floats_per_row(self, layers: Sequence[int], rows: Any) -> int:
         """Return what gradients of one row take, from a forward pass of a few rows."""
         check_mode(self.module)
         layers = tuple(layers)
@@ -302,7 +306,7 @@ class TorchNetwork(Network):
         head = self._head()
         return to_numpy(head.weight).T, None if head.bias is None else to_numpy(head.bias)
 
-    def features(self, X) -> np.ndarray:
+    def features(self, X: Any) -> np.ndarray:
         """Return what enters the last layer, (n_samples, n_hidden)."""
         self.look_at(X)
         check_mode(self.module)

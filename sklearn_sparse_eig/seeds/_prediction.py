@@ -1,0 +1,115 @@
+"""What is said of seeds before anything is generated from them: the methods of the probe."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from .._base.rows import validate_rows
+from .._base.typed import available_if
+from ._options import SeedOptions
+from ._training import features_of_seeds
+
+SEED_TYPES = [np.float64, np.float32]
+
+
+def _probe_has(name):
+    def has(self):
+        probe = getattr(self, "probe_", self.probe)
+        return probe is None or hasattr(probe, name)  # the default has both
+
+    return has
+
+
+class PredictsFromSeeds:
+    """Classes and confidence of samples, predicted from their seeds by the probe."""
+
+    probe: Any
+    probe_: Any
+    classes_: np.ndarray
+
+    def _options(self) -> SeedOptions:
+        raise NotImplementedError
+
+    def predict(self, Z: ArrayLike) -> np.ndarray:
+        """Return the class that samples of seeds will have, without generating them.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        F = self._check(Z)
+        return self.probe_.predict(F)
+
+    @available_if(_probe_has("predict_proba"))
+    def predict_proba(self, Z: ArrayLike) -> np.ndarray:
+        """Return the probability of each class, without generating.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            0 for classes that the probe lacks. A probe of confident seeds is too sure of others.
+        """
+        return self._proba(self._check(Z))
+
+    @available_if(_probe_has("decision_function"))
+    def decision_function(self, Z: ArrayLike) -> np.ndarray:
+        """Return the decision values of the probe, without generating.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes) or (n,)
+            One column for two classes. The least float for classes that the probe lacks.
+        """
+        F = self._check(Z)
+        values = self.probe_.decision_function(F)
+        known = self.probe_.classes_
+        if len(known) == len(self.classes_):
+            return values
+        if values.ndim == 1:
+            values = np.column_stack([-values, values])
+        full = np.full((len(values), len(self.classes_)), np.finfo(np.float64).min)
+        full[:, np.searchsorted(self.classes_, known)] = values
+        return full
+
+    @available_if(_probe_has("predict_proba"))
+    def predict_confidence(self, Z: ArrayLike) -> np.ndarray:
+        """Return how confident a sample will be, by the largest probability of its class.
+
+        It orders seeds; its values are those of the probe, not of the classifier.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        return self.predict_proba(Z).max(axis=1)
+
+    def _check(self, Z):
+        seeds = self._check_seeds(Z)
+        return features_of_seeds(self._options(), seeds)
+
+    def _check_seeds(self, Z):
+        check_is_fitted(self)
+        return validate_rows(self, Z, reset=False, dtype=SEED_TYPES)
+
+    def _proba(self, F):
+        full = np.zeros((len(F), len(self.classes_)))
+        full[:, np.searchsorted(self.classes_, self.probe_.classes_)] = self.probe_.predict_proba(F)
+        return full
