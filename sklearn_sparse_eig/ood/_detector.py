@@ -17,18 +17,16 @@ from sklearn.utils import check_random_state
 from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
 from .._base.streams import StreamMixin
-from ..gradients import GIVEN, OUTPUTS, fit_model, make_network, on_device
-from ..sketching import check_seed
-from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_known
+from ..gradients import GIVEN, OUTPUTS, check_rows, fit_model, make_network, on_device
+from ._build import KnownRequest, build
 from ._classes import check_counts, encode
-from ._frozen_metric import warn_if_few
 from ._held_out import choose_held_out
-from ._input import check_input, ready_model
-from ._known import KINDS, SpanRequest
+from ._input import Settings, check_labels, ready_model
 from ._results import ResultsMixin
 from ._scores import SCORES
 from ._scoring import ScoringMixin
 from ._threshold import ThresholdMixin
+from .subspaces import SUBSPACES, warn_if_few
 
 
 class GradPCADetector(
@@ -173,12 +171,13 @@ class GradPCADetector(
 
     _state_name = "_state"
 
+    # The names of scores and subspaces are those that are registered when they are checked.
     _parameter_constraints: dict = {
         "estimator": [object],
         "output": [StrOptions(set(OUTPUTS))],
         "params": [str, "array-like"],
         "metric": [StrOptions({"kfac", "diag", "euclidean"})],
-        "score_function": [StrOptions(set(SCORES))],
+        "score_function": [StrOptions(SCORES.keys())],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="neither"),
@@ -186,7 +185,7 @@ class GradPCADetector(
         ],
         "mean_rank": [Interval(Integral, 1, None, closed="left"), None],
         "labels": [StrOptions({"true", "predicted"})],
-        "subspace": [StrOptions(set(SUBSPACES))],
+        "subspace": [StrOptions(SUBSPACES)],
         "sparsity": [Interval(Real, 0, 1, closed="right"), None],
         "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
@@ -290,7 +289,7 @@ class GradPCADetector(
             If there are fewer than two classes, fewer than two samples in a class, or labels
             that the classifier does not know.
         """
-        rows, targets = check_input(self, X, y, reset=True)
+        rows, targets = self._check_input(X, y, reset=True)
         rng = check_random_state(self.random_state)
         held_out, model = None, ready_model(self.estimator, self.backend, rows, targets)
         if model is None:
@@ -344,7 +343,7 @@ class GradPCADetector(
             If the metric is fixed by fewer than 1000 samples.
         """
         first = not hasattr(self, "_state")
-        rows, targets = check_input(self, X, y, reset=first)
+        rows, targets = self._check_input(X, y, reset=first)
         if first:
             known = targets if classes is None else classes
             model = ready_model(self.estimator, self.backend, rows, known)
@@ -363,6 +362,19 @@ class GradPCADetector(
             warn_if_few(self._state.n_metric_samples)
         self._state_changed()
         return self
+
+    def _check_input(self, X, y, reset):
+        Settings(
+            self.estimator,
+            self.output,
+            self.score_function,
+            self.backend,
+            self.labels,
+            self.subspace,
+            self.sparsity,
+        ).check(has_labels=y is not None)
+        rows = check_rows(self, X, reset=reset)
+        return rows, check_labels(rows, y)
 
     def _check_merge(self, other):
         if not self._network.is_same(other._network):
@@ -391,28 +403,18 @@ class GradPCADetector(
             )
         self._network, self._layers = network, network.select(self.params)
         self.estimator_, self.classes_ = model, network.classes
-        shapes = [network.layer_shapes[i] for i in self._layers]
-        n_classes = len(network.classes)
-        self.subspace_ = choose_subspace(
-            "kernel" if self.backend == "kernel" else self.subspace, n_classes, shapes
-        )
-        n_entries = n_classes * sum(p * q for p, q in shapes)
-        sparsity = choose_sparsity(
-            self.sparsity, self.subspace, self.subspace_, self.metric, n_entries
-        )
-        self._request = SpanRequest(self.n_components, sparsity, self.mean_rank)
-        seed = check_seed(self.random_state)[0] if KINDS[self.subspace_].is_hashed else 0
-        self._state = make_known(
-            self.subspace_,
-            n_classes,
-            shapes,
+        request = KnownRequest(
+            "kernel" if self.backend == "kernel" else self.subspace,
             self.metric,
-            n_measurements=self.n_measurements,
             n_components=self.n_components,
             sparsity=self.sparsity,
-            seed=seed,
+            mean_rank=self.mean_rank,
+            n_measurements=self.n_measurements,
+            random_state=self.random_state,
         )
-        self._span = None
+        shapes = tuple(network.layer_shapes[i] for i in self._layers)
+        self._state, self._request = build(request, len(network.classes), shapes)
+        self.subspace_, self._span = self._state.name, None
 
     def _encode(self, y):
         """Return y as indices of classes, or None where the predicted ones are to be taken."""

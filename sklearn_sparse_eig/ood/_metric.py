@@ -54,14 +54,15 @@ class Metric:
         )
 
     def whiten(self, layers):
-        """Return the layers whose usual inner product is the one of this metric."""
+        """Return the layers whose usual inner product is the one of this metric, made on access."""
         if self.roots is None:
             return layers
-        if isinstance(layers, LazyLayers):
-            return LazyLayers(
-                lambda i=i, pair=pair: layers[i].whiten(*pair) for i, pair in enumerate(self.roots)
-            )
-        return tuple(layer.whiten(*pair) for layer, pair in zip(layers, self.roots, strict=True))
+        if len(layers) != len(self.roots):
+            raise ValueError(f"{len(layers)} layers for a metric of {len(self.roots)}.")
+        # On demand, for those of a large module are made one at a time.
+        return LazyLayers(
+            lambda i=i, pair=pair: layers[i].whiten(*pair) for i, pair in enumerate(self.roots)
+        )
 
     def whiten_matrices(self, layer, matrices):
         """Return R_A^T G R_B for matrices G of a layer, by its index, an array (k, p, q)."""

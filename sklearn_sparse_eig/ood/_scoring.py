@@ -10,9 +10,8 @@ from .._base.batches import in_batches
 from .._base.compat import take_rows
 from .._base.locks import locked
 from ..gradients import Network, check_rows
-from ._known import KnownGradients, SpanRequest
 from ._scores import score
-from ._subspace import Span
+from .subspaces import KnownGradients, Span, SpanRequest
 
 
 class ScoringMixin:

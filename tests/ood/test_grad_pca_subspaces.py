@@ -14,7 +14,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn_sparse_eig import GradPCADetector, kernels
 from sklearn_sparse_eig.gradients import DenseNetwork, LayerFactors, Network
 from sklearn_sparse_eig.gradients._factors import Gradients
-from sklearn_sparse_eig.ood import GradientState, TensorSketch, _tensor_sketch
+from sklearn_sparse_eig.ood import GradientState, TensorSketch
+from sklearn_sparse_eig.ood.subspaces import _tensor_sketch
 
 METRICS = ["kfac", "diag", "euclidean"]
 SHAPES = ((7, 5), (6, 3))

@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from ._span import JointSpan, classes_with_means, combine
 from ._sparse_rows import SparseRows
-from ._subspace import JointSpan, classes_with_means, combine
 
 
 class SparseMeanSubspace(JointSpan):

@@ -6,11 +6,11 @@ from typing import Self
 
 import numpy as np
 
-from .._base.atomic import all_or_nothing
-from .._base.messages import warn_user
-from ._known import KnownGradients, Plan
-from ._metric import Metric
-from ._moments import new_moments
+from ..._base.atomic import all_or_nothing
+from ..._base.messages import warn_user
+from .._metric import Metric
+from .._moments import new_moments
+from ._base import KnownGradients, Plan
 
 # Samples below which a metric costs more than what sketching does (measured: doc/gradpca.md).
 _FEW_SAMPLES = 1000

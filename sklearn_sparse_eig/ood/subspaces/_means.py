@@ -6,8 +6,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from ..gradients import LayerMatrices
-from ._precision import InBothPrecisions
+from .._precision import InBothPrecisions
 
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
@@ -95,7 +94,7 @@ class _LowRankDirections:
         self._combinations = combinations
 
     def products(self, layer):
-        if isinstance(layer, LayerMatrices):
+        if layer.is_explicit:
             # Already made as matrices: low rank would only take more products.
             return self._whole.products(layer)
         products = layer.dot_pairs(self._lefts.like(layer), self._rights.like(layer))

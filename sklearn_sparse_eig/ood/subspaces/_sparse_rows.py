@@ -3,8 +3,6 @@
 import numpy as np
 import scipy.sparse as sp
 
-from ..gradients import LayerMatrices
-
 # Floats of a temporary array (16 MB).
 _BLOCK = 2**21
 
@@ -35,7 +33,7 @@ class SparseRows:
         n = len(layers[0])
         out = np.zeros((n, self.n_rows))
         for i, layer in enumerate(layers):
-            if isinstance(layer, LayerMatrices):
+            if layer.is_explicit:
                 out += layer.dense() @ self._parts[i].T
                 continue
             table, columns, owner = self._gathered[i]

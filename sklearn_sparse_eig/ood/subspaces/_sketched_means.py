@@ -6,11 +6,12 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
-from .._base.messages import warn_user
+from ..._base.messages import warn_user
+from ._base import Plan, SpanRequest
 from ._frozen_metric import FrozenMetricState
-from ._known import Plan, SpanRequest, register
+from ._registry import register
+from ._span import JointSpan, Span, classes_with_means, combine
 from ._sparse_means import SparseMeanSubspace, n_largest
-from ._subspace import JointSpan, Span, classes_with_means, combine
 from ._tensor_sketch import TensorSketch
 
 # Scores are within 0.01 of exact ones (measured), and m >= _LEAST_RATIO C.

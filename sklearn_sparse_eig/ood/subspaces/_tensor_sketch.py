@@ -4,8 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.fft import irfft, rfft
 
-from .. import kernels
-from ..gradients import LayerMatrices
+from ... import kernels
 
 # Independent blocks of buckets: entries are estimated by the median of so many.
 N_BLOCKS = 4
@@ -84,8 +83,7 @@ class TensorSketch:
         by_label = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
         convolved = {}
         for i, layer in enumerate(layers):
-            explicit = isinstance(layer, LayerMatrices)
-            if explicit or self._scatters(i, len(labels) / len(present)):
+            if layer.is_explicit or self._scatters(i, len(labels) / len(present)):
                 for label, rows in zip(present, by_label, strict=True):
                     out[label] += self.scatter(i, layer.sum(rows)[None])[0]
             else:
@@ -109,7 +107,7 @@ class TensorSketch:
         """
         n, spectra, scattered = len(layers[0]), 0.0, []
         for i, layer in enumerate(layers):
-            if isinstance(layer, LayerMatrices) or self._scatters(i, 1):
+            if layer.is_explicit or self._scatters(i, 1):
                 scattered.append(self.scatter(i, layer.dense().reshape(-1, *self.layer_shapes[i])))
             else:
                 spectra = spectra + self._convolve(i, layer)

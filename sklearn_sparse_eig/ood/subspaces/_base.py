@@ -1,4 +1,4 @@
-"""What is kept of a stream of gradients, one kind for each subspace, and the registry of kinds."""
+"""What is kept of a stream of gradients, one kind for each subspace."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._base.atomic import all_or_nothing
-from .._base.linear import LinearState
-from ._subspace import Span
+from ..._base.atomic import all_or_nothing
+from ..._base.linear import LinearState
+from ._span import Span
 
 
 @dataclass(frozen=True)
@@ -181,12 +181,3 @@ class KnownGradients(LinearState):
     @abstractmethod
     def _add_sums(self, other: Self, sign: float) -> None:
         """Add `sign` times the sums of another state; the counts are taken care of."""
-
-
-KINDS: dict[str, type[KnownGradients]] = {}
-
-
-def register(kind: type[KnownGradients]) -> type[KnownGradients]:
-    """Make a kind of known gradients available by its name; a class decorator."""
-    KINDS[kind.name] = kind
-    return kind

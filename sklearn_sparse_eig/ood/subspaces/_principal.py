@@ -6,12 +6,13 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
-from ..sketching import EigenSketch, choose_size
+from ...sketching import EigenSketch, choose_size
+from ._base import Plan, SpanRequest
 from ._frozen_metric import FrozenMetricState
-from ._known import Plan, SpanRequest, register
+from ._registry import register
+from ._span import JointSpan, Span
 from ._sparse_means import n_largest
 from ._sparse_rows import SparseRows
-from ._subspace import JointSpan, Span
 
 # Parameters up to which whitened gradients are made as dense rows and their mean is kept.
 LARGEST_DENSE_GRADIENT = 2**20

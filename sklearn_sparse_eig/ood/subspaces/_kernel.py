@@ -5,9 +5,10 @@ from typing import Self
 
 import numpy as np
 
-from ._known import KnownGradients, Plan, SpanRequest, register
-from ._metric import Metric
-from ._subspace import JointSpan, Span, classes_with_means, combine
+from .._metric import Metric
+from ._base import KnownGradients, Plan, SpanRequest
+from ._registry import register
+from ._span import JointSpan, Span, classes_with_means, combine
 
 
 @register
