@@ -38,6 +38,8 @@ class Network(ABC):
         Whether X may have more than two axes.
     """
 
+    layer_names: tuple[str, ...]
+    layer_shapes: tuple[tuple[int, int], ...]
     classes = None
     n_features = None
     takes_any_shape = False

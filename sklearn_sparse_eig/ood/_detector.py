@@ -17,11 +17,11 @@ from sklearn.utils import check_random_state
 from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
 from .._base.streams import StreamMixin
-from ..gradients import GIVEN, OUTPUTS, check_rows, fit_model, make_network, on_device
-from ._build import KnownRequest, build
-from ._classes import check_counts, encode
+from ..gradients import GIVEN, OUTPUTS, fit_model
+from ._classes import check_counts
+from ._collecting import CollectingMixin
 from ._held_out import choose_held_out
-from ._input import Settings, check_labels, ready_model
+from ._input import ready_model
 from ._results import ResultsMixin
 from ._scores import SCORES
 from ._scoring import ScoringMixin
@@ -30,6 +30,7 @@ from .subspaces import SUBSPACES, warn_if_few
 
 
 class GradPCADetector(
+    CollectingMixin,
     StreamMixin,
     ScoringMixin,
     ThresholdMixin,
@@ -294,13 +295,13 @@ class GradPCADetector(
         held_out, model = None, ready_model(self.estimator, self.backend, rows, targets)
         if model is None:
             chosen = choose_held_out(targets, self.contamination, rng)
-            if chosen is not None:
+            if chosen is not None and targets is not None:
                 kept = np.setdiff1d(np.arange(n_rows(rows)), chosen)
                 held_out = take_rows(rows, chosen)
                 rows, targets = take_rows(rows, kept), targets[kept]
             model = fit_model(self.estimator, rows, targets, rng)
         self._start(model)
-        self._add(rows, self._encode(targets))
+        self._add(rows, self._encode(targets), tell=True)
         if targets is not None and self.labels == "true":
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
@@ -357,83 +358,11 @@ class GradPCADetector(
                 f"{self.classes_.tolist()}."
             )
         fixes_metric = self._state.looks_ahead
-        self._add(rows, self._encode(targets))
+        self._add(rows, self._encode(targets), tell=first)
         if fixes_metric:
             warn_if_few(self._state.n_metric_samples)
         self._state_changed()
         return self
-
-    def _check_input(self, X, y, reset):
-        Settings(
-            self.estimator,
-            self.output,
-            self.score_function,
-            self.backend,
-            self.labels,
-            self.subspace,
-            self.sparsity,
-        ).check(has_labels=y is not None)
-        rows = check_rows(self, X, reset=reset)
-        return rows, check_labels(rows, y)
-
-    def _check_merge(self, other):
-        if not self._network.is_same(other._network):
-            raise ValueError(
-                "Cannot merge detectors of different classifiers: their gradients have nothing to "
-                "do with each other. Give both the same fitted estimator."
-            )
-
-    def _merge_settings(self):
-        return {
-            "output": self.output,
-            "metric": self.metric,
-            "subspace_": self.subspace_,
-            "layers, as chosen by params,": self._layers,
-        }
-
-    def _state_changed(self):
-        self._span = None
-        self._forget_threshold()
-
-    def _start(self, model):
-        network = make_network(model if self.device is None else on_device(model, self.device))
-        if network.classes is None:
-            raise TypeError(
-                f"A classifier is needed, got {type(model).__name__}, which has no classes_."
-            )
-        self._network, self._layers = network, network.select(self.params)
-        self.estimator_, self.classes_ = model, network.classes
-        request = KnownRequest(
-            "kernel" if self.backend == "kernel" else self.subspace,
-            self.metric,
-            n_components=self.n_components,
-            sparsity=self.sparsity,
-            mean_rank=self.mean_rank,
-            n_measurements=self.n_measurements,
-            random_state=self.random_state,
-        )
-        shapes = tuple(network.layer_shapes[i] for i in self._layers)
-        self._state, self._request = build(request, len(network.classes), shapes)
-        self.subspace_, self._span = self._state.name, None
-
-    def _encode(self, y):
-        """Return y as indices of classes, or None where the predicted ones are to be taken."""
-        if y is None or self.labels == "predicted":
-            return None
-        return encode(y, self.classes_)
-
-    def _add(self, X, labels):
-        """Add samples, with the indices of their classes or the predicted ones."""
-        if self._state.looks_ahead:
-            # What is kept of a gradient depends on the metric.
-            self._state.look_ahead(gradients.layers for _, gradients in self._gradients(X))
-        self._state.extend(self._labelled(X, labels))
-
-    def _labelled(self, X, labels):
-        for start, gradients in self._gradients(X):
-            predicted = gradients.logits.argmax(axis=1)
-            stop = start + len(predicted)
-            yield gradients.layers, predicted if labels is None else labels[start:stop]
 
     # --------------------------------------------------------------------------- of scikit-learn
 

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from ..gradients import GIVEN, is_ready, is_torch, make_given
+from ..gradients import GIVEN, is_ready, is_torch, make_given, unwrap
 from ._scores import SCORES
 
 
@@ -66,14 +67,20 @@ def check_labels(X: Any, y: ArrayLike | None) -> np.ndarray | None:
     """Return the labels of the rows of X as an array; a ValueError if they are not."""
     if y is None:
         return None
-    y = column_or_1d(y, warn=True)
-    check_consistent_length(X, y)
-    check_classification_targets(y)
-    return y
+    labels: np.ndarray = column_or_1d(y, warn=True)
+    check_consistent_length(X, labels)
+    check_classification_targets(labels)
+    return labels
 
 
 def ready_model(estimator: Any, backend: str, X: Any, y: Any) -> Any:
     """Return the model whose gradients are taken, or None if one has to be trained."""
+    if _is_regressor(estimator):
+        raise TypeError(
+            f"A classifier is needed, got {type(unwrap(estimator)).__name__}, a regressor. Give "
+            "an MLPClassifier, a linear classifier, a pipeline that ends in one of them, or a "
+            "torch module."
+        )
     if backend in GIVEN:
         return make_given(backend, X.shape[1], np.unique(y))
     if not is_ready(estimator):
@@ -83,3 +90,9 @@ def ready_model(estimator: Any, backend: str, X: Any, y: Any) -> Any:
             f"backend={backend!r} is not that of {type(estimator).__name__}. Use backend='auto'."
         )
     return estimator
+
+
+def _is_regressor(estimator):
+    inner = unwrap(estimator)
+    # Modules and networks of one's own have no tags.
+    return hasattr(inner, "__sklearn_tags__") and is_regressor(inner)

@@ -6,9 +6,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from .._base.atomic import all_or_nothing
+from .._base.messages import warn_user
+from ..gradients import check_rows
 from ._conformal import check_scores, conformal_p_values, conformal_threshold
+from ._seen_rows import hash_rows
+from .subspaces import KnownGradients
 
 
 class ThresholdMixin:
@@ -17,6 +22,8 @@ class ThresholdMixin:
     contamination: float
     offset_: float
     score_samples: Callable[[ArrayLike], np.ndarray]
+    _scores: Callable[[Any], np.ndarray]
+    _state: KnownGradients
     fit: Callable[..., Any]
 
     @all_or_nothing
@@ -41,8 +48,24 @@ class ThresholdMixin:
         ------
         ValueError
             If there are fewer than ``1 / contamination - 1`` samples, or scores that are NaN.
+
+        Warns
+        -----
+        UserWarning
+            If many of the samples are among those of :meth:`fit` and :meth:`partial_fit`, of
+            which a sample of hashes is kept. What the model was trained on elsewhere is not known.
         """
-        self._set_threshold(self.score_samples(X))
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        known = self._state.seen_rows.known_share(hash_rows(X))
+        if known:
+            warn_user(
+                f"{known:.0%} of these samples are among those that the detector was fitted to. "
+                "Their scores are higher than those of new samples, of which more than "
+                f"contamination={self.contamination} will be rejected, and whose p-values will "
+                "be too small. Pass samples that neither the model nor the detector has seen."
+            )
+        self._set_threshold(self._scores(X))
         return self
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Scores of known and of new inputs: a histogram, and the curve of all thresholds."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -33,6 +35,8 @@ def plot_ood_scores(scores, threshold=None, ax=None):
     ------
     ImportError
         If matplotlib is not installed.
+    TypeError
+        If the scores are no dict.
     ValueError
         If there are no scores, or not two axes.
 
@@ -42,6 +46,11 @@ def plot_ood_scores(scores, threshold=None, ax=None):
     >>> known, new = detector.score_samples(X), detector.score_samples(Z)  # doctest: +SKIP
     >>> plot_ood_scores({"GradPCA": (known, new)}, detector.offset_)  # doctest: +SKIP
     """
+    if not isinstance(scores, Mapping):
+        raise TypeError(
+            f"scores must be a dict of name to (known, new), got {type(scores).__name__}. For one "
+            'detector give {"GradPCA": (scores of known inputs, scores of new inputs)}.'
+        )
     if not scores:
         raise ValueError("There are no scores to plot.")
     if ax is None:

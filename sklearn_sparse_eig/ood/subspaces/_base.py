@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._base.atomic import all_or_nothing
 from ..._base.linear import LinearState
+from .._seen_rows import SeenRows
 from ._span import Span
 
 
@@ -85,6 +86,8 @@ class KnownGradients(LinearState):
         Whether users may ask for this kind; others follow from the backend.
     counts : ndarray of int64, shape (n_classes,)
         Samples of each class.
+    seen_rows : SeenRows
+        A sample of the rows themselves, where they were noted.
     """
 
     name: ClassVar[str]
@@ -94,6 +97,7 @@ class KnownGradients(LinearState):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.counts = np.zeros(plan.n_classes, dtype=np.int64)
+        self.seen_rows = SeenRows.none()
 
     @classmethod
     def complete(cls, plan: Plan) -> Plan:
@@ -137,6 +141,11 @@ class KnownGradients(LinearState):
             self.counts = self.counts + np.bincount(labels, minlength=len(self.counts))
         return self
 
+    @all_or_nothing
+    def note_rows(self, hashes: np.ndarray) -> None:
+        """Remember the rows whose gradients are added, by their hashes."""
+        self.seen_rows = self.seen_rows.plus(SeenRows.of(hashes))
+
     def settings(self) -> dict[str, Any]:
         """Return all that must agree between states that are merged."""
         plan = self.plan
@@ -155,6 +164,7 @@ class KnownGradients(LinearState):
         self._prepare_to_write()
         self._add_sums(other, sign)
         self.counts = self.counts + int(sign) * other.counts
+        self.seen_rows = self.seen_rows.plus(other.seen_rows, sign)
 
     @abstractmethod
     def span(self, request: SpanRequest) -> Span:
