@@ -6,14 +6,15 @@ import numpy as np
 
 from .._base.messages import warn_user
 from ..sketching import check_seed
-from .subspaces import KINDS, KnownGradients, Plan, SpanRequest, make_known
+from ._pace import announce
+from .subspaces import KINDS, SWEEP_RATE, KnownGradients, Plan, SpanRequest, make_known
 
 # Bytes of exact class sums (1 GiB) beyond which "auto" sketches them.
 _LARGEST_SUMS = 2**30
 # Share of the entries that "auto" recovers of a sketched class mean.
 _RECOVERED_SHARE = 1e-3
-# Entries of all class means that "auto" sweeps over to recover them, and how many in a second.
-_LARGEST_SWEEP, _SWEEP_RATE = 2e9, 3e7
+# Entries of all class means that "auto" sweeps over to recover them.
+_LARGEST_SWEEP = 2e9
 # Rows and columns of a factor of the metric (128 MB) beyond which it is kept diagonal.
 _LARGEST_FACTOR = 4096
 
@@ -33,6 +34,7 @@ class KnownRequest:
     n_measurements : int or "auto", default="auto"
     random_state : int, RandomState instance or None, default=None
         Read only by kinds that hash.
+    verbose : int, default=0
     """
 
     subspace: str
@@ -42,6 +44,7 @@ class KnownRequest:
     mean_rank: int | None = None
     n_measurements: int | str = "auto"
     random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
 
 
 def build(
@@ -67,11 +70,17 @@ def build(
         _LARGEST_FACTOR,
         n_measurements=request.n_measurements,
         n_components=request.n_components,
-        sparsity=request.sparsity,
+        sparsity=sparsity,
         seed=check_seed(request.random_state)[0] if KINDS[subspace].is_hashed else 0,
     )
-    wanted = SpanRequest(request.n_components, sparsity, request.mean_rank)
-    return make_known(subspace, plan), wanted
+    wanted = SpanRequest(request.n_components, sparsity, request.mean_rank, request.verbose)
+    state = make_known(subspace, plan)
+    what = (
+        f"{plan.n_parameters:,} parameters in {len(shapes)} layers, {n_classes} classes: "
+        f"subspace {subspace!r}, metric {request.metric!r}"
+    )
+    announce(what, state.seconds_once(), request.verbose)
+    return state, wanted
 
 
 def choose_subspace(
@@ -107,6 +116,6 @@ def choose_sparsity(
         "products of sketches alone rank badly in a learned metric: use "
         "score_function='laplace', which needs no means, or "
         f"sparsity={_RECOVERED_SHARE}, which takes about "
-        f"{n_entries / _SWEEP_RATE / 60:.0f} minutes once. subspace='sketched' silences this."
+        f"{n_entries / SWEEP_RATE / 60:.0f} minutes once. subspace='sketched' silences this."
     )
     return None

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._base.compat import n_rows
+from .._base.messages import report
 from ..gradients import Gradients, Network, check_rows, make_network, on_device
 from ._build import KnownRequest, build
 from ._classes import encode
 from ._doubts import Doubts
 from ._input import Settings, check_labels
+from ._pace import SOURCE, Pace
 from ._seen_rows import hash_rows
 from .subspaces import KnownGradients, Span, SpanRequest
 
@@ -32,6 +35,7 @@ class CollectingMixin:
     backend: str
     device: Any
     random_state: int | np.random.RandomState | None
+    verbose: int
     classes_: np.ndarray
     _network: Network
     _layers: Sequence[int]
@@ -93,6 +97,7 @@ class CollectingMixin:
             mean_rank=self.mean_rank,
             n_measurements=self.n_measurements,
             random_state=self.random_state,
+            verbose=self.verbose,
         )
         shapes = tuple(network.layer_shapes[i] for i in self._layers)
         self._state, self._request = build(request, len(network.classes), shapes)
@@ -109,18 +114,26 @@ class CollectingMixin:
 
         With `tell` warn of a model that does not look like a classifier of these labels.
         """
-        doubts = Doubts(self.classes_)
+        doubts, pace = Doubts(self.classes_), Pace(n_rows(X), self.verbose)
         if self._state.looks_ahead:
             # What is kept of a gradient depends on the metric.
-            self._state.look_ahead(gradients.layers for _, gradients in self._gradients(X))
-        self._state.extend(self._labelled(X, labels, doubts))
+            batches = pace.over(self._gradients(X), n_passes=2)
+            self._state.look_ahead(_layers(batches, self.verbose))
+        self._state.extend(_labelled(pace.over(self._gradients(X)), labels, doubts))
         self._state.note_rows(hash_rows(X))
         if tell:
             doubts.tell()
 
-    def _labelled(self, X, labels, doubts):
-        for start, gradients in self._gradients(X):
-            logits = gradients.logits
-            given = None if labels is None else labels[start : start + len(logits)]
-            doubts.see(logits, given)
-            yield gradients.layers, logits.argmax(axis=1) if given is None else given
+
+def _layers(batches, verbose):
+    for _, gradients in batches:
+        yield gradients.layers
+    report(SOURCE, "metric: roots of the factors of all layers", verbose)
+
+
+def _labelled(batches, labels, doubts):
+    for start, gradients in batches:
+        logits = gradients.logits
+        given = None if labels is None else labels[start : start + len(logits)]
+        doubts.see(logits, given)
+        yield gradients.layers, logits.argmax(axis=1) if given is None else given

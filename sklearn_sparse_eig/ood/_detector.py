@@ -107,6 +107,8 @@ class GradPCADetector(
         Rows at a time. The sums, hence the last bits of a score, depend on it.
     random_state : int, RandomState instance or None, default=None
         For training the estimator, for what is held out, and for the hashes of sketches.
+    verbose : int, default=0
+        1 tells what is fitted and, every two seconds, how far it is.
 
     Attributes
     ----------
@@ -194,6 +196,7 @@ class GradPCADetector(
         "device": [object],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -215,6 +218,7 @@ class GradPCADetector(
         device=None,
         batch_size="auto",
         random_state=None,
+        verbose=0,
     ):
         self.estimator = estimator
         self.output = output
@@ -232,6 +236,7 @@ class GradPCADetector(
         self.device = device
         self.batch_size = batch_size
         self.random_state = random_state
+        self.verbose = verbose
 
     @classmethod
     def paper(cls, estimator=None, **params):
@@ -305,9 +310,9 @@ class GradPCADetector(
         if targets is not None and self.labels == "true":
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
-            self._set_training_threshold(self._scores(rows))
+            self._set_training_threshold(self._scores(rows, warns=False))
         else:
-            self._set_threshold(self._scores(held_out))
+            self._set_threshold(self._scores(held_out, warns=False))
         return self
 
     @fitting(prefer_skip_nested_validation=False)

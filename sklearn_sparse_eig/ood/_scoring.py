@@ -7,9 +7,10 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.batches import in_batches
-from .._base.compat import take_rows
+from .._base.compat import n_rows, take_rows
 from .._base.locks import locked
 from ..gradients import Network, check_rows
+from ._pace import Pace
 from ._scores import score
 from .subspaces import KnownGradients, Span, SpanRequest
 
@@ -20,6 +21,7 @@ class ScoringMixin:
     score_function: str
     output: str
     batch_size: int | str
+    verbose: int
     _network: Network
     _layers: Sequence[int]
     _state: KnownGradients
@@ -70,9 +72,10 @@ class ScoringMixin:
             span, batches = self._get_subspace(), self._gradients(X)
         return np.vstack([span.coordinates(each.layers).projected for _, each in batches])
 
-    def _scores(self, X):
+    def _scores(self, X, warns=True):
         with locked(self):
             span, batches, name = self._get_subspace(), self._gradients(X), self.score_function
+        batches = Pace(n_rows(X), self.verbose, warns).over(batches)
         return np.concatenate([score(name, each.values, each.layers, span) for _, each in batches])
 
     def _get_subspace(self):

@@ -22,7 +22,7 @@ class ThresholdMixin:
     contamination: float
     offset_: float
     score_samples: Callable[[ArrayLike], np.ndarray]
-    _scores: Callable[[Any], np.ndarray]
+    _scores: Callable[..., np.ndarray]
     _state: KnownGradients
     fit: Callable[..., Any]
 

@@ -216,7 +216,10 @@ def test_a_module_that_ends_in_softmax_is_told(blobs):
 
 def test_a_regressor_is_refused_and_not_offered(blobs):
     _, X, y = blobs
-    for regressor in (MLPRegressor(), MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs", max_iter=5000).fit(X, y)):
+    for regressor in (
+        MLPRegressor(),
+        MLPRegressor(hidden_layer_sizes=(2,), solver="lbfgs", max_iter=5000).fit(X, y),
+    ):
         with pytest.raises(TypeError, match="A classifier is needed, got MLPRegressor, a regr"):
             GradPCADetector(regressor).fit(X, y)
     network = DenseNetwork([np.ones((12, 3))], [None])

@@ -13,7 +13,7 @@ from ._exact import GradientState
 from ._frozen_metric import FrozenMetricState, warn_if_few
 from ._principal import PrincipalState, PrincipalSubspace
 from ._registry import KINDS, SUBSPACES, make_known, register
-from ._sketched_means import SketchedMeanSubspace, SketchedState
+from ._sketched_means import SWEEP_RATE, SketchedMeanSubspace, SketchedState
 from ._span import Coordinates, JointSpan, Span
 from ._sparse_means import SparseMeanSubspace
 from ._tensor_sketch import TensorSketch

@@ -58,11 +58,14 @@ class SpanRequest:
         Share of the entries of each class mean that is kept, None for all.
     mean_rank : int or None, default=None
         Greatest rank of a class mean in a layer, None for any.
+    verbose : int, default=0
+        From 1 on, reports of what takes long.
     """
 
     n_components: int | float | None = None
     sparsity: float | None = None
     mean_rank: int | None = None
+    verbose: int = 0
 
 
 class KnownGradients(LinearState):
@@ -118,6 +121,10 @@ class KnownGradients(LinearState):
     def looks_ahead(self) -> bool:
         """Whether gradients have to pass :meth:`look_ahead` before any can be added."""
         return False
+
+    def seconds_once(self) -> float:
+        """Return roughly how long a metric and a subspace take, beside passes over the samples."""
+        return 0.0
 
     def look_ahead(self, gradients: Iterable[Sequence]) -> None:
         """Learn what has to be known before gradients are added, from batches of them."""

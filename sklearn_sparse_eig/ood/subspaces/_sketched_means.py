@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
-from ..._base.messages import warn_user
+from ..._base.messages import Progress, warn_user
 from ._base import Plan, SpanRequest
 from ._frozen_metric import FrozenMetricState
 from ._registry import register
@@ -16,6 +16,8 @@ from ._tensor_sketch import TensorSketch
 
 # Scores are within 0.01 of exact ones (measured), and m >= _LEAST_RATIO C.
 _MEASUREMENTS, _LEAST_RATIO = 2**14, 4
+# Entries of class means that are looked at in a second (measured on one core).
+SWEEP_RATE = 3e7
 # Floats of a temporary array (16 MB).
 _BLOCK = 2**21
 
@@ -57,6 +59,16 @@ class SketchedState(FrozenMetricState):
             )
         return plan
 
+    @property
+    def needs_eigenbasis(self) -> bool:
+        """Only where entries are recovered; for inner products any root will do."""
+        return self.plan.sparsity is not None
+
+    def seconds_once(self) -> float:
+        """Return roughly how long the metric and the recovery of the class means take."""
+        n_entries = self.plan.n_classes * self.plan.n_parameters if self.needs_eigenbasis else 0
+        return super().seconds_once() + n_entries / SWEEP_RATE
+
     def settings(self) -> dict[str, Any]:
         """Return all that must agree between states that are merged."""
         return super().settings() | self.sketch.spec()
@@ -65,7 +77,7 @@ class SketchedState(FrozenMetricState):
         """Return the span of the class means by their sketches, or of sparse ones."""
         if request.sparsity is None:
             return SketchedMeanSubspace(self, request.n_components)
-        means = self._recovered_means(request.sparsity)
+        means = self._recovered_means(request)
         return SparseMeanSubspace(
             self.metric, means, self.sketch.layer_shapes, request.n_components
         )
@@ -82,15 +94,17 @@ class SketchedState(FrozenMetricState):
     def _add_sums(self, other: Self, sign: float) -> None:
         self.class_sums += sign * other.class_sums
 
-    def _recovered_means(self, sparsity):
+    def _recovered_means(self, request):
         """Return the largest entries of each class mean, as estimated from its sketch."""
-        n_parameters = sum(p * q for p, q in self.sketch.layer_shapes)
-        n_kept = n_largest(n_parameters, sparsity)
-        rows = []
-        for label in classes_with_means(self.counts):
-            mean = self.class_sums[label] / self.counts[label]
-            ids, values = self.sketch.largest(mean, n_kept)
-            rows.append(sp.csr_array((values, ids, [0, len(ids)]), shape=(1, n_parameters)))
+        n_parameters = self.plan.n_parameters
+        kept = classes_with_means(self.counts)
+        means = self.class_sums[kept] / self.counts[kept, None]
+        tell = Progress("GradPCADetector", "entries of class means") if request.verbose else None
+        n_kept = n_largest(n_parameters, request.sparsity)
+        rows = [
+            sp.csr_array((values, ids, [0, len(ids)]), shape=(1, n_parameters))
+            for ids, values in self.sketch.largest(means, n_kept, tell)
+        ]
         return sp.vstack(rows, format="csr")
 
 

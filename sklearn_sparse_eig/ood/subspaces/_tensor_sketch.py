@@ -10,6 +10,8 @@ from ... import kernels
 N_BLOCKS = 4
 # Floats of a temporary array (16 MB).
 _BLOCK = 2**21
+# Floats of the sums of several labels (64 MB), and entries that stay in the cache of a processor.
+_SUMS, _CACHED = 2**23, 2**14
 # What it costs in multiplications of a matrix product to scatter one entry, and for each
 # m log2(m) to transform both factors of a row (measured, to a factor of two).
 _SCATTER_COST, _TRANSFORM_COST = 50 * N_BLOCKS, 8
@@ -84,8 +86,7 @@ class TensorSketch:
         convolved = {}
         for i, layer in enumerate(layers):
             if layer.is_explicit or self._scatters(i, len(labels) / len(present)):
-                for label, rows in zip(present, by_label, strict=True):
-                    out[label] += self.scatter(i, layer.sum(rows)[None])[0]
+                self._scatter_sums(out, i, layer, present, by_label)
             else:
                 convolved[i] = layer
         if not convolved:
@@ -98,6 +99,15 @@ class TensorSketch:
             changes = np.flatnonzero(np.diff(labels[rows], prepend=-1))
             sums = irfft(np.add.reduceat(spectra, changes, axis=0), self._size, axis=2)
             out[labels[rows[changes]]] += sums.reshape(len(changes), -1)
+
+    def _scatter_sums(self, out, i, layer, present, by_label):
+        """Add the scattered sum of each label, many at a time, for their entries hash alike."""
+        p, q = self.layer_shapes[i]
+        step = max(1, _SUMS // (p * q))
+        for start in range(0, len(present), step):
+            labels = slice(start, start + step)
+            sums = np.stack([layer.sum(rows) for rows in by_label[labels]])
+            out[present[labels]] += self.scatter(i, sums)
 
     def spectra(self, layers):
         """Return the Fourier transforms of the sketches of gradients, block by block.
@@ -148,42 +158,43 @@ class TensorSketch:
             out += matrices[:, rows].reshape(len(matrices), -1) @ hashed
         return out
 
-    def largest(self, sketch, n_kept):
-        """Return the entries of a vector that look largest in its sketch.
+    def largest(self, sketches, n_kept, tell=None):
+        """Return for each vector the entries that look largest in its sketch.
 
         Each is estimated by the mean of its K = 4 buckets without the two extremes, so that one
         collision with a large entry does no harm.
 
         Parameters
         ----------
-        sketch : ndarray of shape (n_measurements,)
+        sketches : ndarray of shape (k, n_measurements)
         n_kept : int
+        tell : callable, default=None
+            Called with the number of entries swept over, and of all.
 
         Returns
         -------
-        ids : ndarray of int64, increasing
-            Layer after layer, each row-major.
-        values : ndarray of float64
+        list of (ids, values)
+            One for each sketch. Ids are int64 and increasing: layer after layer, each row-major.
 
         Notes
         -----
-        O(K P) time for P parameters, O(n_kept) memory and a few blocks.
+        O(K P k) time for P parameters, O(k n_kept) memory and a few blocks. All vectors are swept
+        over at the same time, for their entries hash alike.
         """
-        ids, values, start, least = [], [], 0, 0.0
+        found = [_Largest(n_kept) for _ in sketches]
+        start, n_entries = 0, sum(p * q for p, q in self.layer_shapes)
         for layer, (p, q) in enumerate(self.layer_shapes):
             for rows, buckets, signs in self._entries(layer, 2):
-                estimates = sketch[buckets] * signs
-                middle = estimates.sum(axis=0) - estimates.max(axis=0) - estimates.min(axis=0)
-                middle *= np.sqrt(N_BLOCKS) / (N_BLOCKS - 2)
-                good = np.flatnonzero(np.abs(middle) > least)
-                ids.append(start + rows.start * q + good)
-                values.append(middle[good])
-                if sum(map(len, ids)) > 4 * n_kept:
-                    ids, values = _keep_largest(ids, values, n_kept)
-                    least = np.abs(values[0]).min()
+                first = start + rows.start * q
+                for low in range(0, buckets.shape[1], _CACHED):
+                    part = slice(low, low + _CACHED)
+                    at, sign = buckets[:, part], signs[:, part]
+                    for sketch, largest in zip(sketches, found, strict=True):
+                        largest.add(first + low, _estimates(sketch, at, sign))
+                if tell is not None:
+                    tell(first + buckets.shape[1], n_entries)
             start += p * q
-        (ids,), (values,) = _keep_largest(ids, values, n_kept)
-        return ids, values
+        return [largest.end() for largest in found]
 
     def _entries(self, layer, share):
         """Yield rows of a layer as a slice, and buckets and signs of their entries, (K, n) each."""
@@ -232,10 +243,45 @@ def _hash(n, seed, size):
     return np.ascontiguousarray(buckets.T) - size * np.arange(N_BLOCKS)[:, None], signs.T.copy()
 
 
-def _keep_largest(ids, values, n_kept):
-    ids, values = np.concatenate(ids), np.concatenate(values)
-    if len(ids) > n_kept:
-        # Ids in order all the time, so that ties do not depend on how blocks are cut.
-        kept = np.sort(np.argpartition(-np.abs(values), n_kept - 1)[:n_kept])
-        ids, values = ids[kept], values[kept]
-    return [ids], [values]
+def _estimates(sketch, buckets, signs):
+    """Return the mean of each entry's K estimates without the two extremes."""
+    each = np.take(sketch, buckets)
+    each *= signs
+    middle = each.sum(axis=0)
+    middle -= each.max(axis=0)
+    middle -= each.min(axis=0)
+    middle *= np.sqrt(N_BLOCKS) / (N_BLOCKS - 2)
+    return middle
+
+
+class _Largest:
+    """The largest entries of one vector that comes in pieces."""
+
+    def __init__(self, n_kept):
+        self._n_kept, self._least = n_kept, 0.0
+        self._ids, self._values, self._n_held = [], [], 0
+
+    def add(self, start, values):
+        good = np.flatnonzero(np.abs(values) > self._least)
+        if not len(good):
+            return
+        self._ids.append(start + good)
+        self._values.append(values[good])
+        self._n_held += len(good)
+        if self._n_held > 4 * self._n_kept:
+            self._keep()
+            self._least = np.abs(self._values[0]).min()
+
+    def end(self):
+        """Return ids, increasing, and values."""
+        self._keep()
+        return self._ids[0], self._values[0]
+
+    def _keep(self):
+        ids = np.concatenate([np.zeros(0, np.int64), *self._ids])
+        values = np.concatenate([np.zeros(0), *self._values])
+        if len(ids) > self._n_kept:
+            # Ids in order all the time, so that ties do not depend on how blocks are cut.
+            kept = np.sort(np.argpartition(-np.abs(values), self._n_kept - 1)[: self._n_kept])
+            ids, values = ids[kept], values[kept]
+        self._ids, self._values, self._n_held = [ids], [values], len(ids)
