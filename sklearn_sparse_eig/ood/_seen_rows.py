@@ -9,8 +9,8 @@ import scipy.sparse as sp
 
 # Distinct rows that are remembered (256 KB): all of a smaller stream, of a longer one a sample.
 _MOST_KEPT = 2**14
-# Floats of a temporary array (16 MB).
-_BLOCK = 2**21
+# Floats of a temporary array that stays in the cache of a processor (256 KB).
+_BLOCK = 2**15
 _ALL = np.uint64(2**64 - 1)
 # Share of known rows beyond what chance explains that is told.
 _TOLERATED = 0.1
@@ -92,7 +92,7 @@ def hash_rows(X: Any) -> np.ndarray:
     if rows.dtype.kind not in "biuf":
         return np.array([_hash_object(row) for row in rows], dtype=np.uint64)
     rows = np.asarray(rows).reshape(len(rows), -1)
-    weights = _mix(np.arange(1, rows.shape[1] + 1, dtype=np.uint64))
+    weights = _weights(np.arange(rows.shape[1]))
     step = max(1, _BLOCK // max(rows.shape[1], 1))
     parts = [
         _hash_entries(rows[i : i + step], weights).sum(axis=1) for i in range(0, len(rows), step)
@@ -101,19 +101,24 @@ def hash_rows(X: Any) -> np.ndarray:
 
 
 def _hash_sparse(rows):
-    entries = _hash_entries(rows.data, _mix(rows.indices.astype(np.uint64) + np.uint64(1)))
+    entries = _hash_entries(rows.data, _weights(rows.indices))
     # Differences of running sums, which are exact as they wrap around.
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(entries, dtype=np.uint64)])
     return _mix(sums[rows.indptr[1:]] - sums[rows.indptr[:-1]])
 
 
 def _hash_entries(values, weights):
-    """Return a hash of each entry: 0 for zeros, which CSR rows leave out."""
+    """Return a hash of each entry: 0 for zeros, which CSR rows leave out; weights are odd."""
     # Minus zero is zero.
-    words = np.ascontiguousarray(values, dtype=np.float64) + 0.0
-    hashed = words.view(np.uint64) * (weights | np.uint64(1))
+    hashed = np.add(values, 0.0, dtype=np.float64, order="C").view(np.uint64)
+    hashed *= weights
     hashed ^= hashed >> np.uint64(32)
-    return hashed * (weights | np.uint64(1))
+    hashed *= weights
+    return hashed
+
+
+def _weights(columns):
+    return _mix(columns.astype(np.uint64) + np.uint64(1)) | np.uint64(1)
 
 
 def _mix(words):
