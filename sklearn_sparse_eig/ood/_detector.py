@@ -1,8 +1,8 @@
 """Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -201,25 +201,25 @@ class GradPCADetector(
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        output="max",
-        params="all",
-        metric="kfac",
-        score_function="snr_ratio",
-        n_components=None,
-        mean_rank=16,
-        labels="true",
-        subspace="auto",
-        sparsity=None,
-        n_measurements="auto",
-        contamination=0.05,
-        backend="auto",
-        device=None,
-        batch_size="auto",
-        random_state=None,
-        verbose=0,
-    ):
+        output: str = "max",
+        params: str | Sequence[str] = "all",
+        metric: str = "kfac",
+        score_function: str = "snr_ratio",
+        n_components: int | float | None = None,
+        mean_rank: int | None = 16,
+        labels: str = "true",
+        subspace: str = "auto",
+        sparsity: float | None = None,
+        n_measurements: int | str = "auto",
+        contamination: float = 0.05,
+        backend: str = "auto",
+        device: Any = None,
+        batch_size: int | str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.estimator = estimator
         self.output = output
         self.params = params
@@ -239,7 +239,7 @@ class GradPCADetector(
         self.verbose = verbose
 
     @classmethod
-    def paper(cls, estimator=None, **params):
+    def paper(cls, estimator: Any = None, **params: Any) -> Self:
         """Return a detector with the settings of arXiv:2505.16017.
 
         Euclidean inner product, cos(theta), the parameters of the last hidden layer, class means
@@ -255,7 +255,7 @@ class GradPCADetector(
         -------
         GradPCADetector
         """
-        settings = {
+        settings: dict[str, Any] = {
             "output": "max",
             "params": "last_hidden",
             "metric": "euclidean",

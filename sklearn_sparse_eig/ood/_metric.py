@@ -1,6 +1,8 @@
 """The inner product of gradients: Euclidean, or that of the inverse K-FAC matrix."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -29,7 +31,7 @@ class Metric:
     shrinkage: tuple = ()
 
     @classmethod
-    def from_moments(cls, moments, n, eigenbasis=False):
+    def from_moments(cls, moments: Sequence, n: int, eigenbasis: bool = False) -> Self:
         """Return the K-FAC metric from the (inputs, outputs) moments of n samples.
 
         With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened
@@ -53,7 +55,7 @@ class Metric:
             for mine, theirs in zip(pair, others, strict=True)
         )
 
-    def whiten(self, layers):
+    def whiten(self, layers: Sequence) -> Sequence:
         """Return the layers whose usual inner product is the one of this metric, made on access."""
         if self.roots is None:
             return layers
@@ -64,7 +66,7 @@ class Metric:
             lambda i=i, pair=pair: layers[i].whiten(*pair) for i, pair in enumerate(self.roots)
         )
 
-    def whiten_matrices(self, layer, matrices):
+    def whiten_matrices(self, layer: int, matrices: np.ndarray) -> np.ndarray:
         """Return R_A^T G R_B for matrices G of a layer, by its index, an array (k, p, q)."""
         if self.roots is None:
             return matrices

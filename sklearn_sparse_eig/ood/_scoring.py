@@ -1,6 +1,7 @@
 """How like the known classes samples are: scores, and coordinates in the subspace."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.batches import in_batches
 from .._base.compat import n_rows, take_rows
 from .._base.locks import locked
-from ..gradients import Network, check_rows
+from ..gradients import Gradients, Network, check_rows
 from ._pace import Pace
 from ._scores import score
 from .subspaces import KnownGradients, Span, SpanRequest
@@ -72,13 +73,13 @@ class ScoringMixin:
             span, batches = self._get_subspace(), self._gradients(X)
         return np.vstack([span.coordinates(each.layers).projected for _, each in batches])
 
-    def _scores(self, X, warns=True):
+    def _scores(self, X: Any, warns: bool = True) -> np.ndarray:
         with locked(self):
             span, batches, name = self._get_subspace(), self._gradients(X), self.score_function
         batches = Pace(n_rows(X), self.verbose, warns).over(batches)
         return np.concatenate([score(name, each.values, each.layers, span) for _, each in batches])
 
-    def _get_subspace(self):
+    def _get_subspace(self) -> Span:
         """Return the subspace of the samples seen, computed once for each revision of the state.
 
         Under the lock, so that what is stored belongs to the state as it is: a partial_fit in
@@ -86,13 +87,15 @@ class ScoringMixin:
         """
         with locked(self):
             state = self._state
-            known_state, revision, span = self._span or (None, None, None)
-            if known_state is not state or revision != state.revision:
-                span = state.span(self._request)
-                self._span = state, state.revision, span
+            if self._span is not None:
+                known_state, revision, span = self._span
+                if known_state is state and revision == state.revision:
+                    return span
+            span = state.span(self._request)
+            self._span = state, state.revision, span
             return span
 
-    def _gradients(self, X):
+    def _gradients(self, X: Any) -> Iterator[tuple[int, Gradients]]:
         """Return an iterator over (start, gradients) of batches of X."""
         # Taken once, so that a fit in another thread does not change them on the way.
         with locked(self):

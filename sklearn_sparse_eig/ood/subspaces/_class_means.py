@@ -1,5 +1,8 @@
 """The span of the class-mean gradients, kept layer by layer."""
 
+from typing import Any
+
+from .._metric import Metric
 from ._means import LowRankMeans, WholeMeans
 from ._span import Span, classes_with_means, combine
 
@@ -34,7 +37,13 @@ class ClassMeanSubspace(Span):
         If there are fewer than two classes, or their mean gradients coincide.
     """
 
-    def __init__(self, state, metric, n_components=None, mean_rank=None):
+    def __init__(
+        self,
+        state: Any,
+        metric: Metric,
+        n_components: int | float | None = None,
+        mean_rank: int | None = None,
+    ) -> None:
         kept = classes_with_means(state.counts)
         counts = state.counts[kept, None, None]
         # Whitened once here, and the factors of each new sample likewise.

@@ -46,6 +46,13 @@ class FrozenMetricState(KnownGradients):
         return self._n_metric_samples
 
     @property
+    def known_metric(self) -> Metric:
+        """The metric; a RuntimeError while there is none."""
+        if self.metric is None:
+            raise RuntimeError("The metric has to be known: call look_ahead first.")
+        return self.metric
+
+    @property
     def looks_ahead(self) -> bool:
         """Whether the metric is still to be learned."""
         return self.metric is None
@@ -93,10 +100,9 @@ class FrozenMetricState(KnownGradients):
         return new
 
     def _update(self, layers: Sequence, labels: np.ndarray) -> None:
-        if self.metric is None:
-            raise RuntimeError("The metric has to be known: call look_ahead first.")
+        metric = self.known_metric
         layers = tuple(layer.astype(np.float64) for layer in layers)
-        self._update_whitened(tuple(self.metric.whiten(layers)), labels)
+        self._update_whitened(tuple(metric.whiten(layers)), labels)
 
     def _add(self, other: Self, sign: float) -> None:
         if not _is_same(self.metric, other.metric):

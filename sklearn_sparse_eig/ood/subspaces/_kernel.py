@@ -88,7 +88,7 @@ class KernelSubspace(JointSpan):
         If rows are missing, or the class means span no subspace.
     """
 
-    def __init__(self, state, n_components=None):
+    def __init__(self, state: KernelState, n_components: int | float | None = None) -> None:
         n_train = state.class_sums.shape[1]
         if state.n_samples < n_train:
             raise ValueError(

@@ -79,7 +79,7 @@ class PrincipalState(FrozenMetricState):
 
     def span(self, request: SpanRequest) -> Span:
         """Return the span of sparse principal directions."""
-        return PrincipalSubspace(self, request.n_components or self.plan.n_components)
+        return PrincipalSubspace(self, int(request.n_components or self.plan.n_components or 1))
 
     def _prepare_to_write(self) -> None:
         # What is written is a copy, so that the old sketch need not be put back.
@@ -116,7 +116,7 @@ class PrincipalSubspace(JointSpan):
         If there are fewer than two samples, or their gradients do not vary.
     """
 
-    def __init__(self, state, n_components):
+    def __init__(self, state: PrincipalState, n_components: int) -> None:
         if state.n_samples < 2:
             raise ValueError(
                 f"A covariance needs at least two samples, got n_samples = {state.n_samples}."
@@ -135,7 +135,7 @@ class PrincipalSubspace(JointSpan):
         self._combinations = (mixing / np.sqrt(values)) @ mixing.T
         centre = state.sketch.feature_mean()
         shift = self._combinations @ (self.components @ centre)
-        super().__init__(state.metric, pairs.eigenvalues, np.append(shift, centre @ centre))
+        super().__init__(state.known_metric, pairs.eigenvalues, np.append(shift, centre @ centre))
         self._rows = SparseRows(self.components, state.plan.layer_shapes)
         starts = np.cumsum([0, *(p * q for p, q in state.plan.layer_shapes)])
         self._centre = [

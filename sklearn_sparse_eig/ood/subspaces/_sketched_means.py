@@ -41,7 +41,7 @@ class SketchedState(FrozenMetricState):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self.sketch = TensorSketch(plan.layer_shapes, plan.n_measurements, plan.seed)
+        self.sketch = TensorSketch(plan.layer_shapes, int(plan.n_measurements), plan.seed)
         self.class_sums = np.zeros((plan.n_classes, self.sketch.n_measurements))
 
     @classmethod
@@ -79,7 +79,7 @@ class SketchedState(FrozenMetricState):
             return SketchedMeanSubspace(self, request.n_components)
         means = self._recovered_means(request)
         return SparseMeanSubspace(
-            self.metric, means, self.sketch.layer_shapes, request.n_components
+            self.known_metric, means, self.plan.layer_shapes, request.n_components
         )
 
     def _prepare_to_write(self) -> None:
@@ -129,12 +129,12 @@ class SketchedMeanSubspace(JointSpan):
         Inner products of sketches of the class means, an unbiased estimate.
     """
 
-    def __init__(self, state, n_components=None):
+    def __init__(self, state: SketchedState, n_components: int | float | None = None) -> None:
         kept = classes_with_means(state.counts)
         means = state.class_sums[kept] / state.counts[kept, None]
         self.gram = means @ means.T
         eigenvalues, combinations, shift = combine(self.gram, n_components)
-        super().__init__(state.metric, eigenvalues, shift)
+        super().__init__(state.known_metric, eigenvalues, shift)
         self.sketch = state.sketch
         self._directions = self.sketch.dual(combinations @ means)
 

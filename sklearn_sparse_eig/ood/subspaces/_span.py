@@ -89,13 +89,13 @@ class Span(ABC):
         )
 
     @abstractmethod
-    def _measure(self, layers):
+    def _measure(self, layers: Sequence) -> tuple[np.ndarray, np.ndarray]:
         """Return squared norms of whitened gradients, and their products.
 
         These are inner products with directions and centre, in this order.
         """
 
-    def _outside(self, squared_distance, squared_length):
+    def _outside(self, squared_distance: np.ndarray, squared_length: np.ndarray) -> np.ndarray:
         """Return the squared distances to the subspace."""
         return squared_distance - squared_length
 
@@ -103,16 +103,16 @@ class Span(ABC):
 class JointSpan(Span):
     """A span whose products need all layers at the same time."""
 
-    def _measure(self, layers):
+    def _measure(self, layers: Sequence) -> tuple[np.ndarray, np.ndarray]:
         layers = tuple(layers)
         return sum(layer.squared_norms() for layer in layers), self._products(layers)
 
     @abstractmethod
-    def _products(self, layers):
+    def _products(self, layers: Sequence) -> np.ndarray:
         """Return the products of whitened gradients given as a tuple of layers."""
 
 
-def classes_with_means(counts):
+def classes_with_means(counts: np.ndarray) -> np.ndarray:
     """Return the indices of classes of two samples or more; a ValueError if fewer than two."""
     kept = np.flatnonzero(counts >= 2)
     if len(kept) < 2:
@@ -124,7 +124,9 @@ def classes_with_means(counts):
     return kept
 
 
-def combine(gram, n_components):
+def combine(
+    gram: np.ndarray, n_components: int | float | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the orthonormal directions of class means from their Gram matrix.
 
     Parameters

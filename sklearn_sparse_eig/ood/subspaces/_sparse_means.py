@@ -1,8 +1,12 @@
 """Class means of gradients that keep only their largest entries."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
+from .._metric import Metric
 from ._span import JointSpan, classes_with_means, combine
 from ._sparse_rows import SparseRows
 
@@ -30,7 +34,13 @@ class SparseMeanSubspace(JointSpan):
         Of the sparse means.
     """
 
-    def __init__(self, metric, means, layer_shapes, n_components=None):
+    def __init__(
+        self,
+        metric: Metric,
+        means: sp.csr_array,
+        layer_shapes: Sequence[tuple[int, int]],
+        n_components: int | float | None = None,
+    ) -> None:
         self.means = means
         self.gram = (means @ means.T).toarray()
         eigenvalues, self._combinations, shift = combine(self.gram, n_components)
@@ -46,7 +56,7 @@ class SparseMeanSubspace(JointSpan):
         return self._rows.dot(layers) @ self._combinations.T
 
 
-def sparse_means(state, metric, sparsity):
+def sparse_means(state: Any, metric: Metric, sparsity: float) -> sp.csr_array:
     """Return the largest entries of each whitened class mean.
 
     Parameters
@@ -73,7 +83,7 @@ def sparse_means(state, metric, sparsity):
     )
 
 
-def n_largest(n_parameters, sparsity):
+def n_largest(n_parameters: int, sparsity: float) -> int:
     """Return how many entries are a share of all, rounded up."""
     return max(1, int(np.ceil(sparsity * n_parameters - 1e-9)))
 

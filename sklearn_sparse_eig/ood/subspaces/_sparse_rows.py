@@ -1,5 +1,7 @@
 """Products of gradients, kept as factors, with sparse vectors of the length of the parameters."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -17,7 +19,7 @@ class SparseRows:
     layer_shapes : sequence of (int, int)
     """
 
-    def __init__(self, rows, layer_shapes):
+    def __init__(self, rows: sp.csr_array, layer_shapes: Sequence[tuple[int, int]]) -> None:
         self.n_rows = rows.shape[0]
         starts = np.cumsum([0, *(p * q for p, q in layer_shapes)])
         self._parts = [
@@ -28,7 +30,7 @@ class SparseRows:
             for part, shape in zip(self._parts, layer_shapes, strict=True)
         ]
 
-    def dot(self, layers):
+    def dot(self, layers: Sequence) -> np.ndarray:
         """Return the inner products, (n_samples, k): O(nonzeros + k q) in each layer a sample."""
         n = len(layers[0])
         out = np.zeros((n, self.n_rows))

@@ -1,5 +1,8 @@
 """Hashed measurement of gradients, from their factors by fast Fourier transforms."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from scipy.fft import irfft, rfft
@@ -51,7 +54,9 @@ class TensorSketch:
     Pham and Pagh, "Fast and scalable polynomial kernels via explicit feature maps", KDD 2013.
     """
 
-    def __init__(self, layer_shapes, n_measurements, seed):
+    def __init__(
+        self, layer_shapes: Sequence[tuple[int, int]], n_measurements: int, seed: int
+    ) -> None:
         if n_measurements % N_BLOCKS:
             fits = -(-n_measurements // N_BLOCKS) * N_BLOCKS
             raise ValueError(
@@ -64,7 +69,7 @@ class TensorSketch:
         seeds = np.random.SeedSequence(self.seed).generate_state(2 * len(layer_shapes), np.uint64)
         self._seeds = [(int(a), int(b)) for a, b in seeds.reshape(-1, 2)]
 
-    def spec(self):
+    def spec(self) -> dict[str, int]:
         """Return what must agree between sketches that are added."""
         return {
             "n_measurements": self.n_measurements,
@@ -72,7 +77,7 @@ class TensorSketch:
             "hash_version": kernels.HASH_VERSION,
         }
 
-    def add_sums(self, out, layers, labels):
+    def add_sums(self, out: np.ndarray, layers: Sequence, labels: np.ndarray) -> None:
         """Add the sketched sums of gradients of each label to the rows of out.
 
         Parameters
@@ -109,13 +114,14 @@ class TensorSketch:
             sums = np.stack([layer.sum(rows) for rows in by_label[labels]])
             out[present[labels]] += self.scatter(i, sums)
 
-    def spectra(self, layers):
+    def spectra(self, layers: Sequence) -> np.ndarray:
         """Return the Fourier transforms of the sketches of gradients, block by block.
 
         An array of float64 of shape (n_samples, 2 * K * (b // 2 + 1)), real and imaginary parts in
         turn. Products with a :meth:`dual` are inner products of sketches.
         """
-        n, spectra, scattered = len(layers[0]), 0.0, []
+        n, scattered = len(layers[0]), []
+        spectra: Any = 0.0
         for i, layer in enumerate(layers):
             if layer.is_explicit or self._scatters(i, 1):
                 scattered.append(self.scatter(i, layer.dense().reshape(-1, *self.layer_shapes[i])))
@@ -125,7 +131,7 @@ class TensorSketch:
             spectra = spectra + self._transform(sum(scattered))
         return spectra.reshape(n, -1).view(np.float64)
 
-    def dual(self, sketches):
+    def dual(self, sketches: np.ndarray) -> np.ndarray:
         """Return what spectra are multiplied by to give inner products, by Parseval's identity.
 
         Parameters
@@ -141,7 +147,7 @@ class TensorSketch:
         spectra[:, :, 1 : (self._size + 1) // 2] *= 2.0
         return np.ascontiguousarray(spectra.reshape(len(sketches), -1).view(np.float64).T)
 
-    def scatter(self, layer, matrices):
+    def scatter(self, layer: int, matrices: np.ndarray) -> np.ndarray:
         """Return the sketches of explicit matrices of a layer, an array (n, p, q): (n, m).
 
         The slow way for one matrix, and the fast one for the sum of many samples. O(n K p q).
@@ -158,7 +164,12 @@ class TensorSketch:
             out += matrices[:, rows].reshape(len(matrices), -1) @ hashed
         return out
 
-    def largest(self, sketches, n_kept, tell=None):
+    def largest(
+        self,
+        sketches: np.ndarray,
+        n_kept: int,
+        tell: Callable[[int, int], None] | None = None,
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return for each vector the entries that look largest in its sketch.
 
         Each is estimated by the mean of its K = 4 buckets without the two extremes, so that one
