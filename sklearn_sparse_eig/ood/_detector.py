@@ -69,7 +69,8 @@ class GradPCADetector(
         than 4096 rows are kept diagonal. ``"diag"`` keeps all of them diagonal.
     score_function : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
         With u the gradient g less the mean of the class means, and theta its angle to their
-        span: (f / \\|u\\|) cot(theta); cos(theta), as in the paper; f / \\|u\\|; f / \\|g\\|.
+        span: (f / \\|u\\|) cot(theta); cos(theta), as in the paper; f / \\|u\\|; f / \\|g\\|. Or
+        the name of one of your own, see ``doc/extending.md``.
     n_components : int, float or None, default=None
         Directions of the subspace. None for all, one less than there are classes: leaving any
         out was harmful. A float in (0, 1) for the fewest with this share of the trace.
@@ -85,7 +86,8 @@ class GradPCADetector(
         gradients, ``n_components`` or one less than there are classes; up to 2**20 parameters.
         ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched with recovered
         means where that is feasible. The metric of the last two is fixed by the first samples:
-        all of X in :meth:`fit`, the first batch in :meth:`partial_fit`.
+        all of X in :meth:`fit`, the first batch in :meth:`partial_fit`. Or the name of one of
+        your own, see ``doc/extending.md``.
     sparsity : float in (0, 1] or None, default=None
         Share of the entries of each class mean that is kept, the largest in the eigenbasis of the
         metric; 0.001 is a good choice for sketched means. With ``"sparse_pca"`` it is the share of
