@@ -147,6 +147,9 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             rng = check_random_state(self.random_state)
             self.estimator_ = fit_model(self.estimator, X, y, rng)
         self._network = make_network(self.estimator_)
+        n_features = self._network.n_features
+        if n_features is not None and X.shape[1] != n_features:
+            raise ValueError(f"X has {X.shape[1]} features, but the model has {n_features}.")
         self._network.look_at(take_rows(X, slice(0, 2)))
         self._layers = self._network.select(self.params)
         shapes = [self._network.layer_shapes[i] for i in self._layers]

@@ -175,7 +175,20 @@ def _one_list_of_classes(estimator):
 def _unsupported(estimator):
     name = estimator.__name__ if isinstance(estimator, type) else type(estimator).__name__
     return (
-        f"No gradients are known for {name}. Give a fitted MLPClassifier, MLPRegressor, a linear "
-        "model (decision_function or predict is X @ coef_.T + intercept_), a pipeline that ends "
-        "in one of them, a torch.nn.Module, or a gradients.Network."
+        f"No gradients are known for {name}. Give a fitted MLPClassifier, a linear model "
+        "(decision_function or predict is X @ coef_.T + intercept_), a pipeline that ends "
+        "in one of them, a torch.nn.Module, or a gradients.Network; where no classes are needed "
+        f"also an MLPRegressor.{_models_inside(estimator)}"
     )
+
+
+def _models_inside(estimator):
+    """Return a sentence on where a wrapper has the models that it has fitted, or nothing."""
+    calibrated = getattr(estimator, "calibrated_classifiers_", None)
+    if calibrated:
+        return (
+            " Its model is calibrated_classifiers_[0].estimator, which calibration leaves as it is."
+        )
+    if hasattr(estimator, "estimators_"):
+        return " Its own models are in estimators_, for example estimators_[0]."
+    return " Its own model is estimator_." if hasattr(estimator, "estimator_") else ""

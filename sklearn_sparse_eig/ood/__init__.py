@@ -1,41 +1,59 @@
 """How far a gradient is from those of known classes: metric, subspaces, scores, thresholds."""
 
-from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_known
+from ._build import KnownRequest, build, choose_sparsity, choose_subspace
 from ._classes import check_counts, encode
 from ._conformal import conformal_p_values, conformal_threshold
 from ._detector import GradPCADetector
-from ._exact import GradientState
-from ._frozen_metric import FrozenMetricState
 from ._held_out import choose_held_out
-from ._known import KINDS, KnownGradients, Plan, SpanRequest, register
 from ._metric import Metric
 from ._names import ScoreName, SubspaceName
-from ._principal import PrincipalState, PrincipalSubspace
-from ._scores import SCORES, score
-from ._sketched_means import SketchedMeanSubspace, SketchedState
-from ._sparse_means import SparseMeanSubspace
-from ._subspace import ClassMeanSubspace, Coordinates, Span
-from ._tensor_sketch import TensorSketch
+from ._scores import SCORES, Place, Score, register_score, score
+from .subspaces import (
+    KINDS,
+    SUBSPACES,
+    ClassMeanSubspace,
+    Coordinates,
+    FrozenMetricState,
+    GradientState,
+    JointSpan,
+    KnownGradients,
+    Plan,
+    PrincipalState,
+    PrincipalSubspace,
+    SketchedMeanSubspace,
+    SketchedState,
+    Span,
+    SpanRequest,
+    SparseMeanSubspace,
+    TensorSketch,
+    make_known,
+    register,
+)
 
 __all__ = [
     "ClassMeanSubspace",
     "Coordinates",
     "FrozenMetricState",
     "GradientState",
+    "JointSpan",
     "KINDS",
     "KnownGradients",
+    "KnownRequest",
     "Metric",
+    "Place",
     "Plan",
     "PrincipalState",
     "PrincipalSubspace",
     "SCORES",
     "SUBSPACES",
+    "Score",
     "SketchedMeanSubspace",
     "SketchedState",
     "Span",
     "SpanRequest",
     "SparseMeanSubspace",
     "TensorSketch",
+    "build",
     "check_counts",
     "choose_held_out",
     "choose_sparsity",
@@ -45,5 +63,6 @@ __all__ = [
     "encode",
     "make_known",
     "register",
+    "register_score",
     "score",
 ]

@@ -1,23 +1,86 @@
-"""Which kind of known gradients, and how much of the class means, for a detector's parameters."""
+"""Which kind of known gradients, and how much of the class means, for what is asked of both."""
 
-from typing import Any
+from dataclasses import dataclass
+
+import numpy as np
 
 from .._base.messages import warn_user
-
-# Kinds register themselves as they are imported: a new one is added to this list.
-from . import _exact, _kernel, _principal, _sketched_means  # noqa: F401
-from ._known import KINDS, KnownGradients, Plan
-
-SUBSPACES = ("auto", *(name for name, kind in KINDS.items() if kind.can_be_chosen))
+from .._base.seeds import check_seed
+from ._pace import announce
+from .subspaces import KINDS, SWEEP_RATE, KnownGradients, Plan, SpanRequest, make_known
 
 # Bytes of exact class sums (1 GiB) beyond which "auto" sketches them.
 _LARGEST_SUMS = 2**30
 # Share of the entries that "auto" recovers of a sketched class mean.
 _RECOVERED_SHARE = 1e-3
-# Entries of all class means that "auto" sweeps over to recover them, and how many in a second.
-_LARGEST_SWEEP, _SWEEP_RATE = 2e9, 3e7
+# Entries of all class means that "auto" sweeps over to recover them.
+_LARGEST_SWEEP = 2e9
 # Rows and columns of a factor of the metric (128 MB) beyond which it is kept diagonal.
 _LARGEST_FACTOR = 4096
+
+
+@dataclass(frozen=True)
+class KnownRequest:
+    """What a user asks of the known gradients and of their subspace.
+
+    Parameters
+    ----------
+    subspace : str
+        "auto", or the name of a kind.
+    metric : {"kfac", "diag", "euclidean"}
+    n_components : int, float or None, default=None
+    sparsity : float or None, default=None
+    mean_rank : int or None, default=None
+    n_measurements : int or "auto", default="auto"
+    random_state : int, RandomState instance or None, default=None
+        Read only by kinds that hash.
+    verbose : int, default=0
+    """
+
+    subspace: str
+    metric: str
+    n_components: int | float | None = None
+    sparsity: float | None = None
+    mean_rank: int | None = None
+    n_measurements: int | str = "auto"
+    random_state: int | np.random.RandomState | None = None
+    verbose: int = 0
+
+
+def build(
+    request: KnownRequest, n_classes: int, layer_shapes: tuple[tuple[int, int], ...]
+) -> tuple[KnownGradients, SpanRequest]:
+    """Return the empty state of the kind that fits a request, and the subspace that is wanted.
+
+    Raises
+    ------
+    ValueError
+        If the kind cannot do what is asked.
+    """
+    shapes = tuple((int(p), int(q)) for p, q in layer_shapes)
+    subspace = choose_subspace(request.subspace, n_classes, shapes)
+    n_entries = n_classes * sum(p * q for p, q in shapes)
+    sparsity = choose_sparsity(
+        request.sparsity, request.subspace, subspace, request.metric, n_entries
+    )
+    plan = Plan(
+        n_classes,
+        shapes,
+        request.metric,
+        _LARGEST_FACTOR,
+        n_measurements=request.n_measurements,
+        n_components=request.n_components,
+        sparsity=sparsity,
+        seed=check_seed(request.random_state)[0] if KINDS[subspace].is_hashed else 0,
+    )
+    wanted = SpanRequest(request.n_components, sparsity, request.mean_rank, request.verbose)
+    state = make_known(subspace, plan)
+    what = (
+        f"{plan.n_parameters:,} parameters in {len(shapes)} layers, {n_classes} classes: "
+        f"subspace {subspace!r}, metric {request.metric!r}"
+    )
+    announce(what, state.seconds_once(), request.verbose)
+    return state, wanted
 
 
 def choose_subspace(
@@ -53,25 +116,6 @@ def choose_sparsity(
         "products of sketches alone rank badly in a learned metric: use "
         "score_function='laplace', which needs no means, or "
         f"sparsity={_RECOVERED_SHARE}, which takes about "
-        f"{n_entries / _SWEEP_RATE / 60:.0f} minutes once. subspace='sketched' silences this."
+        f"{n_entries / SWEEP_RATE / 60:.0f} minutes once. subspace='sketched' silences this."
     )
     return None
-
-
-def make_known(
-    subspace: str,
-    n_classes: int,
-    layer_shapes: tuple[tuple[int, int], ...],
-    metric: str,
-    **options: Any,
-) -> KnownGradients:
-    """Return the empty state of a kind; `options` are further fields of Plan.
-
-    Raises
-    ------
-    ValueError
-        If the kind cannot do what is asked.
-    """
-    kind = KINDS[subspace]
-    shapes = tuple((int(p), int(q)) for p, q in layer_shapes)
-    return kind(kind.complete(Plan(n_classes, shapes, metric, _LARGEST_FACTOR, **options)))

@@ -9,7 +9,6 @@ from sklearn.utils import check_random_state
 
 from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
-from .._base.seeds import check_seed
 from .._base.streams import StreamMixin
 from .._base.typed import (
     ArrayLike,
@@ -21,29 +20,21 @@ from .._base.typed import (
     RandomSeed,
     TransformerMixin,
 )
-from ..gradients import (
-    GIVEN,
-    OUTPUTS,
-    LayerChoice,
-    OutputName,
-    fit_model,
-    make_network,
-    on_device,
-)
-from ._build import SUBSPACES, choose_sparsity, choose_subspace, make_known
-from ._classes import check_counts, encode
-from ._frozen_metric import warn_if_few
+from ..gradients import GIVEN, OUTPUTS, LayerChoice, OutputName, fit_model
+from ._classes import check_counts
+from ._collecting import CollectingMixin
 from ._held_out import choose_held_out
-from ._input import check_input, ready_model
-from ._known import KINDS, SpanRequest
+from ._input import ready_model
 from ._names import ScoreName, SubspaceName
 from ._results import ResultsMixin
 from ._scores import SCORES
 from ._scoring import ScoringMixin
 from ._threshold import ThresholdMixin
+from .subspaces import SUBSPACES, warn_if_few
 
 
 class GradPCADetector(
+    CollectingMixin,
     StreamMixin,
     ScoringMixin,
     ThresholdMixin,
@@ -82,7 +73,8 @@ class GradPCADetector(
         than 4096 rows are kept diagonal. ``"diag"`` keeps all of them diagonal.
     score_function : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
         With u the gradient g less the mean of the class means, and theta its angle to their
-        span: (f / \\|u\\|) cot(theta); cos(theta), as in the paper; f / \\|u\\|; f / \\|g\\|.
+        span: (f / \\|u\\|) cot(theta); cos(theta), as in the paper; f / \\|u\\|; f / \\|g\\|. Or
+        the name of one of your own, see ``doc/extending.md``.
     n_components : int, float or None, default=None
         Directions of the subspace. None for all, one less than there are classes: leaving any
         out was harmful. A float in (0, 1) for the fewest with this share of the trace.
@@ -98,7 +90,8 @@ class GradPCADetector(
         gradients, ``n_components`` or one less than there are classes; up to 2**20 parameters.
         ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched with recovered
         means where that is feasible. The metric of the last two is fixed by the first samples:
-        all of X in :meth:`fit`, the first batch in :meth:`partial_fit`.
+        all of X in :meth:`fit`, the first batch in :meth:`partial_fit`. Or the name of one of
+        your own, see ``doc/extending.md``.
     sparsity : float in (0, 1] or None, default=None
         Share of the entries of each class mean that is kept, the largest in the eigenbasis of the
         metric; 0.001 is a good choice for sketched means. With ``"sparse_pca"`` it is the share of
@@ -120,6 +113,8 @@ class GradPCADetector(
         Rows at a time. The sums, hence the last bits of a score, depend on it.
     random_state : int, RandomState instance or None, default=None
         For training the estimator, for what is held out, and for the hashes of sketches.
+    verbose : int, default=0
+        1 tells what is fitted and, every two seconds, how far it is.
 
     Attributes
     ----------
@@ -185,12 +180,13 @@ class GradPCADetector(
 
     _state_name = "_state"
 
+    # The names of scores and subspaces are those that are registered when they are checked.
     _parameter_constraints: dict = {
         "estimator": [object],
         "output": [StrOptions(set(OUTPUTS))],
         "params": [str, "array-like"],
         "metric": [StrOptions({"kfac", "diag", "euclidean"})],
-        "score_function": [StrOptions(set(SCORES))],
+        "score_function": [StrOptions(SCORES.keys())],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             Interval(Real, 0, 1, closed="neither"),
@@ -198,7 +194,7 @@ class GradPCADetector(
         ],
         "mean_rank": [Interval(Integral, 1, None, closed="left"), None],
         "labels": [StrOptions({"true", "predicted"})],
-        "subspace": [StrOptions(set(SUBSPACES))],
+        "subspace": [StrOptions(SUBSPACES)],
         "sparsity": [Interval(Real, 0, 1, closed="right"), None],
         "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
@@ -206,6 +202,7 @@ class GradPCADetector(
         "device": [object],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -227,6 +224,7 @@ class GradPCADetector(
         device: Any = None,
         batch_size: int | Auto = "auto",
         random_state: RandomSeed = None,
+        verbose: int = 0,
     ) -> None:
         self.estimator = estimator
         self.output = output
@@ -244,6 +242,7 @@ class GradPCADetector(
         self.device = device
         self.batch_size = batch_size
         self.random_state = random_state
+        self.verbose = verbose
 
     @classmethod
     def paper(cls, estimator: Any = None, **params: Any) -> Self:
@@ -302,24 +301,24 @@ class GradPCADetector(
             If there are fewer than two classes, fewer than two samples in a class, or labels
             that the classifier does not know.
         """
-        rows, targets = check_input(self, X, y, reset=True)
+        rows, targets = self._check_input(X, y, reset=True)
         rng = check_random_state(self.random_state)
         held_out, model = None, ready_model(self.estimator, self.backend, rows, targets)
         if model is None:
             chosen = choose_held_out(targets, self.contamination, rng)
-            if chosen is not None:
+            if chosen is not None and targets is not None:
                 kept = np.setdiff1d(np.arange(n_rows(rows)), chosen)
                 held_out = take_rows(rows, chosen)
                 rows, targets = take_rows(rows, kept), targets[kept]
             model = fit_model(self.estimator, rows, targets, rng)
         self._start(model, rows)
-        self._add(rows, self._encode(targets))
+        self._add(rows, self._encode(targets), tell=True)
         if targets is not None and self.labels == "true":
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
-            self._set_training_threshold(self._scores(rows))
+            self._set_training_threshold(self._scores(rows, warns=False))
         else:
-            self._set_threshold(self._scores(held_out))
+            self._set_threshold(self._scores(held_out, warns=False))
         return self
 
     @fitting(prefer_skip_nested_validation=False)
@@ -356,7 +355,7 @@ class GradPCADetector(
             If the metric is fixed by fewer than 1000 samples.
         """
         first = not hasattr(self, "_state")
-        rows, targets = check_input(self, X, y, reset=first)
+        rows, targets = self._check_input(X, y, reset=first)
         if first:
             known = targets if classes is None else classes
             model = ready_model(self.estimator, self.backend, rows, known)
@@ -370,81 +369,11 @@ class GradPCADetector(
                 f"{self.classes_.tolist()}."
             )
         fixes_metric = self._state.looks_ahead
-        self._add(rows, self._encode(targets))
+        self._add(rows, self._encode(targets), tell=first)
         if fixes_metric:
             warn_if_few(self._state.n_metric_samples)
         self._state_changed()
         return self
-
-    def _check_merge(self, other: Self) -> None:
-        if not self._network.is_same(other._network):
-            raise ValueError(
-                "Cannot merge detectors of different classifiers: their gradients have nothing to "
-                "do with each other. Give both the same fitted estimator."
-            )
-
-    def _merge_settings(self) -> dict[str, Any]:
-        return {
-            "output": self.output,
-            "metric": self.metric,
-            "subspace_": self.subspace_,
-            "layers, as chosen by params,": self._layers,
-        }
-
-    def _state_changed(self) -> None:
-        self._span = None
-        self._forget_threshold()
-
-    def _start(self, model, X):
-        network = make_network(model if self.device is None else on_device(model, self.device))
-        network.look_at(take_rows(X, slice(0, 2)))
-        if network.classes is None:
-            raise TypeError(
-                f"A classifier is needed, got {type(model).__name__}, which has no classes_."
-            )
-        self._network, self._layers = network, network.select(self.params)
-        self.estimator_, self.classes_ = model, network.classes
-        shapes = [network.layer_shapes[i] for i in self._layers]
-        n_classes = len(network.classes)
-        self.subspace_ = choose_subspace(
-            "kernel" if self.backend == "kernel" else self.subspace, n_classes, shapes
-        )
-        n_entries = n_classes * sum(p * q for p, q in shapes)
-        sparsity = choose_sparsity(
-            self.sparsity, self.subspace, self.subspace_, self.metric, n_entries
-        )
-        self._request = SpanRequest(self.n_components, sparsity, self.mean_rank)
-        seed = check_seed(self.random_state)[0] if KINDS[self.subspace_].is_hashed else 0
-        self._state = make_known(
-            self.subspace_,
-            n_classes,
-            shapes,
-            self.metric,
-            n_measurements=self.n_measurements,
-            n_components=self.n_components,
-            sparsity=self.sparsity,
-            seed=seed,
-        )
-        self._span = None
-
-    def _encode(self, y):
-        """Return y as indices of classes, or None where the predicted ones are to be taken."""
-        if y is None or self.labels == "predicted":
-            return None
-        return encode(y, self.classes_)
-
-    def _add(self, X, labels):
-        """Add samples, with the indices of their classes or the predicted ones."""
-        if self._state.looks_ahead:
-            # What is kept of a gradient depends on the metric.
-            self._state.look_ahead(gradients.layers for _, gradients in self._gradients(X))
-        self._state.extend(self._labelled(X, labels))
-
-    def _labelled(self, X, labels):
-        for start, gradients in self._gradients(X):
-            predicted = gradients.logits.argmax(axis=1)
-            stop = start + len(predicted)
-            yield gradients.layers, predicted if labels is None else labels[start:stop]
 
     # --------------------------------------------------------------------------- of scikit-learn
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Metric:
     shrinkage: tuple = ()
 
     @classmethod
-    def from_moments(cls, moments: Any, n: float, eigenbasis: bool = False) -> "Metric":
+    def from_moments(cls, moments: Sequence, n: int, eigenbasis: bool = False) -> Self:
         """Return the K-FAC metric from the (inputs, outputs) moments of n samples.
 
         With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened

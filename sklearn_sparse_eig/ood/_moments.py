@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,13 +32,13 @@ class Moment:
         What ``total`` is divided by in the end: the number of samples, unless they have weights.
     """
 
-    def __init__(self, size, diagonal):
+    def __init__(self, size: int, diagonal: bool) -> None:
         self.diagonal = diagonal
         self.total = np.zeros(size if diagonal else (size, size))
         self.fourth = 0.0
         self.mass = 0.0
 
-    def add(self, rows):
+    def add(self, rows: Any) -> None:
         """Add rows, an ndarray or csr_array of shape (n, size)."""
         self.mass += rows.shape[0]
         squares = rows.multiply(rows).tocsr() if sp.issparse(rows) else rows * rows
@@ -49,7 +50,7 @@ class Moment:
             self.total += product.toarray() if sp.issparse(product) else product
             self.fourth += float((np.asarray(squares.sum(axis=1)) ** 2).sum())
 
-    def add_matrices(self, matrices, mass):
+    def add_matrices(self, matrices: np.ndarray, mass: float) -> None:
         """Add G G^T for each matrix G of an array (n, size, q)."""
         self.mass += mass
         if self.diagonal:
@@ -65,7 +66,7 @@ class Moment:
         products = matrices @ matrices.swapaxes(1, 2)
         self.fourth += float(np.einsum("nij,nij->", products, products))
 
-    def add_places(self, rows, weights, mass):
+    def add_places(self, rows: np.ndarray, weights: np.ndarray, mass: float) -> None:
         """Add A^T K A for rows A of an array (n, T, size) and Gram matrices K (n, T, T).
 
         With K = D D^T that is G G^T for the matrices G = A^T D, which are not made.
@@ -94,7 +95,7 @@ class Moment:
         journal.keep(self.total)
         return copy.copy(self)
 
-    def shrunk(self, n):
+    def shrunk(self, n: int) -> tuple[np.ndarray, float]:
         r"""Return the shrunk mean moment of n samples, and the share of the identity in it.
 
         Ledoit and Wolf (2004) for a known mean of zero: with S the mean of x x^T, its mean

@@ -1,5 +1,7 @@
 """Arrays that are kept in float64, and used in the precision of what they are multiplied with."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -14,11 +16,11 @@ class InBothPrecisions:
     values : ndarray of float64
     """
 
-    def __init__(self, values):
+    def __init__(self, values: np.ndarray) -> None:
         self.values = values
-        self._single = None
+        self._single: np.ndarray | None = None
 
-    def like(self, rows):
+    def like(self, rows: Any) -> np.ndarray:
         """Return the array in float32 if the rows are, else as it is."""
         if rows.dtype != np.float32:
             return self.values

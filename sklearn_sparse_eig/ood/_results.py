@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..gradients import Network
-from ._subspace import Span
+from .subspaces import Span
 
 
 class ResultsMixin:

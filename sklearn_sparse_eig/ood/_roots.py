@@ -1,5 +1,7 @@
 """Inverse square roots R of a positive matrix, R R^T = A^-1, and products of rows with them."""
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import cholesky, solve_triangular
@@ -17,11 +19,11 @@ class DiagonalRoot(InBothPrecisions):
     """
 
     @property
-    def cost(self):
+    def cost(self) -> int:
         """Multiplications for a row."""
         return len(self.values)
 
-    def of(self, rows):
+    def of(self, rows: Any) -> Any:
         """Return rows @ R; sparse rows stay sparse."""
         if sp.issparse(rows):
             return sp.csr_array(rows.multiply(self.like(rows)))
@@ -37,11 +39,11 @@ class FullRoot(InBothPrecisions):
     """
 
     @property
-    def cost(self):
+    def cost(self) -> int:
         """Multiplications for a row."""
         return len(self.values) ** 2
 
-    def of(self, rows):
+    def of(self, rows: Any) -> Any:
         """Return rows @ R, dense."""
         return np.asarray(rows @ self.like(rows))
 
@@ -50,11 +52,11 @@ class TriangularRoot(FullRoot):
     """A root whose lower triangle is zero, which halves the products."""
 
     @property
-    def cost(self):
+    def cost(self) -> int:
         """Multiplications for a row."""
         return super().cost // 2
 
-    def of(self, rows):
+    def of(self, rows: Any) -> Any:
         """Return rows @ R, dense."""
         if sp.issparse(rows):
             return super().of(rows)
@@ -65,7 +67,7 @@ class TriangularRoot(FullRoot):
         return multiply(1.0, self.like(rows).T, rows.T, lower=True).T
 
 
-def inverse_root(moment):
+def inverse_root(moment: np.ndarray) -> DiagonalRoot | TriangularRoot:
     """Return the triangular root of a symmetric matrix, or the root of a diagonal given as (p,)."""
     if moment.ndim == 1:
         return DiagonalRoot(1.0 / np.sqrt(moment))
@@ -73,7 +75,7 @@ def inverse_root(moment):
     return TriangularRoot(solve_triangular(lower, np.eye(len(moment)), lower=True).T)
 
 
-def eigenbasis_root(moment):
+def eigenbasis_root(moment: np.ndarray) -> DiagonalRoot | FullRoot:
     """Return the root Q L^-1/2 of Q L Q^T, in whose coordinates the eigenvectors are the axes."""
     if moment.ndim == 1:
         return inverse_root(moment)

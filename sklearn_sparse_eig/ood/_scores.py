@@ -1,6 +1,7 @@
 """Scores of a sample from where its gradient lies; high means like the known classes.
 
-A score is added as one entry of :data:`SCORES`, and is then a value of ``score_function``.
+A score is a function of the output and the :class:`Place` of its gradient. Decorated with
+:func:`register_score` its name is a value of ``score_function``.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ._subspace import Coordinates, Span
+from .subspaces import Coordinates, Span
 
 
 @dataclass(frozen=True)
@@ -45,18 +46,65 @@ class Place:
         return self.coordinates.length / self.coordinates.residual
 
 
-def _odds(f, cotangent):
+Formula = Callable[[np.ndarray, Place], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score by its formula.
+
+    Parameters
+    ----------
+    formula : callable
+        Of the outputs, an ndarray (n_samples,), and their Place.
+    uses_output : bool
+        Whether it changes with the output; others can be had where only gradients are known.
+    """
+
+    formula: Formula
+    uses_output: bool
+
+
+SCORES: dict[str, Score] = {}
+
+
+def register_score(name: str, *, uses_output: bool = True) -> Callable[[Formula], Formula]:
+    """Make a formula available as ``score_function=name``; a decorator of the function.
+
+    Parameters
+    ----------
+    name : str
+    uses_output : bool, default=True
+        As in Score. The formula of one that does not must not read its first argument.
+    """
+
+    def register_formula(formula: Formula) -> Formula:
+        SCORES[name] = Score(formula, uses_output)
+        return formula
+
+    return register_formula
+
+
+@register_score("snr_ratio")
+def _snr_ratio(f: np.ndarray, place: Place) -> np.ndarray:
     # For a negative output a small angle must not make the score smaller still.
-    return np.where(f > 0.0, cotangent, 1.0 / np.maximum(cotangent, 1e-12))
+    odds = np.where(f > 0.0, place.cotangent, 1.0 / np.maximum(place.cotangent, 1e-12))
+    return f / place.distance * odds
 
 
-# From the output f and the place of its gradient.
-SCORES: dict[str, Callable[[np.ndarray, Place], np.ndarray]] = {
-    "snr_ratio": lambda f, place: f / place.distance * _odds(f, place.cotangent),
-    "ratio": lambda f, place: place.cosine,
-    "snr": lambda f, place: f / place.distance,
-    "laplace": lambda f, place: f / place.norm,
-}
+@register_score("ratio", uses_output=False)
+def _ratio(f: np.ndarray, place: Place) -> np.ndarray:
+    return place.cosine
+
+
+@register_score("snr")
+def _snr(f: np.ndarray, place: Place) -> np.ndarray:
+    return f / place.distance
+
+
+@register_score("laplace")
+def _laplace(f: np.ndarray, place: Place) -> np.ndarray:
+    return f / place.norm
 
 
 def score(name: str, values: np.ndarray, layers: Sequence, subspace: Span) -> np.ndarray:
@@ -64,9 +112,10 @@ def score(name: str, values: np.ndarray, layers: Sequence, subspace: Span) -> np
 
     Parameters
     ----------
-    name : {"snr_ratio", "ratio", "snr", "laplace"}
-        With f the output, u = g - centre and theta the angle of u to the subspace:
-        (f / |u|) cot(theta), with tan(theta) where f <= 0; cos(theta); f / |u|; f / |g|.
+    name : str
+        Of a registered score. With f the output, u = g - centre and theta the angle of u to the
+        subspace, ``"snr_ratio"`` is (f / |u|) cot(theta), with tan(theta) where f <= 0;
+        ``"ratio"`` cos(theta); ``"snr"`` f / |u|; ``"laplace"`` f / |g|.
     values : ndarray of shape (n_samples,)
         The output.
     layers : sequence of layers of gradients
@@ -76,4 +125,4 @@ def score(name: str, values: np.ndarray, layers: Sequence, subspace: Span) -> np
     -------
     ndarray of shape (n_samples,)
     """
-    return SCORES[name](values, Place(subspace, layers))
+    return SCORES[name].formula(values, Place(subspace, layers))

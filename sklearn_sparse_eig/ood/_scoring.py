@@ -1,16 +1,18 @@
 """How like the known classes samples are: scores, and coordinates in the subspace."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._base.compat import n_rows
 from .._base.locks import locked
 from .._base.typed import MatrixLike
-from ..gradients import Network, check_rows
-from ._known import KnownGradients, SpanRequest
+from ..gradients import Gradients, Network, check_rows
+from ._pace import Pace
 from ._scores import score
-from ._subspace import Span
+from .subspaces import KnownGradients, Span, SpanRequest
 
 
 class ScoringMixin:
@@ -19,6 +21,7 @@ class ScoringMixin:
     score_function: str
     output: str
     batch_size: int | str
+    verbose: int
     _network: Network
     _layers: Sequence[int]
     _state: KnownGradients
@@ -69,12 +72,13 @@ class ScoringMixin:
             span, batches = self._get_subspace(), self._gradients(X)
         return np.vstack([span.coordinates(each.layers).projected for _, each in batches])
 
-    def _scores(self, X):
+    def _scores(self, X: Any, warns: bool = True) -> np.ndarray:
         with locked(self):
             span, batches, name = self._get_subspace(), self._gradients(X), self.score_function
+        batches = Pace(n_rows(X), self.verbose, warns).over(batches)
         return np.concatenate([score(name, each.values, each.layers, span) for _, each in batches])
 
-    def _get_subspace(self):
+    def _get_subspace(self) -> Span:
         """Return the subspace of the samples seen, computed once for each revision of the state.
 
         Under the lock, so that what is stored belongs to the state as it is: a partial_fit in
@@ -82,13 +86,15 @@ class ScoringMixin:
         """
         with locked(self):
             state = self._state
-            known_state, revision, span = self._span or (None, None, None)
-            if known_state is not state or revision != state.revision:
-                span = state.span(self._request)
-                self._span = state, state.revision, span
+            if self._span is not None:
+                known_state, revision, span = self._span
+                if known_state is state and revision == state.revision:
+                    return span
+            span = state.span(self._request)
+            self._span = state, state.revision, span
             return span
 
-    def _gradients(self, X):
+    def _gradients(self, X: Any) -> Iterator[tuple[int, Gradients]]:
         """Return an iterator over (start, gradients) of batches of X."""
         # Taken once, so that a fit in another thread does not change them on the way.
         with locked(self):

@@ -5,10 +5,15 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from .._base.atomic import all_or_nothing
+from .._base.messages import warn_user
 from .._base.typed import ArrayLike, MatrixLike
+from ..gradients import check_rows
 from ._conformal import check_scores, conformal_p_values, conformal_threshold
+from ._seen_rows import hash_rows
+from .subspaces import KnownGradients
 
 
 class ThresholdMixin:
@@ -19,6 +24,8 @@ class ThresholdMixin:
     calibration_: Literal["held out", "training"]
     calibration_scores_: np.ndarray
     score_samples: Callable[[MatrixLike], np.ndarray]
+    _scores: Callable[..., np.ndarray]
+    _state: KnownGradients
     fit: Callable[..., Any]
 
     @all_or_nothing
@@ -43,8 +50,24 @@ class ThresholdMixin:
         ------
         ValueError
             If there are fewer than ``1 / contamination - 1`` samples, or scores that are NaN.
+
+        Warns
+        -----
+        UserWarning
+            If many of the samples are among those of :meth:`fit` and :meth:`partial_fit`, of
+            which a sample of hashes is kept. What the model was trained on elsewhere is not known.
         """
-        self._set_threshold(self.score_samples(X))
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        known = self._state.seen_rows.known_share(hash_rows(X))
+        if known:
+            warn_user(
+                f"{known:.0%} of these samples are among those that the detector was fitted to. "
+                "Their scores are higher than those of new samples, of which more than "
+                f"contamination={self.contamination} will be rejected, and whose p-values will "
+                "be too small. Pass samples that neither the model nor the detector has seen."
+            )
+        self._set_threshold(self._scores(X))
         return self
 
     def decision_function(self, X: MatrixLike) -> np.ndarray:

@@ -41,6 +41,8 @@ def plot_ood_scores(
     ------
     ImportError
         If matplotlib is not installed.
+    TypeError
+        If the scores are no dict.
     ValueError
         If there are no scores, or not two axes.
 
@@ -50,6 +52,11 @@ def plot_ood_scores(
     >>> known, new = detector.score_samples(X), detector.score_samples(Z)  # doctest: +SKIP
     >>> plot_ood_scores({"GradPCA": (known, new)}, detector.offset_)  # doctest: +SKIP
     """
+    if not isinstance(scores, Mapping):
+        raise TypeError(
+            f"scores must be a dict of name to (known, new), got {type(scores).__name__}. For one "
+            'detector give {"GradPCA": (scores of known inputs, scores of new inputs)}.'
+        )
     if not scores:
         raise ValueError("There are no scores to plot.")
     if ax is None:

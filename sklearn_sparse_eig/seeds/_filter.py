@@ -24,7 +24,7 @@ from ._labels import all_samples, examine, judged_labels, label_seeds
 from ._options import SeedOptions
 from ._prediction import SEED_TYPES, PredictsFromSeeds
 from ._sampling import SampleRequest, confident_samples
-from ._training import LEAST_IN_CLASS, features_of_seeds, fit_probe_to_seeds
+from ._training import features_of_seeds, fit_probe_to_seeds
 
 
 class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
@@ -145,13 +145,9 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
     ((20, 64), 20)
     """
 
-    classes_: np.ndarray
     confidence_: np.ndarray
-    labels_: np.ndarray
-    threshold_: float
     support_mask_: np.ndarray
     acceptance_rate_: float
-    probe_: Any
     classifier_: Any
     bin_edges_: np.ndarray
     separability_: np.ndarray
@@ -433,22 +429,6 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
             n_samples, n_candidates, max_calls, target_class, draw_seeds, rate, self.threshold_
         )
         return confident_samples(options, self.classes_, request)
-
-    def _check_target(self, target_class):
-        if target_class is None:
-            return
-        if target_class not in self.classes_:
-            raise ValueError(
-                f"target_class={target_class!r} is none of the classes {self.classes_.tolist()}."
-            )
-        if target_class not in self.probe_.classes_:
-            count = np.sum(self.labels_ == target_class)
-            raise ValueError(
-                f"target_class={target_class!r} had too few seeds to learn from: {count} of "
-                f"{len(self.labels_)} seeds lead to it, fewer than {LEAST_IN_CLASS} of those that "
-                f"the probe was fitted to (confidence at least {self.threshold_:.4g}). Fit with "
-                "more seeds, or a lower threshold or quantile."
-            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.rows import validate_rows
 from .._base.typed import available_if
 from ._options import SeedOptions
-from ._training import features_of_seeds
+from ._training import LEAST_IN_CLASS, features_of_seeds
 
 SEED_TYPES = [np.float64, np.float32]
 
@@ -28,6 +28,8 @@ class PredictsFromSeeds:
     probe: Any
     probe_: Any
     classes_: np.ndarray
+    labels_: np.ndarray
+    threshold_: float
 
     def _options(self) -> SeedOptions:
         raise NotImplementedError
@@ -113,3 +115,19 @@ class PredictsFromSeeds:
         full = np.zeros((len(F), len(self.classes_)))
         full[:, np.searchsorted(self.classes_, self.probe_.classes_)] = self.probe_.predict_proba(F)
         return full
+
+    def _check_target(self, target_class: Any) -> None:
+        if target_class is None:
+            return
+        if target_class not in self.classes_:
+            raise ValueError(
+                f"target_class={target_class!r} is none of the classes {self.classes_.tolist()}."
+            )
+        if target_class not in self.probe_.classes_:
+            count = np.sum(self.labels_ == target_class)
+            raise ValueError(
+                f"target_class={target_class!r} had too few seeds to learn from: {count} of "
+                f"{len(self.labels_)} seeds lead to it, fewer than {LEAST_IN_CLASS} of those that "
+                f"the probe was fitted to (confidence at least {self.threshold_:.4g}). Fit with "
+                "more seeds, or a lower threshold or quantile."
+            )

@@ -51,9 +51,9 @@ DOORS = {
     ),
     "diagonal.fit": (FITS["diagonal_network"][0], call("fit", X[:6, 0]), X[:6], True),
     "diagonal.partial_fit": (
-        lambda: DiagonalNetworkRegressor(solver="gd", learning_rate=1e-3).partial_fit(
-            X[:6], X[:6, 0]
-        ),
+        lambda: DiagonalNetworkRegressor(
+            solver="gd", learning_rate=1e-3, fit_intercept=False
+        ).partial_fit(X[:6], X[:6, 0]),
         call("partial_fit", X[:6, 0]),
         X[:6],
         True,

@@ -144,10 +144,10 @@ def test_weighted_shards_are_one_fit():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.ones(5), "one entry for each of the 60 rows"),
-        (-np.ones(60), "not negative"),
-        (np.zeros(60), "not all zero"),
-        (np.full(60, np.nan), "finite"),
+        (np.ones(5), "sample_weight"),
+        (-np.ones(60), "Negative values in sample_weight"),
+        (np.zeros(60), "All entries of sample_weight are zero"),
+        (np.full(60, np.nan), "sample_weight contains NaN"),
     ],
 )
 def test_weights_that_count_nothing(weights, message):

@@ -15,6 +15,7 @@ from sklearn_sparse_eig.ood import (
     KINDS,
     SCORES,
     SUBSPACES,
+    Score,
     SpanRequest,
     conformal_p_values,
     conformal_threshold,
@@ -217,7 +218,8 @@ def test_calibration_on_missing_scores_is_refused(blobs, monkeypatch):
     model, X, y, Z = blobs
     detector = GradPCADetector(model).fit(X, y).calibrate(Z)
     before = _content(detector)
-    monkeypatch.setitem(SCORES, "snr_ratio", lambda f, place: np.where(f > f[0], np.nan, f))
+    some_missing = Score(lambda f, place: np.where(f > f[0], np.nan, f), uses_output=True)
+    monkeypatch.setitem(SCORES, "snr_ratio", some_missing)
     with pytest.raises(ValueError, match="are NaN. Leave out"):
         detector.calibrate(Z)
     assert _content(detector) == before

@@ -21,8 +21,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_sparse_eig import GradPCADetector
 from sklearn_sparse_eig.gradients import DenseNetwork, LayerFactors, make_network
 from sklearn_sparse_eig.ood import conformal_p_values, conformal_threshold
-from sklearn_sparse_eig.ood._means import LowRankMeans, WholeMeans
 from sklearn_sparse_eig.ood._roots import TriangularRoot
+from sklearn_sparse_eig.ood.subspaces._means import LowRankMeans, WholeMeans
 
 SCORES = ["snr_ratio", "ratio", "snr", "laplace"]
 METRICS = ["kfac", "diag", "euclidean"]
@@ -641,7 +641,7 @@ def test_wide_means_go_through_the_randomised_factorisation(monkeypatch):
     rng = np.random.default_rng(3)
     matrices = rng.normal(size=(2, 40, 3)) @ rng.normal(size=(2, 3, 30))
     exact = LowRankMeans.nearest(matrices, 3)
-    monkeypatch.setattr("sklearn_sparse_eig.ood._means._LARGEST_EXACT", 8)
+    monkeypatch.setattr("sklearn_sparse_eig.ood.subspaces._means._LARGEST_EXACT", 8)
     wide = LowRankMeans.nearest(matrices, 3)
     np.testing.assert_allclose(
         np.einsum("pcr,qcr->cpq", wide.lefts, wide.rights),

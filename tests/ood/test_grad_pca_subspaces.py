@@ -12,8 +12,15 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_sparse_eig import GradPCADetector, kernels
-from sklearn_sparse_eig.gradients import DenseNetwork, Gradients, LayerFactors, Network
-from sklearn_sparse_eig.ood import GradientState, TensorSketch, _tensor_sketch
+from sklearn_sparse_eig.gradients import (
+    DenseNetwork,
+    Gradients,
+    LayerFactors,
+    LayerMatrices,
+    Network,
+)
+from sklearn_sparse_eig.ood import GradientState, TensorSketch
+from sklearn_sparse_eig.ood.subspaces import _tensor_sketch
 
 METRICS = ["kfac", "diag", "euclidean"]
 SHAPES = ((7, 5), (6, 3))
@@ -98,6 +105,18 @@ def test_explicit_matrices_go_to_the_same_buckets():
     )
 
 
+@pytest.mark.parametrize("most", [1, 80, 2**23])
+def test_sums_of_explicit_layers_are_scattered_together(monkeypatch, most):
+    monkeypatch.setattr(_tensor_sketch, "_SUMS", most)
+    rng = np.random.default_rng(4)
+    sketch, labels = TensorSketch(SHAPES, 32, seed=1), rng.integers(5, size=30) * 2
+    layers = tuple(LayerMatrices(rng.normal(size=(30, p, q))) for p, q in SHAPES)
+    found, M = np.zeros((10, 32)), _matrix(sketch)
+    sketch.add_sums(found, layers, labels)
+    expected = np.array([M @ _dense(layers)[labels == c].sum(axis=0) for c in range(10)])
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
 def test_inner_products_are_unbiased_with_the_stated_variance():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 7, 5))
@@ -125,12 +144,15 @@ def test_largest_entries_are_recovered(monkeypatch):
     truth[support] = rng.choice([-1, 1], 12) * rng.uniform(2, 3, 12)
     parts = (truth[:2000].reshape(1, 50, 40), truth[2000:].reshape(1, 30, 20))
     measured = sum(sketch.scatter(i, part)[0] for i, part in enumerate(parts))
-    ids, values = sketch.largest(measured, 12)
+    ((ids, values),) = sketch.largest(measured[None], 12)
     np.testing.assert_array_equal(ids, support)
     # An entry that meets another in one of its buckets does not suffer; in two it does.
     assert np.median(np.abs(values - truth[support])) < 1e-12
     monkeypatch.setattr(_tensor_sketch, "_BLOCK", 4000)
-    np.testing.assert_array_equal(sketch.largest(measured, 12)[1], values)
+    monkeypatch.setattr(_tensor_sketch, "_CACHED", 300)
+    both = sketch.largest(np.stack([-measured, measured]), 12)
+    np.testing.assert_array_equal(both[0][0], support)
+    np.testing.assert_array_equal(both[1][1], values)
 
 
 # -------------------------------------------------------------------------------- sketched means

@@ -6,12 +6,13 @@ from typing import Any, Self, cast
 import numpy as np
 import scipy.sparse as sp
 
-from ..sketching import EigenSketch, choose_size
+from ...sketching import EigenSketch, choose_size
+from ._base import Plan, SpanRequest
 from ._frozen_metric import FrozenMetricState
-from ._known import Plan, SpanRequest, register
+from ._registry import register
+from ._span import JointSpan, Span
 from ._sparse_means import n_largest
 from ._sparse_rows import SparseRows
-from ._subspace import JointSpan, Span
 
 # Parameters up to which whitened gradients are made as dense rows and their mean is kept.
 LARGEST_DENSE_GRADIENT = 2**20
@@ -78,7 +79,7 @@ class PrincipalState(FrozenMetricState):
 
     def span(self, request: SpanRequest) -> Span:
         """Return the span of sparse principal directions."""
-        return PrincipalSubspace(self, request.n_components or self.plan.n_components)
+        return PrincipalSubspace(self, int(request.n_components or self.plan.n_components or 1))
 
     def _prepare_to_write(self) -> None:
         # What is written is a copy, so that the old sketch need not be put back.
@@ -115,7 +116,7 @@ class PrincipalSubspace(JointSpan):
         If there are fewer than two samples, or their gradients do not vary.
     """
 
-    def __init__(self, state: Any, n_components: Any) -> None:
+    def __init__(self, state: PrincipalState, n_components: int) -> None:
         if state.n_samples < 2:
             raise ValueError(
                 f"A covariance needs at least two samples, got n_samples = {state.n_samples}."
@@ -134,7 +135,7 @@ class PrincipalSubspace(JointSpan):
         self._combinations = (mixing / np.sqrt(values)) @ mixing.T
         centre = state.sketch.feature_mean()
         shift = self._combinations @ (self.components @ centre)
-        super().__init__(state.metric, pairs.eigenvalues, np.append(shift, centre @ centre))
+        super().__init__(state.known_metric, pairs.eigenvalues, np.append(shift, centre @ centre))
         self._rows = SparseRows(self.components, state.plan.layer_shapes)
         starts = np.cumsum([0, *(p * q for p, q in state.plan.layer_shapes)])
         self._centre = [

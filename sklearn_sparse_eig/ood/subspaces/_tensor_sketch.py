@@ -1,19 +1,20 @@
 """Hashed measurement of gradients, from their factors by fast Fourier transforms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.fft import irfft, rfft
 
-from .. import kernels
-from ..gradients import LayerMatrices
+from ... import kernels
 
 # Independent blocks of buckets: entries are estimated by the median of so many.
 N_BLOCKS = 4
 # Floats of a temporary array (16 MB).
 _BLOCK = 2**21
+# Floats of the sums of several labels (64 MB), and entries that stay in the cache of a processor.
+_SUMS, _CACHED = 2**23, 2**14
 # What it costs in multiplications of a matrix product to scatter one entry, and for each
 # m log2(m) to transform both factors of a row (measured, to a factor of two).
 _SCATTER_COST, _TRANSFORM_COST = 50 * N_BLOCKS, 8
@@ -54,7 +55,7 @@ class TensorSketch:
     """
 
     def __init__(
-        self, layer_shapes: Sequence[tuple[int, ...]], n_measurements: int, seed: int
+        self, layer_shapes: Sequence[tuple[int, int]], n_measurements: int, seed: int
     ) -> None:
         if n_measurements % N_BLOCKS:
             fits = -(-n_measurements // N_BLOCKS) * N_BLOCKS
@@ -68,7 +69,7 @@ class TensorSketch:
         seeds = np.random.SeedSequence(self.seed).generate_state(2 * len(layer_shapes), np.uint64)
         self._seeds = [(int(a), int(b)) for a, b in seeds.reshape(-1, 2)]
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, int]:
         """Return what must agree between sketches that are added."""
         return {
             "n_measurements": self.n_measurements,
@@ -76,7 +77,7 @@ class TensorSketch:
             "hash_version": kernels.HASH_VERSION,
         }
 
-    def add_sums(self, out: np.ndarray, layers: Sequence[Any], labels: np.ndarray) -> None:
+    def add_sums(self, out: np.ndarray, layers: Sequence, labels: np.ndarray) -> None:
         """Add the sketched sums of gradients of each label to the rows of out.
 
         Parameters
@@ -89,10 +90,8 @@ class TensorSketch:
         by_label = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
         convolved = {}
         for i, layer in enumerate(layers):
-            explicit = isinstance(layer, LayerMatrices)
-            if explicit or self._scatters(i, len(labels) / len(present)):
-                for label, rows in zip(present, by_label, strict=True):
-                    out[label] += self.scatter(i, layer.sum(rows)[None])[0]
+            if layer.is_explicit or self._scatters(i, len(labels) / len(present)):
+                self._scatter_sums(out, i, layer, present, by_label)
             else:
                 convolved[i] = layer
         if not convolved:
@@ -106,7 +105,16 @@ class TensorSketch:
             sums = irfft(np.add.reduceat(spectra, changes, axis=0), self._size, axis=2)
             out[labels[rows[changes]]] += sums.reshape(len(changes), -1)
 
-    def spectra(self, layers: Sequence[Any]) -> np.ndarray:
+    def _scatter_sums(self, out, i, layer, present, by_label):
+        """Add the scattered sum of each label, many at a time, for their entries hash alike."""
+        p, q = self.layer_shapes[i]
+        step = max(1, _SUMS // (p * q))
+        for start in range(0, len(present), step):
+            labels = slice(start, start + step)
+            sums = np.stack([layer.sum(rows) for rows in by_label[labels]])
+            out[present[labels]] += self.scatter(i, sums)
+
+    def spectra(self, layers: Sequence) -> np.ndarray:
         """Return the Fourier transforms of the sketches of gradients, block by block.
 
         An array of float64 of shape (n_samples, 2 * K * (b // 2 + 1)), real and imaginary parts in
@@ -115,7 +123,7 @@ class TensorSketch:
         n, scattered = len(layers[0]), []
         spectra: Any = 0.0
         for i, layer in enumerate(layers):
-            if isinstance(layer, LayerMatrices) or self._scatters(i, 1):
+            if layer.is_explicit or self._scatters(i, 1):
                 scattered.append(self.scatter(i, layer.dense().reshape(-1, *self.layer_shapes[i])))
             else:
                 spectra = spectra + self._convolve(i, layer)
@@ -156,42 +164,48 @@ class TensorSketch:
             out += matrices[:, rows].reshape(len(matrices), -1) @ hashed
         return out
 
-    def largest(self, sketch: np.ndarray, n_kept: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the entries of a vector that look largest in its sketch.
+    def largest(
+        self,
+        sketches: np.ndarray,
+        n_kept: int,
+        tell: Callable[[int, int], None] | None = None,
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return for each vector the entries that look largest in its sketch.
 
         Each is estimated by the mean of its K = 4 buckets without the two extremes, so that one
         collision with a large entry does no harm.
 
         Parameters
         ----------
-        sketch : ndarray of shape (n_measurements,)
+        sketches : ndarray of shape (k, n_measurements)
         n_kept : int
+        tell : callable, default=None
+            Called with the number of entries swept over, and of all.
 
         Returns
         -------
-        ids : ndarray of int64, increasing
-            Layer after layer, each row-major.
-        values : ndarray of float64
+        list of (ids, values)
+            One for each sketch. Ids are int64 and increasing: layer after layer, each row-major.
 
         Notes
         -----
-        O(K P) time for P parameters, O(n_kept) memory and a few blocks.
+        O(K P k) time for P parameters, O(k n_kept) memory and a few blocks. All vectors are swept
+        over at the same time, for their entries hash alike.
         """
-        ids, values, start, least = [], [], 0, 0.0
+        found = [_Largest(n_kept) for _ in sketches]
+        start, n_entries = 0, sum(p * q for p, q in self.layer_shapes)
         for layer, (p, q) in enumerate(self.layer_shapes):
             for rows, buckets, signs in self._entries(layer, 2):
-                estimates = sketch[buckets] * signs
-                middle = estimates.sum(axis=0) - estimates.max(axis=0) - estimates.min(axis=0)
-                middle *= np.sqrt(N_BLOCKS) / (N_BLOCKS - 2)
-                good = np.flatnonzero(np.abs(middle) > least)
-                ids.append(start + rows.start * q + good)
-                values.append(middle[good])
-                if sum(map(len, ids)) > 4 * n_kept:
-                    ids, values = _keep_largest(ids, values, n_kept)
-                    least = np.abs(values[0]).min()
+                first = start + rows.start * q
+                for low in range(0, buckets.shape[1], _CACHED):
+                    part = slice(low, low + _CACHED)
+                    at, sign = buckets[:, part], signs[:, part]
+                    for sketch, largest in zip(sketches, found, strict=True):
+                        largest.add(first + low, _estimates(sketch, at, sign))
+                if tell is not None:
+                    tell(first + buckets.shape[1], n_entries)
             start += p * q
-        (ids,), (values,) = _keep_largest(ids, values, n_kept)
-        return ids, values
+        return [largest.end() for largest in found]
 
     def _entries(self, layer, share):
         """Yield rows of a layer as a slice, and buckets and signs of their entries, (K, n) each."""
@@ -240,10 +254,45 @@ def _hash(n, seed, size):
     return np.ascontiguousarray(buckets.T) - size * np.arange(N_BLOCKS)[:, None], signs.T.copy()
 
 
-def _keep_largest(ids, values, n_kept):
-    ids, values = np.concatenate(ids), np.concatenate(values)
-    if len(ids) > n_kept:
-        # Ids in order all the time, so that ties do not depend on how blocks are cut.
-        kept = np.sort(np.argpartition(-np.abs(values), n_kept - 1)[:n_kept])
-        ids, values = ids[kept], values[kept]
-    return [ids], [values]
+def _estimates(sketch, buckets, signs):
+    """Return the mean of each entry's K estimates without the two extremes."""
+    each = np.take(sketch, buckets)
+    each *= signs
+    middle = each.sum(axis=0)
+    middle -= each.max(axis=0)
+    middle -= each.min(axis=0)
+    middle *= np.sqrt(N_BLOCKS) / (N_BLOCKS - 2)
+    return middle
+
+
+class _Largest:
+    """The largest entries of one vector that comes in pieces."""
+
+    def __init__(self, n_kept):
+        self._n_kept, self._least = n_kept, 0.0
+        self._ids, self._values, self._n_held = [], [], 0
+
+    def add(self, start, values):
+        good = np.flatnonzero(np.abs(values) > self._least)
+        if not len(good):
+            return
+        self._ids.append(start + good)
+        self._values.append(values[good])
+        self._n_held += len(good)
+        if self._n_held > 4 * self._n_kept:
+            self._keep()
+            self._least = np.abs(self._values[0]).min()
+
+    def end(self):
+        """Return ids, increasing, and values."""
+        self._keep()
+        return self._ids[0], self._values[0]
+
+    def _keep(self):
+        ids = np.concatenate([np.zeros(0, np.int64), *self._ids])
+        values = np.concatenate([np.zeros(0), *self._values])
+        if len(ids) > self._n_kept:
+            # Ids in order all the time, so that ties do not depend on how blocks are cut.
+            kept = np.sort(np.argpartition(-np.abs(values), self._n_kept - 1)[: self._n_kept])
+            ids, values = ids[kept], values[kept]
+        self._ids, self._values, self._n_held = [ids], [values], len(ids)

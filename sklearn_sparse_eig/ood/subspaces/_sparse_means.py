@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from .._metric import Metric
+from ._span import JointSpan, classes_with_means, combine
 from ._sparse_rows import SparseRows
-from ._subspace import JointSpan, classes_with_means, combine
 
 
 class SparseMeanSubspace(JointSpan):
@@ -35,9 +36,9 @@ class SparseMeanSubspace(JointSpan):
 
     def __init__(
         self,
-        metric: Any,
+        metric: Metric,
         means: sp.csr_array,
-        layer_shapes: Sequence[tuple[int, ...]],
+        layer_shapes: Sequence[tuple[int, int]],
         n_components: int | float | None = None,
     ) -> None:
         self.means = means
@@ -55,7 +56,7 @@ class SparseMeanSubspace(JointSpan):
         return self._rows.dot(layers) @ self._combinations.T
 
 
-def sparse_means(state, metric, sparsity):
+def sparse_means(state: Any, metric: Metric, sparsity: float) -> sp.csr_array:
     """Return the largest entries of each whitened class mean.
 
     Parameters
@@ -82,7 +83,7 @@ def sparse_means(state, metric, sparsity):
     )
 
 
-def n_largest(n_parameters, sparsity):
+def n_largest(n_parameters: int, sparsity: float) -> int:
     """Return how many entries are a share of all, rounded up."""
     return max(1, int(np.ceil(sparsity * n_parameters - 1e-9)))
 

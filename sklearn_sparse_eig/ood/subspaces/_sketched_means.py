@@ -1,20 +1,23 @@
 """Class means of gradients as short sketches, for networks with very many parameters."""
 
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 
-from .._base.messages import warn_user
+from ..._base.messages import Progress, warn_user
+from ._base import Plan, SpanRequest
 from ._frozen_metric import FrozenMetricState
-from ._known import Plan, SpanRequest, register
+from ._registry import register
+from ._span import JointSpan, Span, classes_with_means, combine
 from ._sparse_means import SparseMeanSubspace, n_largest
-from ._subspace import JointSpan, Span, classes_with_means, combine
 from ._tensor_sketch import TensorSketch
 
 # Scores are within 0.01 of exact ones (measured), and m >= _LEAST_RATIO C.
 _MEASUREMENTS, _LEAST_RATIO = 2**14, 4
+# Entries of class means that are looked at in a second (measured on one core).
+SWEEP_RATE = 3e7
 # Floats of a temporary array (16 MB).
 _BLOCK = 2**21
 
@@ -38,7 +41,7 @@ class SketchedState(FrozenMetricState):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self.sketch = TensorSketch(plan.layer_shapes, cast(int, plan.n_measurements), plan.seed)
+        self.sketch = TensorSketch(plan.layer_shapes, int(plan.n_measurements), plan.seed)
         self.class_sums = np.zeros((plan.n_classes, self.sketch.n_measurements))
 
     @classmethod
@@ -56,6 +59,16 @@ class SketchedState(FrozenMetricState):
             )
         return plan
 
+    @property
+    def needs_eigenbasis(self) -> bool:
+        """Only where entries are recovered; for inner products any root will do."""
+        return self.plan.sparsity is not None
+
+    def seconds_once(self) -> float:
+        """Return roughly how long the metric and the recovery of the class means take."""
+        n_entries = self.plan.n_classes * self.plan.n_parameters if self.needs_eigenbasis else 0
+        return super().seconds_once() + n_entries / SWEEP_RATE
+
     def settings(self) -> dict[str, Any]:
         """Return all that must agree between states that are merged."""
         return super().settings() | self.sketch.spec()
@@ -64,9 +77,9 @@ class SketchedState(FrozenMetricState):
         """Return the span of the class means by their sketches, or of sparse ones."""
         if request.sparsity is None:
             return SketchedMeanSubspace(self, request.n_components)
-        means = self._recovered_means(request.sparsity)
+        means = self._recovered_means(request)
         return SparseMeanSubspace(
-            self.metric, means, self.sketch.layer_shapes, request.n_components
+            self.known_metric, means, self.plan.layer_shapes, request.n_components
         )
 
     def _prepare_to_write(self) -> None:
@@ -81,15 +94,17 @@ class SketchedState(FrozenMetricState):
     def _add_sums(self, other: Self, sign: float) -> None:
         self.class_sums += sign * other.class_sums
 
-    def _recovered_means(self, sparsity):
+    def _recovered_means(self, request):
         """Return the largest entries of each class mean, as estimated from its sketch."""
-        n_parameters = sum(p * q for p, q in self.sketch.layer_shapes)
-        n_kept = n_largest(n_parameters, sparsity)
-        rows = []
-        for label in classes_with_means(self.counts):
-            mean = self.class_sums[label] / self.counts[label]
-            ids, values = self.sketch.largest(mean, n_kept)
-            rows.append(sp.csr_array((values, ids, [0, len(ids)]), shape=(1, n_parameters)))
+        n_parameters = self.plan.n_parameters
+        kept = classes_with_means(self.counts)
+        means = self.class_sums[kept] / self.counts[kept, None]
+        tell = Progress("GradPCADetector", "entries of class means") if request.verbose else None
+        n_kept = n_largest(n_parameters, request.sparsity)
+        rows = [
+            sp.csr_array((values, ids, [0, len(ids)]), shape=(1, n_parameters))
+            for ids, values in self.sketch.largest(means, n_kept, tell)
+        ]
         return sp.vstack(rows, format="csr")
 
 
@@ -114,12 +129,12 @@ class SketchedMeanSubspace(JointSpan):
         Inner products of sketches of the class means, an unbiased estimate.
     """
 
-    def __init__(self, state: Any, n_components: int | float | None = None) -> None:
+    def __init__(self, state: SketchedState, n_components: int | float | None = None) -> None:
         kept = classes_with_means(state.counts)
         means = state.class_sums[kept] / state.counts[kept, None]
         self.gram = means @ means.T
         eigenvalues, combinations, shift = combine(self.gram, n_components)
-        super().__init__(state.metric, eigenvalues, shift)
+        super().__init__(state.known_metric, eigenvalues, shift)
         self.sketch = state.sketch
         self._directions = self.sketch.dual(combinations @ means)
 

@@ -6,14 +6,16 @@ from typing import Self
 
 import numpy as np
 
-from .._base.atomic import all_or_nothing
-from .._base.messages import warn_user
-from ._known import KnownGradients, Plan
-from ._metric import Metric
-from ._moments import new_moments
+from ..._base.atomic import all_or_nothing
+from ..._base.messages import warn_user
+from .._metric import Metric
+from .._moments import new_moments
+from ._base import KnownGradients, Plan
 
 # Samples below which a metric costs more than what sketching does (measured: doc/gradpca.md).
 _FEW_SAMPLES = 1000
+# Of the eigenvectors of a matrix of n rows, for n^3 (measured on one core).
+_SECONDS_PER_CUBE = 5e-10
 
 
 class FrozenMetricState(KnownGradients):
@@ -44,13 +46,33 @@ class FrozenMetricState(KnownGradients):
         return self._n_metric_samples
 
     @property
+    def known_metric(self) -> Metric:
+        """The metric; a RuntimeError while there is none."""
+        if self.metric is None:
+            raise RuntimeError("The metric has to be known: call look_ahead first.")
+        return self.metric
+
+    @property
     def looks_ahead(self) -> bool:
         """Whether the metric is still to be learned."""
         return self.metric is None
 
+    @property
+    def needs_eigenbasis(self) -> bool:
+        """Whether single entries count, which are few in the eigenbasis of the metric alone."""
+        return True
+
+    def seconds_once(self) -> float:
+        """Return roughly how long the eigenvectors of the factors take."""
+        plan = self.plan
+        if plan.metric != "kfac" or not self.needs_eigenbasis:
+            return 0.0
+        sizes = [size for shape in plan.layer_shapes for size in shape if size <= plan.max_size]
+        return _SECONDS_PER_CUBE * float(sum(size**3 for size in sizes))
+
     @all_or_nothing
     def look_ahead(self, gradients: Iterable[Sequence]) -> None:
-        """Fix the metric, in its eigenbasis, by batches of gradients.
+        """Fix the metric by batches of gradients, in its eigenbasis if that is needed.
 
         Raises
         ------
@@ -68,7 +90,7 @@ class FrozenMetricState(KnownGradients):
                 "The first samples fix the metric, and one alone has none: pass more in the first "
                 f"batch, some hundreds if you can (n_samples = {n})."
             )
-        self.metric = Metric.from_moments(moments, n, eigenbasis=True)
+        self.metric = Metric.from_moments(moments, n, eigenbasis=self.needs_eigenbasis)
         self._n_metric_samples = n
 
     def empty(self) -> Self:
@@ -78,10 +100,9 @@ class FrozenMetricState(KnownGradients):
         return new
 
     def _update(self, layers: Sequence, labels: np.ndarray) -> None:
-        if self.metric is None:
-            raise RuntimeError("The metric has to be known: call look_ahead first.")
+        metric = self.known_metric
         layers = tuple(layer.astype(np.float64) for layer in layers)
-        self._update_whitened(tuple(self.metric.whiten(layers)), labels)
+        self._update_whitened(tuple(metric.whiten(layers)), labels)
 
     def _add(self, other: Self, sign: float) -> None:
         if not _is_same(self.metric, other.metric):

@@ -1,13 +1,14 @@
 """Class means of gradients of which only the kernel is known."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
-from ._known import KnownGradients, Plan, SpanRequest, register
-from ._metric import Metric
-from ._subspace import JointSpan, Span, classes_with_means, combine
+from .._metric import Metric
+from ._base import KnownGradients, Plan, SpanRequest
+from ._registry import register
+from ._span import JointSpan, Span, classes_with_means, combine
 
 
 @register
@@ -87,7 +88,7 @@ class KernelSubspace(JointSpan):
         If rows are missing, or the class means span no subspace.
     """
 
-    def __init__(self, state: Any, n_components: int | float | None = None) -> None:
+    def __init__(self, state: KernelState, n_components: int | float | None = None) -> None:
         n_train = state.class_sums.shape[1]
         if state.n_samples < n_train:
             raise ValueError(

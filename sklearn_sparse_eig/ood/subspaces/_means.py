@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from ..gradients import LayerMatrices
-from ._precision import InBothPrecisions
+from .._precision import InBothPrecisions
 
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
@@ -25,7 +25,7 @@ class WholeMeans:
 
     matrices: np.ndarray
 
-    def gram(self):
+    def gram(self) -> np.ndarray:
         """Return the inner products of the means, (n_means, n_means)."""
         flat = self.matrices.reshape(len(self.matrices), -1)
         return flat @ flat.T
@@ -38,7 +38,7 @@ class WholeMeans:
 
 
 class _WholeDirections(InBothPrecisions):
-    def products(self, layer):
+    def products(self, layer: Any) -> np.ndarray:
         return layer.dot(self.like(layer))
 
 
@@ -56,15 +56,15 @@ class LowRankMeans:
     rights: np.ndarray
 
     @classmethod
-    def nearest(cls, matrices, rank):
+    def nearest(cls, matrices: np.ndarray, rank: int) -> Self:
         """Return the nearest means of at most this rank, and of less if that leaves 1 % out.
 
         The leading singular vectors of each matrix: exact up to 512 rows or columns, by a
         randomised method with a fixed seed beyond. O(n_means p q min(p, q)) and
         O(n_means p q rank) time.
         """
-        lefts, rights = zip(*(_leading_pairs(matrix, rank) for matrix in matrices), strict=True)
-        lefts, rights = np.stack(lefts, axis=1), np.stack(rights, axis=1)
+        pairs = [_leading_pairs(matrix, rank) for matrix in matrices]
+        lefts, rights = (np.stack(side, axis=1) for side in zip(*pairs, strict=True))
         # The lefts carry the singular values.
         shares = np.cumsum(np.einsum("pcr,pcr->r", lefts, lefts))
         total = np.einsum("cpq,cpq->", matrices, matrices)
@@ -73,7 +73,7 @@ class LowRankMeans:
             np.ascontiguousarray(lefts[..., :enough]), np.ascontiguousarray(rights[..., :enough])
         )
 
-    def gram(self):
+    def gram(self) -> np.ndarray:
         """Return the inner products of the means, (n_means, n_means)."""
         _, n, rank = self.lefts.shape
         lefts, rights = self.lefts.reshape(-1, n * rank), self.rights.reshape(-1, n * rank)
@@ -94,8 +94,8 @@ class _LowRankDirections:
         self._lefts, self._rights = InBothPrecisions(means.lefts), InBothPrecisions(means.rights)
         self._combinations = combinations
 
-    def products(self, layer):
-        if isinstance(layer, LayerMatrices):
+    def products(self, layer: Any) -> np.ndarray:
+        if layer.is_explicit:
             # Already made as matrices: low rank would only take more products.
             return self._whole.products(layer)
         products = layer.dot_pairs(self._lefts.like(layer), self._rights.like(layer))

@@ -1,9 +1,9 @@
 """Products of gradients, kept as factors, with sparse vectors of the length of the parameters."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
-
-from ..gradients import LayerMatrices
 
 # Floats of a temporary array (16 MB).
 _BLOCK = 2**21
@@ -19,7 +19,7 @@ class SparseRows:
     layer_shapes : sequence of (int, int)
     """
 
-    def __init__(self, rows, layer_shapes):
+    def __init__(self, rows: sp.csr_array, layer_shapes: Sequence[tuple[int, int]]) -> None:
         self.n_rows = rows.shape[0]
         starts = np.cumsum([0, *(p * q for p, q in layer_shapes)])
         self._parts = [
@@ -30,12 +30,12 @@ class SparseRows:
             for part, shape in zip(self._parts, layer_shapes, strict=True)
         ]
 
-    def dot(self, layers):
+    def dot(self, layers: Sequence) -> np.ndarray:
         """Return the inner products, (n_samples, k): O(nonzeros + k q) in each layer a sample."""
         n = len(layers[0])
         out = np.zeros((n, self.n_rows))
         for i, layer in enumerate(layers):
-            if isinstance(layer, LayerMatrices):
+            if layer.is_explicit:
                 out += layer.dense() @ self._parts[i].T
                 continue
             table, columns, owner = self._gathered[i]

@@ -1,15 +1,13 @@
-"""The span of the class-mean gradients in a metric, and the coordinates of gradients in it."""
+"""A subspace of gradients in a metric, and the coordinates of gradients in it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from ._means import LowRankMeans, WholeMeans
-from ._metric import Metric
+from .._metric import Metric
 
 # Relative size of an eigenvalue, or of a squared distance, that is only rounding; and of what
 # centring leaves of class means that are equal.
@@ -91,13 +89,13 @@ class Span(ABC):
         )
 
     @abstractmethod
-    def _measure(self, layers):
+    def _measure(self, layers: Sequence) -> tuple[np.ndarray, np.ndarray]:
         """Return squared norms of whitened gradients, and their products.
 
         These are inner products with directions and centre, in this order.
         """
 
-    def _outside(self, squared_distance, squared_length):
+    def _outside(self, squared_distance: np.ndarray, squared_length: np.ndarray) -> np.ndarray:
         """Return the squared distances to the subspace."""
         return squared_distance - squared_length
 
@@ -105,75 +103,16 @@ class Span(ABC):
 class JointSpan(Span):
     """A span whose products need all layers at the same time."""
 
-    def _measure(self, layers):
+    def _measure(self, layers: Sequence) -> tuple[np.ndarray, np.ndarray]:
         layers = tuple(layers)
         return sum(layer.squared_norms() for layer in layers), self._products(layers)
 
     @abstractmethod
-    def _products(self, layers):
+    def _products(self, layers: Sequence) -> np.ndarray:
         """Return the products of whitened gradients given as a tuple of layers."""
 
 
-class ClassMeanSubspace(Span):
-    """Span of G_c - centre over classes c, where the centre is the unweighted mean of the G_c.
-
-    Works on the Gram matrix of the class means (n_classes x n_classes), from which the directions
-    follow as combinations of class means.
-
-    Parameters
-    ----------
-    state : GradientState
-        Classes of fewer than two samples are left out.
-    metric : Metric
-    n_components : int, float or None
-        None for all, one less than there are classes; a float in (0, 1) for the fewest whose
-        eigenvalues have this share of the total.
-    mean_rank : int or None
-        Greatest rank of the mean of a class in a layer; None for the mean as it is.
-
-    Attributes
-    ----------
-    eigenvalues : ndarray of shape (n_components,)
-        Of the centred Gram matrix, decreasing.
-    gram : ndarray of shape (n_classes, n_classes)
-        Inner products of the class means.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two classes, or their mean gradients coincide.
-    """
-
-    def __init__(
-        self,
-        state: Any,
-        metric: Any,
-        n_components: int | float | None = None,
-        mean_rank: int | None = None,
-    ) -> None:
-        kept = classes_with_means(state.counts)
-        counts = state.counts[kept, None, None]
-        # Whitened once here, and the factors of each new sample likewise.
-        means = [
-            _means(metric.whiten_matrices(i, sums[kept] / counts), mean_rank)
-            for i, sums in enumerate(state.class_sums)
-        ]
-        self.gram = sum(layer.gram() for layer in means)
-        eigenvalues, combinations, shift = combine(self.gram, n_components)
-        super().__init__(metric, eigenvalues, shift)
-        self._directions = [layer.combined(combinations) for layer in means]
-
-    def _measure(self, layers):
-        squared_norm = products = 0.0
-        # Each layer once, for it may be large and made only now.
-        for layer, directions in zip(layers, self._directions, strict=True):
-            # First what may have to make matrices, which then serve the norms.
-            products = products + directions.products(layer)
-            squared_norm = squared_norm + layer.squared_norms()
-        return squared_norm, products
-
-
-def classes_with_means(counts):
+def classes_with_means(counts: np.ndarray) -> np.ndarray:
     """Return the indices of classes of two samples or more; a ValueError if fewer than two."""
     kept = np.flatnonzero(counts >= 2)
     if len(kept) < 2:
@@ -185,7 +124,9 @@ def classes_with_means(counts):
     return kept
 
 
-def combine(gram, n_components):
+def combine(
+    gram: np.ndarray, n_components: int | float | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the orthonormal directions of class means from their Gram matrix.
 
     Parameters
@@ -209,12 +150,6 @@ def combine(gram, n_components):
     )
     combinations = np.vstack([mixing.T, np.full(n_classes, 1.0 / n_classes)])
     return eigenvalues, combinations, combinations @ gram @ combinations[-1]
-
-
-def _means(matrices, rank):
-    if rank is None or rank >= min(matrices.shape[1:]):
-        return WholeMeans(matrices)
-    return LowRankMeans.nearest(matrices, rank)
 
 
 def _leading(gram, n_components, least):

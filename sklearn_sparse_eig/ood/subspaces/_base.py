@@ -1,4 +1,4 @@
-"""What is kept of a stream of gradients, one kind for each subspace, and the registry of kinds."""
+"""What is kept of a stream of gradients, one kind for each subspace."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._base.atomic import all_or_nothing
-from .._base.linear import LinearState
-from ._subspace import Span
+from ..._base.atomic import all_or_nothing
+from ..._base.linear import LinearState
+from .._seen_rows import SeenRows
+from ._span import Span
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,14 @@ class SpanRequest:
         Share of the entries of each class mean that is kept, None for all.
     mean_rank : int or None, default=None
         Greatest rank of a class mean in a layer, None for any.
+    verbose : int, default=0
+        From 1 on, reports of what takes long.
     """
 
     n_components: int | float | None = None
     sparsity: float | None = None
     mean_rank: int | None = None
+    verbose: int = 0
 
 
 class KnownGradients(LinearState):
@@ -85,6 +89,8 @@ class KnownGradients(LinearState):
         Whether users may ask for this kind; others follow from the backend.
     counts : ndarray of int64, shape (n_classes,)
         Samples of each class.
+    seen_rows : SeenRows
+        A sample of the rows themselves, where they were noted.
     """
 
     name: ClassVar[str]
@@ -94,6 +100,7 @@ class KnownGradients(LinearState):
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.counts = np.zeros(plan.n_classes, dtype=np.int64)
+        self.seen_rows = SeenRows.none()
 
     @classmethod
     def complete(cls, plan: Plan) -> Plan:
@@ -114,6 +121,10 @@ class KnownGradients(LinearState):
     def looks_ahead(self) -> bool:
         """Whether gradients have to pass :meth:`look_ahead` before any can be added."""
         return False
+
+    def seconds_once(self) -> float:
+        """Return roughly how long a metric and a subspace take, beside passes over the samples."""
+        return 0.0
 
     def look_ahead(self, gradients: Iterable[Sequence]) -> None:
         """Learn what has to be known before gradients are added, from batches of them."""
@@ -137,6 +148,11 @@ class KnownGradients(LinearState):
             self.counts = self.counts + np.bincount(labels, minlength=len(self.counts))
         return self
 
+    @all_or_nothing
+    def note_rows(self, hashes: np.ndarray) -> None:
+        """Remember the rows whose gradients are added, by their hashes."""
+        self.seen_rows = self.seen_rows.plus(SeenRows.of(hashes))
+
     def settings(self) -> dict[str, Any]:
         """Return all that must agree between states that are merged."""
         plan = self.plan
@@ -155,6 +171,7 @@ class KnownGradients(LinearState):
         self._prepare_to_write()
         self._add_sums(other, sign)
         self.counts = self.counts + int(sign) * other.counts
+        self.seen_rows = self.seen_rows.plus(other.seen_rows, sign)
 
     @abstractmethod
     def span(self, request: SpanRequest) -> Span:
@@ -181,12 +198,3 @@ class KnownGradients(LinearState):
     @abstractmethod
     def _add_sums(self, other: Self, sign: float) -> None:
         """Add `sign` times the sums of another state; the counts are taken care of."""
-
-
-KINDS: dict[str, type[KnownGradients]] = {}
-
-
-def register(kind: type[KnownGradients]) -> type[KnownGradients]:
-    """Make a kind of known gradients available by its name; a class decorator."""
-    KINDS[kind.name] = kind
-    return kind

@@ -5,11 +5,13 @@ from typing import Self
 
 import numpy as np
 
-from ._known import KnownGradients, Plan, SpanRequest, register
-from ._metric import Metric
-from ._moments import new_moments
+from .._metric import Metric
+from .._moments import new_moments
+from ._base import KnownGradients, Plan, SpanRequest
+from ._class_means import ClassMeanSubspace
+from ._registry import register
+from ._span import Span
 from ._sparse_means import SparseMeanSubspace, sparse_means
-from ._subspace import ClassMeanSubspace, Span
 
 
 @register

@@ -1,0 +1,75 @@
+"""How long collecting and scoring will take: foreseen where that is possible, and told."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .._base.messages import Progress, report, warn_user
+
+SOURCE = "GradPCADetector"
+# Seconds beyond which a user is warned.
+LONG = 300.0
+_ADVICE = (
+    "Choose fewer layers by params, as 'dense', 'head' or names, or metric='diag'. verbose=1 "
+    "tells how far it is."
+)
+
+
+class Pace:
+    """How far passes over the same rows are, and one warning if they will take minutes.
+
+    Parameters
+    ----------
+    n_rows : int
+        Of each pass.
+    verbose : int
+        Reports from 1 on.
+    warns : bool, default=True
+    """
+
+    def __init__(self, n_rows: int, verbose: int, warns: bool = True) -> None:
+        self._n_rows, self._warns = n_rows, warns
+        self._progress = Progress(SOURCE, "rows", name="gradients, pass") if verbose else None
+
+    def over(
+        self, batches: Iterable[tuple[int, Any]], n_passes: int = 1
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield the batches of a pass, and see what they take together with what is done to them.
+
+        Parameters
+        ----------
+        batches : iterable of (start, gradients)
+        n_passes : int, default=1
+            This one, and those that will come.
+        """
+        first_end, first_done = None, 0
+        for start, gradients in batches:
+            yield start, gradients
+            now, done = time.perf_counter(), start + len(gradients.values)
+            if self._progress is not None:
+                self._progress(done, self._n_rows)
+            if first_end is None:
+                # The first batch also takes what is compiled or checked once.
+                first_end, first_done = now, done
+            else:
+                self._foresee((now - first_end) / (done - first_done), done, n_passes)
+
+    def _foresee(self, seconds_per_row, done, n_passes):
+        seconds = seconds_per_row * (n_passes * self._n_rows - done)
+        if self._warns and seconds > LONG:
+            self._warns = False
+            warn_user(
+                f"The gradients of {self._n_rows} rows will take about "
+                f"{seconds / 60:.0f} minutes more, at {1.0 / seconds_per_row:.3g} rows a second. "
+                f"Fewer rows may do: some thousands fix metric and class means. {_ADVICE}"
+            )
+
+
+def announce(what: str, seconds: float, verbose: int) -> None:
+    """Report what is about to be fitted; warn if what does not depend on the rows takes minutes."""
+    report(SOURCE, what, verbose)
+    if seconds > LONG:
+        warn_user(
+            f"The metric and the class means ({what}) will take about {seconds / 60:.0f} minutes "
+            f"once, however few rows there are. {_ADVICE}"
+        )

@@ -1,0 +1,72 @@
+"""The span of the class-mean gradients, kept layer by layer."""
+
+from typing import Any
+
+from .._metric import Metric
+from ._means import LowRankMeans, WholeMeans
+from ._span import Span, classes_with_means, combine
+
+
+class ClassMeanSubspace(Span):
+    """Span of G_c - centre over classes c, where the centre is the unweighted mean of the G_c.
+
+    Works on the Gram matrix of the class means (n_classes x n_classes), from which the directions
+    follow as combinations of class means.
+
+    Parameters
+    ----------
+    state : GradientState
+        Classes of fewer than two samples are left out.
+    metric : Metric
+    n_components : int, float or None
+        None for all, one less than there are classes; a float in (0, 1) for the fewest whose
+        eigenvalues have this share of the total.
+    mean_rank : int or None
+        Greatest rank of the mean of a class in a layer; None for the mean as it is.
+
+    Attributes
+    ----------
+    eigenvalues : ndarray of shape (n_components,)
+        Of the centred Gram matrix, decreasing.
+    gram : ndarray of shape (n_classes, n_classes)
+        Inner products of the class means.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two classes, or their mean gradients coincide.
+    """
+
+    def __init__(
+        self,
+        state: Any,
+        metric: Metric,
+        n_components: int | float | None = None,
+        mean_rank: int | None = None,
+    ) -> None:
+        kept = classes_with_means(state.counts)
+        counts = state.counts[kept, None, None]
+        # Whitened once here, and the factors of each new sample likewise.
+        means = [
+            _means(metric.whiten_matrices(i, sums[kept] / counts), mean_rank)
+            for i, sums in enumerate(state.class_sums)
+        ]
+        self.gram = sum(layer.gram() for layer in means)
+        eigenvalues, combinations, shift = combine(self.gram, n_components)
+        super().__init__(metric, eigenvalues, shift)
+        self._directions = [layer.combined(combinations) for layer in means]
+
+    def _measure(self, layers):
+        squared_norm = products = 0.0
+        # Each layer once, for it may be large and made only now.
+        for layer, directions in zip(layers, self._directions, strict=True):
+            # First what may have to make matrices, which then serve the norms.
+            products = products + directions.products(layer)
+            squared_norm = squared_norm + layer.squared_norms()
+        return squared_norm, products
+
+
+def _means(matrices, rank):
+    if rank is None or rank >= min(matrices.shape[1:]):
+        return WholeMeans(matrices)
+    return LowRankMeans.nearest(matrices, rank)
