@@ -22,6 +22,9 @@ from ._request import RecoveryRequest
 from ._support_model import fit_support_model
 from ._whitening import can_whiten, in_own_units, solve_whitened
 
+# Features of a component from which it is hard to read.
+_LONG = 100
+
 
 def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigenpairs:
     """Recover sparse eigenpairs from a sketch.
@@ -72,7 +75,8 @@ def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigen
     -----
     RecoveryWarning
         If the sketch is too small for the sparsity asked for, a component is not distinguishable
-        from noise, or a rule for n_components finds nothing above noise, or too much.
+        from noise, a rule for n_components finds nothing above noise, or too much, or "auto" keeps
+        more than 100 features in a component.
 
     Notes
     -----
@@ -93,6 +97,8 @@ def recover(sketch: Any, n_components: int | str, **options: Any) -> SparseEigen
         _warn_of_noise(
             request.sees_everything, steps.noise.differs_by_feature and not can_whiten(sketch)
         )
+    if request.sizes is None and sketch.content == "rows":
+        _warn_of_length(np.diff(pairs.eigenvectors.indptr).max())
     return pairs
 
 
@@ -214,6 +220,17 @@ def _residual(steps, S, span):
     size = np.linalg.norm(S)
     gap = np.linalg.norm(S - (span.left * span.eigenvalues) @ span.right.T)
     return gap / size if size > 0.0 else 0.0
+
+
+def _warn_of_length(largest):
+    if largest > _LONG:
+        warn_user(
+            f"n_nonzero_coefs='auto' keeps more than {_LONG} features in a component. Most of them "
+            "do vary with it, if a little, as most words of a text do; counts that are rarely "
+            "nonzero and then large pass by chance too. For components to be read give a number, "
+            "10 to 30 say, or take logarithms of counts.",
+            RecoveryWarning,
+        )
 
 
 def _warn_of_noise(sees_everything, is_loud):

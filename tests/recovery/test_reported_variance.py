@@ -108,3 +108,16 @@ def test_rows_of_one_sketch_in_any_shape_have_the_same_order():
     pairs = sketch.update(data.data).recover(3, n_nonzero_coefs=6)
     assert np.all(np.diff(pairs.added_variance) <= 0.0)
     np.testing.assert_array_equal(pairs.support, data.support)
+
+
+def test_long_components_are_told_with_advice():
+    data = make_sparse_spiked_covariance(
+        400, 300, eigenvalues=(500,), n_nonzero_coefs=150, random_state=0
+    )
+    with pytest.warns(RecoveryWarning, match="more than 100 features.*give a number") as caught:
+        pca = SketchedSparsePCA(1, random_state=0).fit(data.data)
+    assert len(caught) == 1
+    assert pca.n_nonzero_coefs_[0] > 100
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RecoveryWarning)
+        SketchedSparsePCA(1, n_nonzero_coefs=150, random_state=0).fit(data.data)
