@@ -31,6 +31,7 @@ SCRIPTS = {
     "huge": "huge/bench_huge.py",
     "low_rank": "learners/bench_low_rank.py",
     "rank": "recovery/bench_rank.py",
+    "false_alarms": "recovery/bench_false_alarms.py",
     "smooth": "learners/bench_smooth.py",
     "diagonal_network": "learners/bench_diagonal_network.py",
     "seeds": "seeds/bench_seeds.py",

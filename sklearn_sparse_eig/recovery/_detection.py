@@ -29,7 +29,7 @@ class Detection:
 
     def __init__(self, sketch, S, n_hypotheses=None):
         self._sketch = sketch
-        self._n_hypotheses = n_hypotheses or sketch.n_features
+        self.n_hypotheses = n_hypotheses or sketch.n_features
         self._S = S
         self._by_index = sketch.measurement.keeps_features
         self._samples = sketch.effective_samples
@@ -51,7 +51,7 @@ class Detection:
         energy = np.divide(energy, scale, out=np.zeros_like(energy), where=scale > 0.0)
         strongest = np.argpartition(-energy, limit - 1)[:limit] if len(B) > limit else slice(None)
         ids = np.arange(len(B))[strongest]
-        kept = discoveries(energy[ids], lambda p: chi2.isf(p, B.shape[1]), self._n_hypotheses)
+        kept = discoveries(energy[ids], lambda p: chi2.isf(p, B.shape[1]), self.n_hypotheses)
         return np.sort(ids[kept])
 
     def entries_and_levels(self, S, ids, W):
@@ -68,7 +68,7 @@ class Detection:
         B, count = S @ W, W.shape[1]
         if count == 0:
             return np.zeros((len(ids), 0)), np.zeros((len(ids), 0))
-        z = norm.isf(FALSE_ALARMS / (2.0 * self._n_hypotheses * count))
+        z = norm.isf(FALSE_ALARMS / (2.0 * self.n_hypotheses * count))
         entries = restricted_least_squares(self._sketch.measurement, ids, B)
         if not self._by_index:
             residual = B - measure_rows(self._sketch.measurement, ids, entries)
@@ -95,31 +95,10 @@ class Detection:
         entries, levels = self.entries_and_levels(S, ids, W)
         return _strength(np.where(vectors != 0, entries, 0.0), levels)
 
-    def strength_against_noise(self, eigenvalues, variance, sizes):
-        """Return the variances along vectors of given sizes over what pure noise hardly exceeds."""
-        limits = self.largest_noise(variance, sizes)
-        ratio = np.full(len(limits), np.inf)
-        return np.divide(eigenvalues, limits, out=ratio, where=limits > 0.0)
-
     def model_strength(self, S, model):
         """Return the largest entry of each vector of the model over its level."""
         entries, levels = self.entries_and_levels(S, model.ids, model.directions())
         return _strength(entries, levels)
-
-    def largest_noise(self, variance, sizes):
-        """Return what the variance along any vector of given sizes hardly exceeds in pure noise.
-
-        For n Gaussian rows of isotropic noise the largest eigenvalue on s given features is at
-        most variance * (1 + sqrt(s / n) + t)^2 but for a probability exp(-n t^2 / 2) (Davidson and
-        Szarek); t covers all sets of s out of N features at once.
-        """
-        if self._samples is None:
-            return np.zeros(len(sizes))
-        N, n = self._n_hypotheses, self._samples
-        sets = np.minimum(sizes * np.log(np.e * N / sizes), N * np.log(2.0))
-        sparse = np.sqrt(sizes / n) + np.sqrt(2.0 * (sets - np.log(FALSE_ALARMS)) / n)
-        dense = np.sqrt(N / n) + np.sqrt(-2.0 * np.log(FALSE_ALARMS) / n)
-        return variance * (1.0 + np.minimum(sparse, dense)) ** 2
 
     def _form_variances(self, W):
         """Return the variances of the linear forms W^T Omega x over the rows, shape (r,)."""

@@ -25,23 +25,31 @@ class NoiseModel(ABC):
     ----------
     variance : float
         The estimated variance of the noise in a feature, on average.
-    is_present : bool
-        Whether there is any noise in the model.
+    is_absent : bool
+        Whether there is no noise in the model.
     is_isotropic : bool
         Whether all features have the same variance, so that noise moves the eigenvalues of a
         matrix alike and none of its eigenvectors.
     differs_by_feature : bool
         Whether each feature has a variance of its own.
+    is_white : bool
+        Whether noise is alike in all features of the sketch as it is read, so that the leading
+        vectors of A are those of the signal.
     """
 
     variance: float
-    is_present = True
+    is_absent = False
     is_isotropic = False
     differs_by_feature = False
+    is_white = False
 
     @abstractmethod
     def correct(self, S: np.ndarray, model: SupportModel | None = None) -> np.ndarray:
         """Return S less the noise, given what the model explains of it (None: nothing)."""
+
+    @abstractmethod
+    def removed_from(self, S: np.ndarray) -> np.ndarray:
+        """Return S less the noise as it was last fitted."""
 
     @abstractmethod
     def quadratic(self, vectors: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -52,9 +60,13 @@ class NoNoise(NoiseModel):
     """A is taken as it is."""
 
     variance = 0.0
-    is_present = False
+    is_absent = True
+    is_white = True
 
     def correct(self, S, model=None):
+        return S
+
+    def removed_from(self, S):
         return S
 
     def quadratic(self, vectors, ids):
@@ -68,6 +80,7 @@ class IsotropicNoise(NoiseModel):
     """
 
     is_isotropic = True
+    is_white = True
 
     def __init__(self, sketch: Any, gram: np.ndarray | None = None) -> None:
         self._gram = sketch.measurement.cross_gram(sketch.test) if gram is None else gram
@@ -81,6 +94,9 @@ class IsotropicNoise(NoiseModel):
         if model is not None:
             projection -= np.vdot(model.left * model.eigenvalues, self._gram @ model.right)
         self.variance = max(projection / self._norm, 0.0)
+        return self.removed_from(S)
+
+    def removed_from(self, S):
         return S - self.variance * self._gram
 
     def quadratic(self, vectors, ids):
@@ -94,6 +110,7 @@ class SpreadNoise(NoiseModel):
     """
 
     is_isotropic = True
+    is_white = True
 
     def __init__(self, sketch: Any) -> None:
         self._trace = sketch.total_variance()
@@ -103,6 +120,9 @@ class SpreadNoise(NoiseModel):
     def correct(self, S, model=None):
         signal = 0.0 if model is None else float(model.eigenvalues.sum())
         self.variance = max(self._trace - signal, 0.0) / self._n_features
+        return S
+
+    def removed_from(self, S):
         return S
 
     def quadratic(self, vectors, ids):
@@ -132,10 +152,28 @@ class DiagonalNoise(NoiseModel):
             signal = np.square(model.basis) @ model.eigenvalues
             noise[model.ids] = np.clip(noise[model.ids] - signal, 0.0, None)
         self._noise = noise
-        return S - self._sketch.measurement.cross_gram(self._sketch.test, noise)
+        return self.removed_from(S)
+
+    def removed_from(self, S):
+        return S - self._sketch.measurement.cross_gram(self._sketch.test, self._noise)
 
     def quadratic(self, vectors, ids):
         return np.square(vectors).T @ self._noise[ids]
+
+    def by_feature(self) -> np.ndarray:
+        """Return the variance of the noise in each feature, shape (n_features,)."""
+        return self._noise
+
+
+class KnownNoise(DiagonalNoise):
+    """A variance for each feature that was found elsewhere."""
+
+    def __init__(self, sketch: Any, noise: np.ndarray) -> None:
+        super().__init__(sketch)
+        self._noise = np.minimum(noise, self._diagonal)
+
+    def correct(self, S, model=None):
+        return self.removed_from(S)
 
 
 def make_noise_model(noise: str | None, sketch: Any) -> NoiseModel:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
+# Entries tie whose magnitudes differ by no more than this share.
+_TIE = 1e-6
+
 
 class RecoveryWarning(UserWarning):
     """The sketch cannot support what was asked of it; the message says what would."""
@@ -19,8 +22,8 @@ class SparseEigenpairs:
     eigenvalues : ndarray of shape (r,)
         v^T A v for each vector, with the noise variance included where it was estimated.
     eigenvectors : csc_array of shape (N, r)
-        Unit columns, the entry of largest magnitude positive. Exactly orthogonal only where the
-        eigenvectors of A are that sparse.
+        Unit columns, the entry of largest magnitude positive (the first of those that tie). Exactly
+        orthogonal only where the eigenvectors of A are that sparse.
     added_variance : ndarray of shape (r,)
         What each vector adds to the part of trace(A) that lies in the span of the vectors before
         it: the eigenvalue, where the vectors are orthogonal.
@@ -113,6 +116,7 @@ def assemble_pairs(
     upper_bound=None,
 ):
     """Build the result from the vectors' rows at `ids` (sorted), shape (len(ids), r)."""
+    vectors = with_canonical_signs(vectors)
     rows, columns = np.nonzero(vectors)
     eigenvectors = sp.csc_array(
         (vectors[rows, columns], (ids[rows], columns)), shape=(n_features, vectors.shape[1])
@@ -135,6 +139,18 @@ def assemble_pairs(
         stop_reason=stop_reason,
         upper_bound=upper_bound,
     )
+
+
+def with_canonical_signs(vectors):
+    """Return columns whose entry of largest magnitude is positive, the first of those that tie.
+
+    Entries tie within a tolerance: which of two equal ones is larger would be left to rounding, and
+    with it the sign.
+    """
+    size = np.abs(vectors)
+    first = np.argmax(size >= (1.0 - _TIE) * size.max(axis=0, initial=0.0), axis=0)
+    leading = vectors[first, np.arange(vectors.shape[1])]
+    return vectors * np.where(leading < 0.0, -1.0, 1.0)
 
 
 def _or_unknown(errors, eigenvalues):

@@ -16,7 +16,7 @@ import numpy as np
 from ..sketching import MAX_CANDIDATES
 from ._detection import Detection
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
-from ._noise import NoiseModel, NoNoise, make_noise_model
+from ._noise import IsotropicNoise, NoiseModel, NoNoise, make_noise_model
 from ._polish import NystromModel, Polished, n_candidates, polish
 from ._request import RecoveryRequest
 from ._sparse_principal import sparse_principal_vectors
@@ -61,6 +61,8 @@ class PowerSteps:
     sketch : EigenSketch
     request : RecoveryRequest
         Made for this sketch.
+    noise : NoiseModel or None, default=None
+        The model of the noise; None for the one that is asked for.
 
     Attributes
     ----------
@@ -74,10 +76,14 @@ class PowerSteps:
         The model of the noise, fitted along the way.
     only_reports_noise : bool
         Whether noise is estimated in the end, but not removed.
+    models_noise : bool
+        Whether there is a model of noise, removed or reported.
     detection : Detection
     """
 
-    def __init__(self, sketch: Any, request: RecoveryRequest) -> None:
+    def __init__(
+        self, sketch: Any, request: RecoveryRequest, noise: NoiseModel | None = None
+    ) -> None:
         self.sketch = sketch
         self.r, self.sizes = request.n_components, request.sizes
         self.sign, self.which = request.sign, request.which
@@ -90,11 +96,12 @@ class PowerSteps:
         n_hypotheses = request.n_hypotheses
         if not self.by_index:
             n_hypotheses = n_hypotheses or self.decoder.n_hypotheses(sketch.measurement)
-        self.noise: NoiseModel = make_noise_model(request.noise, sketch)
+        self.noise = make_noise_model(request.noise, sketch) if noise is None else noise
         self.detection = Detection(sketch, self.S, n_hypotheses)
         # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there
         # is nothing to remove, and the variance of a component is meant to include it, as in PCA.
         self.only_reports_noise = sketch.is_exact and self.noise.is_isotropic
+        self.models_noise = not self.noise.is_absent
         if self.only_reports_noise:
             self.noise = NoNoise()
 
@@ -108,10 +115,11 @@ class PowerSteps:
     def solve(self) -> Found:
         """Return the sparse vectors, from the start that lets most of them stand out."""
         all_fit = self.sketch.is_exact and self.sketch.n_features <= MAX_CANDIDATES
-        if all_fit and self.sizes is not None and not self.noise.is_present:
+        if all_fit and self.sizes is not None and self.noise.is_white:
             ids = np.arange(self.sketch.n_features)
-            vectors = self._solve_on(self.S, self.sizes, self.start_vectors)
-            return Found(self.S, ids, None, 0, "all features are candidates", vectors)
+            S = self.noise.correct(self.S)
+            vectors = self._solve_on(S, self.sizes, self.start_vectors)
+            return Found(S, ids, None, 0, "all features are candidates", vectors)
         found = self._sparse_steps(self.joint_steps(self.max_iter))
         if self.sizes is not None or self.sketch.is_exact:
             return found
@@ -126,6 +134,14 @@ class PowerSteps:
             if self._missing(other) < missing:
                 found, missing = other, self._missing(other)
         return found
+
+    def noise_variance(self, model: SupportModel | None) -> float:
+        """Return the variance of noise in a feature, on average, beside a model of the signal."""
+        if not self.only_reports_noise or model is None:
+            return self.noise.variance
+        noise = IsotropicNoise(self.sketch)
+        noise.correct(self.S, model)
+        return noise.variance
 
     def _missing(self, found):
         """Return how many vectors do not stand out from noise."""
@@ -289,7 +305,7 @@ class PowerSteps:
             if not self._can_polish() or len(ids) == len(S):
                 return found
             return self._polished(found, lambda Q: S @ Q, lambda ids: S[np.ix_(ids, ids)])
-        if self.by_index and self._can_polish() and not self.noise.differs_by_feature:
+        if self.by_index and self._can_polish() and self.noise.is_white:
             # A model of all of A from one pass: what the sketch does not see, it lacks.
             nystrom = NystromModel(self.sketch, self.S)
             vectors = self._solve_on(nystrom.matrix(ids), self.sizes)

@@ -4,6 +4,7 @@ The work is done by the power steps (``_power_steps``). Here their result is ref
 reported. The derivation is in ``doc/how_the_sketch_works.md``.
 """
 
+from dataclasses import replace
 from typing import Unpack
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy as np
 from .._base.messages import warn_user
 from .._base.threads import limit_blas
 from ..sketching import SketchReading
+from ._attainable import capped, descending_order, without_rounding
 from ._errors import sketch_errors
+from ._false_alarms import overall_strength
 from ._lifting import orthonormal_range
 from ._noise import IsotropicNoise
 from ._options import RankRule, RecoveryOptions
@@ -19,6 +22,10 @@ from ._pairs import RecoveryWarning, SparseEigenpairs, assemble_pairs
 from ._power_steps import PowerSteps
 from ._request import RecoveryRequest
 from ._support_model import fit_support_model
+from ._whitening import can_whiten, in_own_units, solve_whitened
+
+# Features of a component from which it is hard to read.
+_LONG = 100
 
 
 def recover(
@@ -72,7 +79,8 @@ def recover(
     -----
     RecoveryWarning
         If the sketch is too small for the sparsity asked for, a component is not distinguishable
-        from noise, or a rule for n_components finds nothing above noise, or too much.
+        from noise, a rule for n_components finds nothing above noise, or too much, or "auto" keeps
+        more than 100 features in a component.
 
     Notes
     -----
@@ -82,11 +90,19 @@ def recover(
     """
     request = RecoveryRequest.of(sketch, n_components, **options)
     with limit_blas(1):
-        steps = PowerSteps(sketch, request)
-        found = steps.solve()
-        pairs = _pairs(steps, found)
+        steps, found = _solved(sketch, request)
+        strength = _strengths(steps, found)
+        if steps.sketch is not sketch:
+            steps, found = in_own_units(sketch, request, steps, found)
+        order = _order(steps, found)
+        found = replace(found, vectors=found.vectors[:, order])
+        pairs = _pairs(steps, found, strength[order])
     if not request.noise_is_known and (pairs.signal_to_threshold <= 1.0).any():
-        _warn_of_noise(request.sees_everything)
+        _warn_of_noise(
+            request.sees_everything, steps.noise.differs_by_feature and not can_whiten(sketch)
+        )
+    if request.sizes is None and sketch.content == "rows":
+        _warn_of_length(np.diff(pairs.eigenvectors.indptr).max())
     return pairs
 
 
@@ -103,18 +119,40 @@ def find_candidates(
         Sorted, at most 1000 where ``n_nonzero_coefs`` is given.
     noise_variance : float
     """
-    steps = PowerSteps(sketch, RecoveryRequest.of(sketch, n_components, **options))
+    request = RecoveryRequest.of(sketch, n_components, **options)
     with limit_blas(1):
-        # Sizes that are given need no vectors to be settled.
-        found = steps.solve() if steps.sizes is None else steps.joint_steps(steps.max_iter)
-        model = found.model
-        if steps.sizes is None:
+        # Sizes that are given need no vectors to be settled, unless they settle the noise.
+        if request.sizes is None or _is_whitened(sketch, request):
+            steps, found = _solved(sketch, request)
+            if steps.sketch is not sketch:
+                steps, found = in_own_units(sketch, request, steps, found)
             span = orthonormal_range(found.vectors)
             model = fit_support_model(sketch, found.S, found.ids, span, "LA")
-    return found.ids, _noise_variance(steps, model)
+        else:
+            steps = PowerSteps(sketch, request)
+            found = steps.joint_steps(steps.max_iter)
+            model = found.model
+    return found.ids, steps.noise_variance(model)
 
 
-def _pairs(steps, found):
+def _solved(sketch, request):
+    """Return the steps and what they found, in whitened units where these can be had."""
+    if _is_whitened(sketch, request):
+        return solve_whitened(sketch, request)
+    steps = PowerSteps(sketch, request)
+    return steps, steps.solve()
+
+
+def _is_whitened(sketch, request):
+    return request.noise == "diagonal" and can_whiten(sketch)
+
+
+def _strengths(steps, found):
+    """Return the strength of each vector, 1 where noise might have made it."""
+    return np.minimum(steps.strength(found), overall_strength(steps, found))
+
+
+def _pairs(steps, found, strength):
     """Return the eigenpairs found by the steps, with all that is known of them."""
     used = np.any(found.vectors != 0, axis=1)
     ids, vectors = found.ids[used], found.vectors[used]
@@ -122,12 +160,14 @@ def _pairs(steps, found):
     eigenvalues = _variances(steps, found, found.vectors)
     # Gram-Schmidt in the order of the components: each is credited with what it adds.
     added_variance = _variances(steps, found, np.linalg.qr(found.vectors)[0])
-    noise_variance = _noise_variance(steps, span)
-    strength = steps.strength(found)
-    if steps.only_reports_noise:
-        sizes = np.count_nonzero(vectors, axis=0)
-        overall = steps.detection.strength_against_noise(eigenvalues, noise_variance, sizes)
-        strength = np.minimum(strength, overall)
+    if steps.sketch.content == "rows":
+        eigenvalues = without_rounding(eigenvalues)
+        added_variance = without_rounding(added_variance)
+        strength = np.where((eigenvalues > 0.0) & (added_variance > 0.0), strength, 0.0)
+        own = steps.sketch.feature_variance()
+        if own is not None and not steps.sketch.is_exact:
+            eigenvalues, added_variance = capped(eigenvalues, added_variance, vectors, own[ids])
+    noise_variance = steps.noise_variance(span)
     full = _full_model(steps, found, found.vectors)
     vector_errors, value_errors = sketch_errors(
         steps.sketch, found.S, found.model, full, found.vectors
@@ -148,6 +188,20 @@ def _pairs(steps, found):
     )
 
 
+def _order(steps, found):
+    """Return the order of the components: descending, unless each was given a size of its own."""
+    r = found.vectors.shape[1]
+    sizes_differ = steps.sizes is not None and np.ptp(steps.sizes) > 0
+    if steps.sketch.content != "rows" or steps.sign < 0.0 or sizes_differ:
+        return np.arange(r)
+    model = _full_model(steps, found, found.vectors)
+
+    def variances(vectors):
+        return model.quadratic(vectors) + steps.noise.quadratic(vectors, found.ids)
+
+    return descending_order(found.vectors, variances)
+
+
 def _variances(steps, found, vectors):
     """Return v^T A v for vectors in the span of those found, with rows at its ids."""
     model = _full_model(steps, found, vectors)
@@ -163,14 +217,6 @@ def _full_model(steps, found, vectors):
     return fit_support_model(steps.sketch, found.S, found.ids, Z, "LA")
 
 
-def _noise_variance(steps, model):
-    if not steps.only_reports_noise or model is None:
-        return steps.noise.variance
-    noise = IsotropicNoise(steps.sketch)
-    noise.correct(steps.S, model)
-    return noise.variance
-
-
 def _residual(steps, S, span):
     if steps.only_reports_noise:
         S = IsotropicNoise(steps.sketch).correct(S, span)
@@ -180,7 +226,18 @@ def _residual(steps, S, span):
     return gap / size if size > 0.0 else 0.0
 
 
-def _warn_of_noise(sees_everything):
+def _warn_of_length(largest):
+    if largest > _LONG:
+        warn_user(
+            f"n_nonzero_coefs='auto' keeps more than {_LONG} features in a component. Most of them "
+            "do vary with it, if a little, as most words of a text do; counts that are rarely "
+            "nonzero and then large pass by chance too. For components to be read give a number, "
+            "10 to 30 say, or take logarithms of counts.",
+            RecoveryWarning,
+        )
+
+
+def _warn_of_noise(sees_everything, is_loud):
     # The same words for any number of components: Python shows a warning once for each line and
     # text, not once in each fold of a search.
     remedy = "Ask for fewer components or give more rows."
@@ -189,8 +246,13 @@ def _warn_of_noise(sees_everything):
             "Ask for fewer components, give more rows, or allow a larger sketch (memory_budget, "
             "n_measurements and range_size)."
         )
+    if is_loud:
+        remedy += (
+            " Features that were hashed together cannot be weighed by their noise in one pass: "
+            "use fit with refine='data', or measurement='identity'."
+        )
     warn_user(
         "Some components cannot be told from noise, those of signal_to_threshold <= 1: no entry "
-        f"stands above the level that idle features reach. {remedy}",
+        f"stands above the level that idle features reach, or there is no such variance. {remedy}",
         RecoveryWarning,
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._pairs import with_canonical_signs
+
 # Indices outside the support which a search round looks at before it looks at all.
 _PROMISING = 64
 
@@ -44,9 +46,9 @@ class SparseVector:
 
 
 def as_result(support, eigenvalue, values, n_swaps, is_swap_optimal):
+    order = np.argsort(support)
     values = values / np.linalg.norm(values)
-    if values[np.argmax(np.abs(values))] < 0:
-        values = -values
+    values[order] = with_canonical_signs(values[order, None])[:, 0]
     return SparseVector(values, support, float(eigenvalue), n_swaps, is_swap_optimal)
 
 

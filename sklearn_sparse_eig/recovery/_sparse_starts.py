@@ -50,12 +50,28 @@ def candidate_supports(B, s, starts, rng, guess=None, n_row_starts=0):
             _grow(B, seeds[:n_grown], s),
         ]
     )
-    vectors, values = _truncated_power(B, starting, s, shift, _SCREENING_STEPS)
-    first = _first_of_each(vectors != 0)
-    chosen = first[np.argsort(-values[first], kind="stable")[:starts]]
+    vectors, _ = _truncated_power(B, starting, s, shift, _SCREENING_STEPS)
+    vectors = vectors[_first_of_each(vectors != 0)]
+    vectors, values = _settled(B, vectors, s, shift)
+    chosen = np.argsort(-values, kind="stable")[:starts]
     vectors, values = _truncated_power(B, vectors[chosen], s, shift, _POWER_STEPS)
     order = np.argsort(-values, kind="stable")
     return [(np.sort(_largest(vectors[k], s)), values[k]) for k in order]
+
+
+def _settled(B, vectors, s, shift):
+    """Return the vectors, each settled on its support, and their values.
+
+    A power step ends where supports repeat, which says nothing of the values: those of a matrix
+    without a diagonal may be a small share of what the support holds.
+    """
+    if s > _GROWN_SIZE:
+        return _truncated_power(B, vectors, s, shift, 1)
+    supports = _largest(vectors, s)
+    values, settled = _top_eigenpairs(B[supports[:, :, None], supports[:, None, :]])
+    placed = np.zeros_like(vectors)
+    np.put_along_axis(placed, supports, settled, axis=1)
+    return placed, values
 
 
 def _first_of_each(rows):

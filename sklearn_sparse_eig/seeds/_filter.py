@@ -145,6 +145,11 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
     ((20, 64), 20)
     """
 
+    classes_: np.ndarray
+    labels_: np.ndarray
+    threshold_: float
+    probe_: Any
+
     confidence_: np.ndarray
     support_mask_: np.ndarray
     acceptance_rate_: float

@@ -77,7 +77,8 @@ default="sparse_sign"
     noise : {"isotropic", "diagonal"} or None, default="isotropic"
         Noise model removed from the sketch. ``"diagonal"`` allows each feature its own variance:
         that is factor analysis rather than PCA, and finds what features share even where some
-        are much louder than others. It keeps 24 bytes per feature.
+        are much louder than others. It keeps 24 bytes per feature. Features that were hashed
+        together are weighed by ``fit`` alone, which reads the rows once more.
     refine : {"auto", "data", "sketch"}, default="auto"
         ``"data"``: ``fit`` reads X a second time, only the columns of the candidate features, and
         solves on their exact covariance. ``"sketch"``: one pass, the same result as
@@ -103,14 +104,16 @@ default="sparse_sign"
     Attributes
     ----------
     components_ : csr_array of shape (n_components_, n_features)
-        Unit rows, the entry of largest magnitude positive. An ndarray after :meth:`densify`.
-        Ordered as found: each is best after those before it.
+        Unit rows, the entry of largest magnitude positive (the first of those that tie). An ndarray
+        after :meth:`densify`. In the order in which each adds most variance to those before it,
+        or that of ``n_nonzero_coefs`` where its entries differ.
     explained_variance_ : ndarray of shape (n_components_,)
         Variance that each component adds to the span of those before it (divisor: the sum of the
         weights). For orthogonal components that is the variance along each.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         The same as a share of the total variance, which is exact while the features' variances
         are tracked (up to about 300 000 features at the default budget) and estimated beyond.
+        Tracked variances also cap the shares at what the features of a component have.
     singular_values_ : ndarray of shape (n_components_,)
         ``sqrt(weight * explained_variance_)``, where the weight is that of all rows: for
         orthogonal components, the norms of the centred rows along them.
@@ -422,7 +425,6 @@ default="sparse_sign"
         """Whether products with all of the centred rows say what a component is, and fit."""
         return (
             not isinstance(self.n_nonzero_coefs, str)
-            and self.noise != "diagonal"  # whose components are not those of the covariance
             and self.forgetting == 1.0  # or rows of all weights would have to be told apart
             and polishing_bytes(n_features, n_components) <= self.memory_budget
         )

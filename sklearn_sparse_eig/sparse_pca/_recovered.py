@@ -28,7 +28,7 @@ from ..recovery import (
     restricted_least_squares,
 )
 from ..sketching import EigenSketch
-from ._second_reading import SecondReading, polished_candidates
+from ._second_reading import SecondReading, noise_scale, polished_candidates, scaled_rows
 from ._sizes import wanted_sizes
 
 
@@ -121,20 +121,45 @@ class RecoveredMixin(LazyDisplayMixin):
         self, sketch: EigenSketch, rank: Rank, X: Any, weights: Any
     ) -> dict[str, Any]:
         """Recover on the exact covariance of the candidate features, read from X again."""
-        ids, noise_variance = find_candidates(sketch, rank.count, **self._recovery_options())
+        n_features = X.shape[1]
+        scale = noise_scale(sketch) if self.noise == "diagonal" else None
+        ids, noise_variance = self._find_candidates(sketch, rank, X, weights, scale)
         reading = SecondReading(
-            lambda: self._batches(X, weights), X.shape[1], self.center, self._add_rows
+            lambda: self._batches(X, weights), n_features, self.center, self._add_rows
         )
         vectors = None
-        if self._can_polish(X.shape[1], rank.count):
-            sizes = np.broadcast_to(cast(np.ndarray, self._wanted_sizes()), (rank.count,))
-            ids, vectors = polished_candidates(reading, ids, sizes, rng=0)
+        if self._can_polish(n_features, rank.count):
+            sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
+            sizes = np.broadcast_to(sizes, (rank.count,))
+            ids, vectors = polished_candidates(reading.scaled(scale), ids, sizes, rng=0)
+            if scale is not None:
+                vectors = scale[ids, None] * vectors
         exact = reading.covariance(ids)
-        pairs = self._recover(exact, rank, n_hypotheses=X.shape[1], start_vectors=vectors)
-        mean, used = exact.feature_mean() if self.center else None, pairs.support
-        pairs = pairs.embed(ids, X.shape[1], noise_variance=noise_variance)
+        pairs = self._recover(exact, rank, n_hypotheses=n_features, start_vectors=vectors)
+        mean = cast(np.ndarray, exact.feature_mean())[pairs.support] if self.center else None
+        if scale is not None:  # all that others have is noise
+            others = sketch.total_variance() - exact.total_variance()
+            noise_variance = (pairs.noise_variance * len(ids) + max(others, 0.0)) / n_features
+        pairs = pairs.embed(ids, n_features, noise_variance=noise_variance)
         # The means of the support are exact here, which a compressed sketch cannot give later.
-        return {"eigenpairs": pairs} | ({} if mean is None else {"support_mean": mean[used]})
+        return {"eigenpairs": pairs} | ({} if mean is None else {"support_mean": mean})
+
+    def _find_candidates(self, sketch, rank, X, weights, scale):
+        """Return candidate features and the variance of noise, also by a sketch of even noise.
+
+        Where features are hashed together a loud one hides others for good. Their variances known,
+        the rows are sketched again in units of them, by which strong components lose instead: the
+        candidates of both are taken.
+        """
+        options = self._recovery_options()
+        ids, noise_variance = find_candidates(sketch, rank.count, **options)
+        if scale is None or sketch.measurement.keeps_features:
+            return ids, noise_variance
+        even = sketch.empty()
+        for rows, part in self._batches(X, weights):
+            self._add_rows(even, scaled_rows(rows, scale), part)
+        others, _ = find_candidates(even, rank.count, **options | {"noise": "isotropic"})
+        return np.union1d(ids, others), noise_variance
 
     def _from_sketch(self, compute: Callable[[], Any]) -> Any:
         """Return what is computed from the sketch, if rows enough have been seen for it."""

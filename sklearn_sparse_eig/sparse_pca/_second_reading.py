@@ -1,7 +1,7 @@
 """A second reading of the rows: exact on candidate features, then power steps over all."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,6 +36,16 @@ class SecondReading:
     center: bool
     add: Callable
 
+    def scaled(self, scale: np.ndarray | None) -> "SecondReading":
+        """Return the reading of rows whose features are divided by a scale, None for ones."""
+        if scale is None:
+            return self
+
+        def batches():
+            return ((scaled_rows(rows, scale), weights) for rows, weights in self.batches())
+
+        return replace(self, batches=batches)
+
     def covariance(self, ids: np.ndarray) -> EigenSketch:
         """Return the exact covariance of some features."""
         exact = EigenSketch(
@@ -69,6 +79,19 @@ class SecondReading:
             if sp.issparse(rows):
                 total += measured.sum(axis=0)
         return (images - np.outer(mean, total)) / weight
+
+
+def scaled_rows(rows: np.ndarray | sp.csr_array, scale: np.ndarray) -> np.ndarray | sp.csr_array:
+    """Return rows, dense or CSR, with every feature divided by its scale."""
+    if not sp.issparse(rows):
+        return rows / scale
+    return sp.csr_array((rows.data / scale[rows.indices], rows.indices, rows.indptr), rows.shape)
+
+
+def noise_scale(sketch: EigenSketch) -> np.ndarray:
+    """Return the standard deviation of every feature, one where it is constant."""
+    deviation = np.sqrt(sketch.feature_variance())
+    return np.where(deviation > 0.0, deviation, 1.0)
 
 
 def polished_candidates(
