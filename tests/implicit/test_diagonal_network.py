@@ -226,7 +226,7 @@ def test_weight_normalisation_finds_a_solution_where_there_is_one(shape, ratio):
 
 def test_all_kinds_of_matrices_agree():
     rng = np.random.default_rng(0)
-    S = sp.random_array((60, 200), density=0.2, rng=rng, format="csr")
+    S = sp.random_array((60, 200), density=0.2, random_state=rng, format="csr")
     y = S[:, [3, 70]] @ [2.0, -1.0]
     options = {"tol": 1e-10}
     dense = network(**options).fit(S.toarray(), y)

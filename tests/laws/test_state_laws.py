@@ -119,7 +119,13 @@ def test_laws_of_streams(name):
         check()
 
 
-@pytest.mark.parametrize("name", FITS)
+# Sixty fits each, which take ten seconds where one takes long.
+LONG_FITS = {"diagonal_network", "gradient_features", "seeds"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in LONG_FITS else []) for n in FITS]
+)
 def test_an_error_in_a_refit_keeps_the_fit(name):
     make, data = FITS[name]
     checks.check_unchanged_on_error(

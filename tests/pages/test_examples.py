@@ -150,8 +150,8 @@ def test_every_example_is_tested():
     assert sorted(PROMISES) == sorted(path.stem for path in EXAMPLES.glob("plot_*.py"))
 
 
-# Those that take a few seconds show by default that examples run; .ci/run runs them all.
-QUICK = {"plot_grid_search", "plot_ood_stream_monitor", "plot_ood_threshold"}
+# One that takes a few seconds shows by default that examples run; .ci/run runs them all.
+QUICK = {"plot_grid_search"}
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_hashed_rows_with_a_full_column(regime):
 def test_sparse_rows_stay_sparse():
     # No shift where zeros bound the mean, after rows of any level; one column's where they do not.
     rng = np.random.default_rng(0)
-    X = sp.random_array((900, N), density=0.3, rng=rng, format="csr")
+    X = sp.random_array((900, N), density=0.3, random_state=rng, format="csr")
     for regime in REGIMES:
         sketch = new(regime).update(X[:1])
         for low in range(1, 900, 31):

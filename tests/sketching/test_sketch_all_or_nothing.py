@@ -27,7 +27,9 @@ def rows(n=12, seed=0):
 
 
 def few(n=2, seed=1):
-    return sp.random_array((n, N), density=0.05, format="csr", rng=np.random.default_rng(seed))
+    return sp.random_array(
+        (n, N), density=0.05, format="csr", random_state=np.random.default_rng(seed)
+    )
 
 
 ROW_CHANGES = {

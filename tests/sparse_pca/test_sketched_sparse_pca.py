@@ -553,6 +553,7 @@ def run_python(source):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_million_features_within_the_budget():
     # The resident set also holds what compiling the kernels left; the traced peak is the arrays
     # alone. A batch is 0.3 MB; a single dense row of the features would be 8 MB.
