@@ -246,12 +246,14 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         self.location_ = mean
         return self
 
-    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self, X_test: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
+    ) -> float:
         """Return the mean log-likelihood of rows under a Gaussian with this covariance.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X_test : array-like of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             As in :meth:`fit`.
@@ -261,7 +263,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         float
         """
         check_is_fitted(self)
-        rows: Any = validate_rows(self, X, dtype=np.float64, reset=False)
+        rows: Any = validate_rows(self, X_test, dtype=np.float64, reset=False)
         weights = check_counts_of_rows(sample_weight, len(rows))
         centred = rows - self.location_
         scatter = centred.T @ centred / len(rows)
