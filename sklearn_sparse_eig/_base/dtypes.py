@@ -45,7 +45,7 @@ def check_numbers(X: Any, name: str = "X") -> Any:
         if kind in _ADVICE:
             raise ValueError(f"{name} must be real and numeric, got dtype {dtype}. {_ADVICE[kind]}")
         if kind == "O":
-            _check_objects(X.tocoo().data if sp.issparse(X) else X, name)
+            _check_objects(X, name)
     return _of_common_type(X)
 
 
@@ -63,7 +63,8 @@ def _dtypes(X):
 
 def _check_objects(X, name):
     """Refuse objects that ``float`` would take though they are no numbers, or would not take."""
-    for kind in set(map(type, np.asarray(X, dtype=object).ravel())):
+    entries = X.tocoo().data if sp.issparse(X) else X
+    for kind in set(map(type, np.asarray(entries, dtype=object).ravel())):
         found = f"{name} must be real and numeric, got objects of type {kind.__name__}. "
         if issubclass(kind, str | bytes):
             raise ValueError(found + _ADVICE["U"])

@@ -9,8 +9,8 @@ from sklearn.utils import check_random_state
 
 from .._base.typed import ArrayLike, MatrixLike, RandomSeed
 from ..gradients import LayerChoice, OutputName, is_torch, unwrap
-from ._alignment import ntk_alignment
-from ._collapse import neural_collapse
+from ._alignment import NTKAlignment, ntk_alignment
+from ._collapse import NeuralCollapse, neural_collapse
 
 
 class CollapseMonitor:
@@ -84,7 +84,9 @@ class CollapseMonitor:
         self._seed = random_state
         if not isinstance(random_state, int | np.integer):
             self._seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        self.steps, self.alignments, self.collapses = [], [], []
+        self.steps: list[int] = []
+        self.alignments: list[NTKAlignment] = []
+        self.collapses: list[NeuralCollapse] = []
         self._n_calls = 0
 
     def __call__(self, model: Any, step: int | None = None) -> None:

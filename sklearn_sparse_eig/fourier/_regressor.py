@@ -134,6 +134,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     dual_coef_: np.ndarray | None
     frequencies_: np.ndarray
     period_: np.ndarray
+    alpha_: float
     interpolation_residual_: float
     solver_: SolverName
     n_iter_: int

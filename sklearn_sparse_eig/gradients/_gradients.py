@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -29,11 +30,11 @@ class Gradients:
     def inner(self, other: "Gradients") -> np.ndarray:
         """Return all inner products with the gradients of other samples (the tangent kernel)."""
         layers = zip(self.layers, other.layers, strict=True)
-        return sum(a.astype(np.float64).inner(b.astype(np.float64)) for a, b in layers)
+        return reduce(np.add, (a.astype(np.float64).inner(b.astype(np.float64)) for a, b in layers))
 
     def squared_norms(self) -> np.ndarray:
         """Return the squared norm of each gradient."""
-        return sum(layer.squared_norms() for layer in self.layers)
+        return reduce(np.add, (layer.squared_norms() for layer in self.layers))
 
     def dense(self) -> np.ndarray:
         """Return the gradients as rows, (n_samples, n_parameters), layer after layer."""

@@ -1,7 +1,7 @@
 """What gradients of one layer have in common, however they are kept."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -25,3 +25,21 @@ class LayerGradients(ABC):
     @abstractmethod
     def squared_norms(self) -> np.ndarray:
         """Return the squared norm of each gradient, (n,)."""
+
+    def inner(self, other: Self) -> np.ndarray:
+        """Return all inner products with the gradients of other samples, (n, n_other)."""
+        raise self._not_kept()
+
+    def astype(self, dtype: Any) -> Self:
+        """Return the gradients in a precision, themselves if they are in it."""
+        raise self._not_kept()
+
+    def dense(self) -> np.ndarray:
+        """Return the gradients themselves, (n, p * q)."""
+        raise self._not_kept()
+
+    def _not_kept(self):
+        return TypeError(
+            f"{type(self).__name__} does not hold the gradients themselves. Their entries and "
+            "inner products are known of LayerFactors, LayerMatrices and LayerPlaces."
+        )

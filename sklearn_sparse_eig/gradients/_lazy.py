@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import overload
 
 from ._layers import LayerGradients
 
 
-class LazyLayers(Sequence):
+class LazyLayers(Sequence[LayerGradients]):
     """Layers that are made anew on each access.
 
     Parameters
@@ -23,8 +24,12 @@ class LazyLayers(Sequence):
     def __len__(self) -> int:
         return len(self._makers)
 
-    def __getitem__(self, i: int) -> LayerGradients:
-        return self._makers[i]()
+    @overload
+    def __getitem__(self, i: int) -> LayerGradients: ...
+    @overload
+    def __getitem__(self, i: slice) -> "LazyLayers": ...
+    def __getitem__(self, i: int | slice) -> "LayerGradients | LazyLayers":
+        return LazyLayers(self._makers[i]) if isinstance(i, slice) else self._makers[i]()
 
 
 def map_layers(

@@ -111,8 +111,9 @@ class _PipelineNetwork(Network):
     def order(self) -> tuple[int, ...]:
         return self._last.order
 
+    # Read only, for a torch module may learn them from the first rows that it sees.
     @property
-    def classes(self) -> np.ndarray | None:
+    def classes(self) -> np.ndarray | None:  # type: ignore[override]
         return self._last.classes
 
     def look_at(self, X: Any) -> None:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +11,7 @@ from scipy.special import expit
 from .._base.batches import in_batches
 from .._base.compat import take_rows
 from .._base.rows import validate_array
+from .._base.typed import Auto
 from ._choices import LayerChoice, OutputName
 from ._factors import LayerFactors
 from ._gradients import Gradients
@@ -82,7 +83,7 @@ class Network(ABC):
         X: Any,
         output: OutputName | int = "max",
         layers: Sequence[int] | None = None,
-        batch_size: int | str = "auto",
+        batch_size: int | Auto = "auto",
     ) -> Iterator[tuple[int, Gradients]]:
         """Yield the gradients of one batch of X after the other, halved where memory runs out.
 
@@ -130,7 +131,8 @@ class Network(ABC):
 
     def features(self, X: Any) -> np.ndarray:
         """Return what enters the last layer, (n_samples, n_hidden); X itself in a linear model."""
-        inputs = self.gradients(X, "max", self.select("head")).layers[0].inputs
+        head = self.gradients(X, "max", self.select("head")).layers[0]
+        inputs = cast(LayerFactors, head).inputs  # unless a subclass says otherwise, it is dense
         # Without the column of ones that a bias adds.
         return inputs[:, : len(self.head()[0])]
 

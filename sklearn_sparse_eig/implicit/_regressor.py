@@ -187,6 +187,8 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     l1_norm_: float | np.ndarray
     l1_gap_: float | np.ndarray | None
     interpolation_residual_: float | np.ndarray
+    init_scale_: float | np.ndarray
+    stopping_time_: float | np.ndarray | None
     effective_init_scale_: float | np.ndarray
     magnification_: float | np.ndarray
     n_iter_: int | np.ndarray

@@ -8,7 +8,15 @@ from numpy.typing import ArrayLike
 
 from .._base.compat import n_rows, take_rows
 from .._base.messages import report
-from ..gradients import Gradients, Network, check_rows, make_network, on_device
+from ..gradients import (
+    Gradients,
+    LayerChoice,
+    Network,
+    OutputName,
+    check_rows,
+    make_network,
+    on_device,
+)
 from ._build import KnownRequest, build
 from ._classes import encode
 from ._doubts import Doubts
@@ -22,8 +30,8 @@ class CollectingMixin:
     """The state of a detector, begun for a model, filled from rows, and when it may be merged."""
 
     estimator: Any
-    output: str
-    params: str | Sequence[str]
+    output: OutputName
+    params: LayerChoice
     metric: str
     score_function: str
     n_components: int | float | None

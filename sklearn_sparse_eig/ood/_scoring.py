@@ -8,8 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import n_rows
 from .._base.locks import locked
-from .._base.typed import MatrixLike
-from ..gradients import Gradients, Network, check_rows
+from .._base.typed import Auto, MatrixLike
+from ..gradients import Gradients, Network, OutputName, check_rows
 from ._pace import Pace
 from ._scores import score
 from .subspaces import KnownGradients, Span, SpanRequest
@@ -19,8 +19,8 @@ class ScoringMixin:
     """Scores of a fitted detector: known gradients, and a network that gives those of new rows."""
 
     score_function: str
-    output: str
-    batch_size: int | str
+    output: OutputName
+    batch_size: int | Auto
     verbose: int
     _network: Network
     _layers: Sequence[int]

@@ -189,9 +189,9 @@ def unshared_variance(view: WhitenedSketch, ids: np.ndarray, vectors: np.ndarray
         In the units of the original sketch; at least a small share of the feature's variance.
     """
     Z = orthonormal_range(vectors)
-    rows = view.test.columns(ids).toarray() if not view.is_exact else None
-    dual = Z if view.is_exact else dual_basis(rows.T @ Z)
-    seen = dual if view.is_exact else rows @ dual
+    rows = None if view.is_exact else view.test.columns(ids).toarray()
+    dual = Z if rows is None else dual_basis(rows.T @ Z)
+    seen = dual if rows is None else rows @ dual
     columns = view.matrix()[ids]
     raw = Z.T @ (columns[:, ids] @ dual if view.is_exact else columns @ dual)
     variance = view.feature_variance()[ids]

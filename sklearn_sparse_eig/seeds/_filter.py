@@ -229,7 +229,7 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
             If the generator is not deterministic, samples are not finite or do not match the
             seeds, there are no probabilities, or confident seeds are of fewer than two classes.
         """
-        least = {"dtype": SEED_TYPES, "ensure_min_samples": 2}
+        least: dict[str, Any] = {"dtype": SEED_TYPES, "ensure_min_samples": 2}
         rows: Any
         if is_ready(self.classifier):
             rows = validate_rows(self, Z, **least)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._base.batches import in_batches
+from .._base.typed import Auto
 
 # Rows that are generated twice, to see that a seed decides its sample: the second time alone, and
 # in reverse, so that noise which is drawn anew from the same state in each call shows too.
@@ -65,7 +66,7 @@ def generate(generator: Any, Z: np.ndarray) -> np.ndarray:
 
 
 def generate_batches(
-    generator: Any, Z: np.ndarray, batch_size: int | str, floats_per_sample: int
+    generator: Any, Z: np.ndarray, batch_size: int | Auto, floats_per_sample: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (slice, samples) for batches of seeds, smaller ones where memory does not suffice.
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from .._base.typed import Auto
+
 
 @dataclass(frozen=True)
 class SeedOptions:
@@ -24,7 +26,7 @@ class SeedOptions:
     quantile: float
     n_bins: int
     evaluator: Any
-    batch_size: int | str
+    batch_size: int | Auto
     state: Callable | None
     train_on: str
     floats_per_sample: int = 1

@@ -63,7 +63,7 @@ def fisher_separability(
     X, y = check_values(X, "X"), np.asarray(y)
     held_out = X_test is not None
     classes = np.unique(y)
-    if held_out:
+    if X_test is not None:
         X_test, y_test = check_values(X_test, "X_test"), np.asarray(y_test)
         classes = np.intersect1d(classes, y_test)
     X, y = X[np.isin(y, classes)], y[np.isin(y, classes)]

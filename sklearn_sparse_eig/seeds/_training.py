@@ -23,10 +23,11 @@ def features_of_seeds(options: SeedOptions, Z: np.ndarray) -> np.ndarray:
     ValueError
         If `state` does not return a row of finite numbers for each seed.
     """
-    if options.state is None:
+    state = options.state
+    if state is None:
         return Z.astype(np.float64, copy=False)
     parts = in_batches(
-        lambda rows: as_array(options.state(rows)), Z, options.batch_size, options.floats_per_sample
+        lambda rows: as_array(state(rows)), Z, options.batch_size, options.floats_per_sample
     )
     F = np.concatenate([part for _, part in parts])
     if len(F) != len(Z):

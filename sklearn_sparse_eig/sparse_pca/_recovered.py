@@ -128,8 +128,8 @@ class RecoveredMixin(LazyDisplayMixin):
             lambda: self._batches(X, weights), n_features, self.center, self._add_rows
         )
         vectors = None
-        if self._can_polish(n_features, rank.count):
-            sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
+        sizes = self._wanted_sizes()
+        if sizes is not None and self._can_polish(n_features, rank.count):
             sizes = np.broadcast_to(sizes, (rank.count,))
             ids, vectors = polished_candidates(reading.scaled(scale), ids, sizes, rng=0)
             if scale is not None:
@@ -138,7 +138,8 @@ class RecoveredMixin(LazyDisplayMixin):
         pairs = self._recover(exact, rank, n_hypotheses=n_features, start_vectors=vectors)
         mean = cast(np.ndarray, exact.feature_mean())[pairs.support] if self.center else None
         if scale is not None:  # all that others have is noise
-            others = sketch.total_variance() - exact.total_variance()
+            total, seen = sketch.total_variance(), exact.total_variance()
+            others = cast(float, total) - cast(float, seen)  # known, as the scale is
             noise_variance = (pairs.noise_variance * len(ids) + max(others, 0.0)) / n_features
         pairs = pairs.embed(ids, n_features, noise_variance=noise_variance)
         # The means of the support are exact here, which a compressed sketch cannot give later.

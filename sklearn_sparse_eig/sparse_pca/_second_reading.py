@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -83,14 +84,14 @@ class SecondReading:
 
 def scaled_rows(rows: np.ndarray | sp.csr_array, scale: np.ndarray) -> np.ndarray | sp.csr_array:
     """Return rows, dense or CSR, with every feature divided by its scale."""
-    if not sp.issparse(rows):
+    if isinstance(rows, np.ndarray):
         return rows / scale
     return sp.csr_array((rows.data / scale[rows.indices], rows.indices, rows.indptr), rows.shape)
 
 
 def noise_scale(sketch: EigenSketch) -> np.ndarray:
     """Return the standard deviation of every feature, one where it is constant."""
-    deviation = np.sqrt(sketch.feature_variance())
+    deviation = np.sqrt(cast(np.ndarray, sketch.feature_variance()))
     return np.where(deviation > 0.0, deviation, 1.0)
 
 

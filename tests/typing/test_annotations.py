@@ -1,6 +1,7 @@
 """Annotations are complete, and say of strings what the checks of parameters say."""
 
 import inspect
+import re
 import types
 import typing
 from importlib import import_module
@@ -9,6 +10,7 @@ from pkgutil import iter_modules
 import pytest
 
 import sklearn_sparse_eig
+from sklearn_sparse_eig._base import typed
 from sklearn_sparse_eig._base.compat import StrOptions
 from sklearn_sparse_eig.gradients import OUTPUTS, OutputName
 from sklearn_sparse_eig.ood import KINDS, SCORES
@@ -72,6 +74,26 @@ def test_public_functions_are_annotated():
         if bare:
             missing[name] = bare
     assert missing == {}
+
+
+def documented_attributes(cls):
+    section = re.search(r"\n\n *Attributes\n *-+\n(.*?)(?:\n\n|\Z)", inspect.getdoc(cls), re.DOTALL)
+    lines = re.findall(r"^(\w[\w, ]*?)(?: : .*)?$", section[1], re.MULTILINE)
+    return {name for line in lines for name in line.split(", ")}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda cls: cls.__name__)
+def test_documented_attributes_have_a_type(estimator):
+    # In the source, for some of them are declared to type checkers only.
+    ours = [*filter(is_ours, estimator.__mro__), typed]
+    declared = {
+        name
+        for thing in ours
+        for name in re.findall(r"^ +(\w+): \S", inspect.getsource(thing), re.MULTILINE)
+    }
+    documented = documented_attributes(estimator)
+    assert len(documented) > 3
+    assert {n for n in documented - declared if not hasattr(estimator, n)} == set()
 
 
 def strings_of(annotation):

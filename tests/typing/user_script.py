@@ -4,6 +4,7 @@ from typing import Any, assert_type, cast
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator
 from sklearn.datasets import load_iris
 
 from sklearn_sparse_eig import (
@@ -33,7 +34,9 @@ from sklearn_sparse_eig.datasets import (
 from sklearn_sparse_eig.diagnostics import NeuralCollapse, neural_collapse, ntk_alignment
 from sklearn_sparse_eig.distributed import fit_partitions, merge_copies, tree_merge
 from sklearn_sparse_eig.estimator_checks import yield_measurement_checks
+from sklearn_sparse_eig.gradients import Gradients, make_network
 from sklearn_sparse_eig.kernels import use_backend
+from sklearn_sparse_eig.ood import Place, register_score
 from sklearn_sparse_eig.recovery import find_candidates, recover
 from sklearn_sparse_eig.recovery.decoders import HTPDecoder
 from sklearn_sparse_eig.sketching import SparseSignMeasurement
@@ -51,6 +54,11 @@ def sparse_components(X: np.ndarray) -> None:
     assert_type(pca.explained_variance_, np.ndarray)
     assert_type(pca.n_components_, int)
     assert_type(pca.score(sp.csr_array(X)), float)
+    assert_type(pca.score_samples(X), np.ndarray)
+    assert_type(pca.explained_variance_score(X), float)
+    assert_type(pca.get_covariance(), np.ndarray | LinearOperator)
+    assert_type(pca.get_precision(), np.ndarray | LinearOperator)
+    assert_type(pca.singular_values_, np.ndarray)
     assert_type(pca.eigenpairs_.support, np.ndarray)
     assert_type(pca.sketch_, EigenSketch)
     assert_type(pca.set_params(n_components="auto").get_params(), dict[str, Any])
@@ -76,9 +84,19 @@ def sketches(X: np.ndarray) -> None:
     assert_type(pairs.eigenvalues, np.ndarray)
     ids, noise = find_candidates(sketch, "plateau")
     assert_type((ids, noise), tuple[np.ndarray, float])
-    assert_type(sparse_eigsh(load_pitprops().data, 2, which="SA"), SparseEigenpairs)
+    proven = sparse_eigsh(load_pitprops().data, 2, which="SA", certificate=True)
+    assert_type(proven, SparseEigenpairs)
+    assert_type(proven.upper_bound, np.ndarray | None)
+    gap = proven.optimality_gap
+    assert gap is not None and gap.max() < 1.0
     for check in yield_measurement_checks(SparseSignMeasurement(30, 16)):
         check()
+
+
+@register_score("squared_cosine", uses_output=False)
+def squared_cosine(values: np.ndarray, place: Place) -> np.ndarray:
+    squares: np.ndarray = np.square(place.cosine)
+    return squares
 
 
 def gradients(X: np.ndarray, y: np.ndarray) -> None:
@@ -86,10 +104,17 @@ def gradients(X: np.ndarray, y: np.ndarray) -> None:
     assert_type(detector.fit(X, y), GradPCADetector)
     assert_type(detector.calibrate(X).predict(X), np.ndarray)
     assert_type(detector.offset_, float)
+    assert_type(detector.score_samples(X), np.ndarray)
     assert_type(GradPCADetector.paper(random_state=0), GradPCADetector)
+    squared = GradPCADetector(score_function=cast(Any, "squared_cosine"), verbose=0, random_state=0)
+    assert_type(squared.fit(X, y).score_samples(X), np.ndarray)
     features = GradientFeatures(output="logsumexp", params="head", random_state=0)
     assert_type(features.fit(X, y).transform(X), np.ndarray)
     assert_type(features.n_parameters_, int)
+    for start, batch in make_network(features.estimator_).stream(X, "loss", batch_size=100):
+        assert_type((start, batch), tuple[int, Gradients])
+        assert_type(batch.inner(batch), np.ndarray)
+        assert_type(batch.layers[0].squared_norms(), np.ndarray)
     assert_type(neural_collapse(features.estimator_, X, y), NeuralCollapse)
     assert_type(ntk_alignment(features.estimator_, X, y).tangent.alignment, float)
 
@@ -100,6 +125,9 @@ def learners(X: np.ndarray, y: np.ndarray) -> None:
     assert_type(regressor.predict(X), np.ndarray)
     assert_type(regressor.score(X, y), float)
     assert_type(regressor.coef_, np.ndarray)
+    chosen = DiagonalNetworkRegressor(solver="auto", init_scale="auto", random_state=0).fit(X, y)
+    assert_type(chosen.stopping_time_, float | np.ndarray | None)
+    assert_type(chosen.init_scale_, float | np.ndarray)
     alphas, coefs, gaps = diagonal_network_path(X, y, n_alphas=2)
     assert_type(alphas, np.ndarray)
     assert_type(learning_rate_path(X, y, max_iter=10).critical_learning_rate, float)
@@ -110,7 +138,8 @@ def learners(X: np.ndarray, y: np.ndarray) -> None:
     assert_type(covariance.mahalanobis(X), np.ndarray)
     assert_type(effective_rank(X), float)
     assert_type(low_rank_intervals([3.0, 2.0]), np.ndarray)
-    curve = WeightedFourierRegressor(basis="real", period="auto").fit(X[:, :1], y)
+    curve = WeightedFourierRegressor(basis="real", period="auto", alpha="auto").fit(X[:, :1], y)
+    assert_type(curve.alpha_, float)
     assert_type(curve.predict(X[:, :1]), np.ndarray)
     risk: float = trigonometric_risk(8, 4, np.ones(8))
     assert risk >= 0.0

@@ -19,7 +19,9 @@ from sklearn_sparse_eig import (
 )
 from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 from sklearn_sparse_eig.distributed import fit_partitions
+from sklearn_sparse_eig.gradients import make_network
 from sklearn_sparse_eig.kernels import use_backend
+from sklearn_sparse_eig.ood import register_score
 from sklearn_sparse_eig.plotting import ComponentsDisplay
 from sklearn_sparse_eig.recovery import recover
 from sklearn_sparse_eig.sketching import GaussianMeasurement
@@ -35,6 +37,9 @@ def mistakes(X: np.ndarray, y: np.ndarray, model: Any) -> None:
     pca.fit(X).tranform(X)  # error: attr-defined
     pca.fit_transfrom(X)  # error: attr-defined
     pca.get_param()  # error: attr-defined
+    pca.score_sample(X)  # error: attr-defined
+    pca.get_covarience()  # error: attr-defined
+    print(pca.get_params().key())  # error: attr-defined
     print(pca.component_)  # error: attr-defined
     print(pca.eigenpairs_.eigenvalue)  # error: attr-defined
     print(pca.explained_variance_.tolst())  # error: attr-defined
@@ -47,9 +52,13 @@ def mistakes(X: np.ndarray, y: np.ndarray, model: Any) -> None:
     SketchedSparsePCA(refine="yes")  # error: arg-type
     SketchedSparsePCA(n_nonzero_coefs="five")  # error: arg-type
     SketchedSparsePCA(memory_budget="256MB")  # error: arg-type
+    SketchedSparsePCA(verbose="yes")  # error: arg-type
     SketchedSparsePCA(n_component=2)  # error: call-arg
     sparse_eigsh(X, 2, which="BE")  # error: arg-type
     sparse_eigsh(X, "2")  # error: arg-type
+    sparse_eigsh(X, 2, certificate="yes")  # error: arg-type
+    print(sparse_eigsh(X, 2).upper_bounds)  # error: attr-defined
+    print(1.0 - sparse_eigsh(X, 2).optimality_gap)  # error: operator
     sketch = EigenSketch("100", n_measurements=16)  # error: arg-type
     EigenSketch(100)  # error: call-arg
     sketch.updte(X)  # error: attr-defined
@@ -68,12 +77,22 @@ def mistakes(X: np.ndarray, y: np.ndarray, model: Any) -> None:
     GradPCADetector(score_function="snr_ration")  # error: arg-type
     GradPCADetector(subspace="sparse")  # error: arg-type
     GradPCADetector(output="entropy")  # error: arg-type
+    GradPCADetector(verbose=None)  # error: arg-type
+    detector.score_sample(X)  # error: attr-defined
+    register_score("mine", uses_outputs=False)  # error: call-arg
+    register_score("mine")(X)  # error: arg-type
+    make_network(model).stream(X, "entropy")  # error: arg-type
+    make_network(model).stream(X, batch_size="all")  # error: arg-type
+    print(make_network(model).gradients(X).layer)  # error: attr-defined
     detector.calibrat(X)  # error: attr-defined
     detector.fit(X, y).predict_proba(X)  # error: attr-defined
     GradientFeatures(params="hidden")  # error: arg-type
     print(GradientFeatures().fit(X).n_parameters)  # error: attr-defined
     DiagonalNetworkRegressor(solver="sgd")  # error: arg-type
+    DiagonalNetworkRegressor(solver="lasso")  # error: arg-type
+    DiagonalNetworkRegressor(init_scale="small")  # error: arg-type
     DiagonalNetworkRegressor(stopping="early")  # error: arg-type
+    print(DiagonalNetworkRegressor().fit(X, y).stopping_times_)  # error: attr-defined
     print(DiagonalNetworkRegressor().fit(X, y).coeff_)  # error: attr-defined
     DeepMatrixFactorization(solver="svd")  # error: arg-type
     DeepMatrixFactorization(stopping="plateu")  # error: arg-type
@@ -81,6 +100,7 @@ def mistakes(X: np.ndarray, y: np.ndarray, model: Any) -> None:
     print(DeepFactorizationCovariance().fit(X).covariance)  # error: attr-defined
     WeightedFourierRegressor(basis="cosine")  # error: arg-type
     WeightedFourierRegressor(solver="lstsq")  # error: arg-type
+    WeightedFourierRegressor(alpha="gcv")  # error: arg-type
     SeedConfidenceFilter(model, model, train_on="sure")  # error: arg-type
     SeedConfidenceFilter(model, model).sampel(3)  # error: attr-defined
     make_sparse_spiked_covariance(support="random")  # error: arg-type

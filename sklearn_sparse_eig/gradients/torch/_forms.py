@@ -9,6 +9,7 @@ Imported only when a torch module is given.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,7 +46,7 @@ class ClosedForm:
     kind: type[nn.Module]
     matrix: Callable
     places: Callable | None
-    applies: Callable[[nn.Module], bool]
+    applies: Callable[[Any], bool]
     parameters: tuple[str, ...]
 
 
@@ -60,7 +61,7 @@ def _always(module: nn.Module) -> bool:
 def closed_form(
     *kinds: type[nn.Module],
     layout: str | None = None,
-    applies: Callable[[nn.Module], bool] = _always,
+    applies: Callable[[Any], bool] = _always,
     parameters: tuple[str, ...] = ("weight",),
 ) -> Callable[[Callable], Callable]:
     """Decorate a function ``(module, inputs, delta) -> (n, p, q)``.
@@ -89,7 +90,7 @@ def closed_form(
 
 def sum_over_places(
     *kinds: type[nn.Module],
-    applies: Callable[[nn.Module], bool] = _always,
+    applies: Callable[[Any], bool] = _always,
     parameters: tuple[str, ...] = ("weight",),
 ) -> Callable[[Callable], Callable]:
     """Decorate a function ``(module, inputs, delta) -> (n, n_places, p), (n, n_places, q)``.

@@ -61,9 +61,9 @@ class Layer:
     @property
     def n_outputs(self) -> int | None:
         """How many numbers leave a Linear layer or convolution at a place; None for others."""
-        found = getattr(self.module, "out_features", None) if self.is_dense else None
-        is_convolution = isinstance(self.module, nn.modules.conv._ConvNd)
-        return self.module.out_channels if is_convolution else found
+        if isinstance(self.module, nn.modules.conv._ConvNd):
+            return self.module.out_channels
+        return getattr(self.module, "out_features", None) if self.is_dense else None
 
     def matrix(self, gradients: list[torch.Tensor]) -> torch.Tensor:
         """Return (n, p, q) from a list of gradients, each (n, *shape of the parameter)."""
@@ -76,13 +76,14 @@ class Layer:
     def tangents(self, matrix: torch.Tensor) -> list[torch.Tensor]:
         """Return a matrix (p, q) as one tensor for each parameter: the inverse of ``matrix``."""
         q, out, start = self.shape[1], [], 0
+        unused = getattr(self.module, "padding_idx", None)
         for value in self.parameters.values():
             rows = matrix[start : start + value.numel() // q]
             start += len(rows)
-            if getattr(self.module, "padding_idx", None) is not None:
+            if unused is not None:
                 # Backward passes leave it out, forward ones do not.
                 rows = rows.clone()
-                rows[self.module.padding_idx] = 0.0
+                rows[unused] = 0.0
             out.append((rows.T if self.layout == "stack" else rows).reshape(value.shape))
         return out
 

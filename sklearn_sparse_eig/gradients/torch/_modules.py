@@ -18,9 +18,9 @@ def plain_module(module: torch.nn.Module) -> torch.nn.Module:
     """
     while True:
         if "_orig_mod" in module._modules:  # of torch.compile
-            module = module._orig_mod
+            module = module.get_submodule("_orig_mod")
         elif isinstance(module, _PARALLEL):
-            module = module.module
+            module = module.get_submodule("module")
         else:
             break
     for name, layer in module.named_modules():

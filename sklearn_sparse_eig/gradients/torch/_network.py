@@ -276,7 +276,7 @@ class TorchNetwork(Network):
                 with warnings.catch_warnings():
                     # What torch itself has deprecated and uses the first time.
                     warnings.simplefilter("ignore", DeprecationWarning)
-                    _, change = torch.func.jvp(forward, tuple(values), tuple(tangents))
+                    change = torch.func.jvp(forward, tuple(values), tuple(tangents))[1]
                 out.append(to_numpy((change * batch.weights).sum(dim=1)))
         return np.column_stack(out)
 

@@ -15,7 +15,7 @@ from ..._base.locks import locked
 try:
     from torch.nn.attention import SDPBackend, sdpa_kernel
 except ImportError:  # torch before 2.3
-    sdpa_kernel = None
+    sdpa_kernel = None  # type: ignore[assignment]  # a function where there is one
 
 
 class ProcessSetting:

@@ -133,7 +133,7 @@ class PrincipalSubspace(JointSpan):
             )
         # Symmetric: orthonormal directions as near as can be to the sparse ones.
         self._combinations = (mixing / np.sqrt(values)) @ mixing.T
-        centre = state.sketch.feature_mean()
+        centre = cast(np.ndarray, state.sketch.feature_mean())  # it keeps the moments
         shift = self._combinations @ (self.components @ centre)
         super().__init__(state.known_metric, pairs.eigenvalues, np.append(shift, centre @ centre))
         self._rows = SparseRows(self.components, state.plan.layer_shapes)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class Batch:
     def weights(self) -> torch.Tensor:
         """Derivatives of the scalars, from a forward pass of their own if there was none."""
         self.complete()
-        return self._weights
+        return cast(torch.Tensor, self._weights)
 
     def codes_of(self, delta: np.ndarray) -> np.ndarray | None:
         """Return numbers that are equal where rows of delta are, or None if there are none known.

@@ -40,5 +40,6 @@ def _catch(calls):
 
 def has_rank_one(layer: Layer, uses: Sequence[Use]) -> bool:
     """Whether a layer is used once, on one vector for each sample."""
-    one_place = layer.is_dense and layer.form.places is not None
+    form = layer.form if layer.is_dense else None
+    one_place = form is not None and form.places is not None
     return one_place and len(uses) == 1 and uses[0][0].ndim == 2

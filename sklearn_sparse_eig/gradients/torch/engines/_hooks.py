@@ -50,8 +50,10 @@ class HooksEngine(Engine):
             raw = batch.forward(reference.leaves)
         caught = [z for i in indices for _, z in calls[i]]
         deltas = iter(derivatives(raw, caught, batch.weights, bool(reference.leaves)))
-        uses = {i: [(a, next(deltas)) for a, _ in calls[i]] for i in indices}
-        uses = {i: [use for use in uses[i] if use[1] is not None] for i in indices}
+        found = {i: [(a, next(deltas)) for a, _ in calls[i]] for i in indices}
+        uses: dict[int, list[Use]] = {
+            i: [(a, delta) for a, delta in found[i] if delta is not None] for i in indices
+        }
         reference.differentiate(raw, batch.weights)
         self._refuse_silent([i for i in self._checked if i in uses and not uses[i]])
         makers: dict[int, Maker] = {

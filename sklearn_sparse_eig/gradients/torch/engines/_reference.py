@@ -66,7 +66,7 @@ class Reference:
         """Return the gradient of the sum with respect to a layer, (p, q)."""
         layer = self._layers[i]
         parts = [
-            torch.zeros_like(value) if self._found[name] is None else self._found[name]
+            torch.zeros_like(value) if (found := self._found[name]) is None else found
             for name, value in layer.parameters.items()
         ]
         return to_numpy(layer.matrix([part[None] for part in parts]))[0]
