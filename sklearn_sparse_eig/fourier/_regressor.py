@@ -1,4 +1,4 @@
-"""Smooth interpolation by more frequencies than points: the scikit-learn shell."""
+"""Smooth interpolation by more frequencies than points: the estimator."""
 
 from dataclasses import replace
 from numbers import Integral, Real

@@ -1,4 +1,4 @@
-"""Per-sample gradients as features: the scikit-learn shell."""
+"""Per-sample gradients as features: the estimator."""
 
 from numbers import Integral
 from typing import Any, Self

@@ -1,4 +1,4 @@
-"""Regression with what gradient descent on a diagonal network computes: the scikit-learn shell."""
+"""Regression with what gradient descent on a diagonal network computes: the estimator."""
 
 from dataclasses import replace
 from numbers import Integral, Real

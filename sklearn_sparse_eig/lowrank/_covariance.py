@@ -1,4 +1,4 @@
-"""Covariance by a deep factorisation, stopped while it is of low rank: the scikit-learn shell."""
+"""Covariance by a deep factorisation, stopped while it is of low rank: the estimator."""
 
 from numbers import Real
 from typing import Any, Self, Unpack

@@ -1,4 +1,4 @@
-"""Deep matrix factorisation, stopped while it is of low rank: the scikit-learn shell."""
+"""Deep matrix factorisation, stopped while it is of low rank: the estimator."""
 
 from numbers import Integral
 from typing import Any, Literal, Self

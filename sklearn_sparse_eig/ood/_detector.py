@@ -1,4 +1,4 @@
-"""Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
+"""Out-of-distribution detection on the gradients of a model: the estimator."""
 
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -20,7 +20,7 @@ from .._base.typed import (
     RandomSeed,
     TransformerMixin,
 )
-from ..gradients import GIVEN, OUTPUTS, LayerChoice, OutputName, fit_model
+from ..gradients import OUTPUTS, PRECOMPUTED_BACKENDS, LayerChoice, OutputName, fit_model
 from ._classes import check_counts
 from ._collecting import CollectingMixin
 from ._held_out import choose_held_out
@@ -198,7 +198,7 @@ class GradPCADetector(
         "sparsity": [Interval(Real, 0, 1, closed="right"), None],
         "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
-        "backend": [StrOptions({"auto", "sklearn", "torch", *GIVEN})],
+        "backend": [StrOptions({"auto", "sklearn", "torch", *PRECOMPUTED_BACKENDS})],
         "device": [object],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
@@ -312,7 +312,7 @@ class GradPCADetector(
                 rows, targets = take_rows(rows, kept), targets[kept]
             model = fit_model(self.estimator, rows, targets, rng)
         self._start(model, rows)
-        self._add(rows, self._encode(targets), tell=True)
+        self._add(rows, self._encode(targets), warns=True)
         if targets is not None and self.labels == "true":
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
@@ -369,7 +369,7 @@ class GradPCADetector(
                 f"{self.classes_.tolist()}."
             )
         fixes_metric = self._state.looks_ahead
-        self._add(rows, self._encode(targets), tell=first)
+        self._add(rows, self._encode(targets), warns=first)
         if fixes_metric:
             warn_if_few(self._state.n_metric_samples)
         self._state_changed()

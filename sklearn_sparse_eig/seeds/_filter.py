@@ -1,4 +1,4 @@
-"""Seeds of a generator by the confidence of their samples: the scikit-learn shell."""
+"""Seeds of a generator by the confidence of their samples: the estimator."""
 
 from collections.abc import Callable
 from numbers import Integral, Real

@@ -45,7 +45,7 @@ class PredictsFromSeeds:
         -------
         ndarray of shape (n,)
         """
-        F = self._check(Z)
+        F = self._checked_features(Z)
         return self.probe_.predict(F)
 
     @available_if(_probe_has("predict_proba"))
@@ -61,7 +61,7 @@ class PredictsFromSeeds:
         ndarray of shape (n, n_classes)
             0 for classes that the probe lacks. A probe of confident seeds is too sure of others.
         """
-        return self._proba(self._check(Z))
+        return self._proba(self._checked_features(Z))
 
     @available_if(_probe_has("decision_function"))
     def decision_function(self, Z: ArrayLike) -> np.ndarray:
@@ -76,7 +76,7 @@ class PredictsFromSeeds:
         ndarray of shape (n, n_classes) or (n,)
             One column for two classes. The least float for classes that the probe lacks.
         """
-        F = self._check(Z)
+        F = self._checked_features(Z)
         values = self.probe_.decision_function(F)
         known = self.probe_.classes_
         if len(known) == len(self.classes_):
@@ -103,7 +103,7 @@ class PredictsFromSeeds:
         """
         return self.predict_proba(Z).max(axis=1)
 
-    def _check(self, Z):
+    def _checked_features(self, Z):
         seeds = self._check_seeds(Z)
         return features_of_seeds(self._options(), seeds)
 

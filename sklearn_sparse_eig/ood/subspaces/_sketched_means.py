@@ -99,11 +99,13 @@ class SketchedState(FrozenMetricState):
         n_parameters = self.plan.n_parameters
         kept = classes_with_means(self.counts)
         means = self.class_sums[kept] / self.counts[kept, None]
-        tell = Progress("GradPCADetector", "entries of class means") if request.verbose else None
+        progress = (
+            Progress("GradPCADetector", "entries of class means") if request.verbose else None
+        )
         n_kept = n_largest(n_parameters, request.sparsity)
         rows = [
             sp.csr_array((values, ids, [0, len(ids)]), shape=(1, n_parameters))
-            for ids, values in self.sketch.largest(means, n_kept, tell)
+            for ids, values in self.sketch.largest(means, n_kept, progress)
         ]
         return sp.vstack(rows, format="csr")
 

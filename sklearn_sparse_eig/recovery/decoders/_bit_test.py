@@ -11,10 +11,10 @@ from ._htp import HTPDecoder
 from ._registry import register
 
 # The least certain bits of a bucket are tried both ways; a wrong id then passes the test of its
-# bucket 2^_DOUBTS / b times in a bucket, and is left to its score.
-_DOUBTS = 6
+# bucket 2^_UNCERTAIN_BITS / b times in a bucket, and is left to its score.
+_UNCERTAIN_BITS = 6
 # Share of the energy of a column that counts as noise in any case.
-_SILENCE = 1e-6
+_NOISE_FLOOR = 1e-6
 
 
 @register
@@ -68,7 +68,7 @@ class BitTestDecoder(HTPDecoder):
         return bound
 
     def n_hypotheses(self, measurement: Measurement) -> int:
-        return self._sketch.identification_hash.n_measurements << _DOUBTS
+        return self._sketch.identification_hash.n_measurements << _UNCERTAIN_BITS
 
     def decode(
         self, measurement: Measurement, Q: np.ndarray, size: int | None = None
@@ -88,8 +88,8 @@ class BitTestDecoder(HTPDecoder):
             hash_.add_bit_tests(cells, fit.ids, -known)
         return best_of(fit, np.setdiff1d(spelled_ids(hash_, cells), fit.ids), size)
 
-    def _look_again(self, fit, size):
-        return False  # every round reads all buckets
+    def _refresh_pool(self, fit, size):
+        return False  # there is no pool: every round reads all buckets
 
     def _cells(self, Q):
         """Return the identification of the F that Q measures, shape (n_buckets, 1 + n_bits, r').
@@ -127,7 +127,7 @@ def spelled_ids(hash_: Any, cells: np.ndarray) -> np.ndarray:
     # Columns of weak components are louder. Most buckets hold nothing but noise, so their median
     # tells how loud; without noise it is zero, and all columns are alike.
     squares = np.square(whole)
-    noise = np.median(squares, axis=0) + _SILENCE * squares.mean(axis=0)
+    noise = np.median(squares, axis=0) + _NOISE_FLOOR * squares.mean(axis=0)
     weighted = np.divide(whole, noise, out=np.zeros_like(whole), where=noise > 0.0)
     energy = np.einsum("jr,jr->j", weighted, whole)
     # Half of the energy is the border between a bit that is set and one that is not.
@@ -137,10 +137,10 @@ def spelled_ids(hash_: Any, cells: np.ndarray) -> np.ndarray:
     margin = margin[used]
     powers = np.left_shift(np.int64(1), np.arange(n_bits))
     ids = (margin > 0.0) @ powers if n_bits else np.zeros(len(used), dtype=np.int64)
-    doubts = min(_DOUBTS, n_bits)
+    n_uncertain = min(_UNCERTAIN_BITS, n_bits)
     candidates = ids[:, None]
-    order = np.argpartition(np.abs(margin), doubts - 1, axis=1) if doubts else candidates
-    for i in range(doubts):
+    order = np.argpartition(np.abs(margin), n_uncertain - 1, axis=1) if n_uncertain else candidates
+    for i in range(n_uncertain):
         flipped = candidates ^ powers[order[:, i]][:, None]
         candidates = np.hstack([candidates, flipped])
     buckets = np.repeat(used, candidates.shape[1])

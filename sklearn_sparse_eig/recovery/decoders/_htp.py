@@ -71,7 +71,7 @@ class HTPDecoder(Decoder):
             self._pool = super().strongest(fit, max(size, _POOL))[0]
         return best_of(fit, self._pool, size)
 
-    def _look_again(self, fit, size):
+    def _refresh_pool(self, fit, size):
         """Sweep over all features; return whether that brings any that were not in the pool."""
         if fit.measurement.n_features <= _SWEPT_ALWAYS:
             return False
@@ -114,7 +114,7 @@ class HTPDecoder(Decoder):
                 best, best_norm = fit.ids, norm
             if settled:
                 looks -= 1
-                if looks < 0 or not self._look_again(fit, room):
+                if looks < 0 or not self._refresh_pool(fit, room):
                     break
         return best
 
@@ -147,7 +147,7 @@ class HTPDecoder(Decoder):
                 break
             if norm >= _PROGRESS * last:
                 looks -= 1
-                if looks < 0 or not self._look_again(fit, limit):
+                if looks < 0 or not self._refresh_pool(fit, limit):
                     break
             last = norm
         return fit.ids
