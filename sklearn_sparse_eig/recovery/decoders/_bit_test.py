@@ -21,32 +21,32 @@ _NOISE_FLOOR = 1e-6
 class BitTestDecoder(HTPDecoder):
     """Hard thresholding pursuit whose candidates spell their own ids.
 
-    The sketch's identification holds buckets of features, each once as it is and once for each
-    binary digit, restricted to the features whose id has that digit. Where one feature dominates a
-    bucket, the digits that keep its energy are those of its id. An id found must hash to the bucket
-    it was found in, and is scored by the main measurement, which knows nothing of the
-    identification; found features are subtracted, which uncovers others (peeling). Least squares
-    and thresholds are those of :class:`HTPDecoder`.
+    The identification of the sketch holds buckets of features. Each bucket is kept once as it is,
+    and once for each binary digit, restricted to the features whose id has this digit. If one
+    feature dominates a bucket, the digits that keep its energy are those of its id. An id that is
+    found must hash to its bucket, and is scored by the main measurement, which is independent of
+    the identification. Features found are subtracted, which uncovers others (peeling). Least
+    squares and thresholds are those of :class:`HTPDecoder`.
 
     Parameters
     ----------
     max_iter : int, default=20
-        Rounds of peeling.
+        Largest number of rounds of peeling.
 
     Notes
     -----
-    Time O(n_buckets r (l + t) log N) a round for l columns of the identification and t features
-    found, whatever N. In exact arithmetic and without noise t features are missed only where some
-    of them share all their buckets: at most t^2 / (2 b^3) expected pairs among b = n_buckets / 3,
-    as long as t is below about 0.8 n_buckets. In noise the bits of a feature are read from one
-    bucket, not from all K blocks of the main measurement, so that features must stand out more
-    than for a sweep by ``"htp"``; see ``doc/huge_feature_spaces.md`` for the measured loss.
+    A round takes O(n_buckets r (l + t) log N) time for l columns of the identification and t
+    features found. In exact arithmetic and without noise, of t features only those are missed that
+    share all their buckets: at most t^2 / (2 b^3) expected pairs among b = n_buckets / 3, as long
+    as t is below about 0.8 n_buckets. In noise, the bits of a feature are read from one bucket, not
+    from all K blocks of the main measurement, so features must stand out more than for a sweep by
+    ``"htp"``; see ``doc/huge_feature_spaces.md`` for the measured loss.
 
     References
     ----------
-    Derived here. The public MAM* experiments (arXiv:2507.17036) multiply the whole measurement
-    with a bit-test matrix; here the bits are a thin side sketch. Peeling is that of invertible
-    Bloom lookup tables (Goodrich and Mitzenmacher, arXiv:1101.2245).
+    The method is derived here. The public MAM* experiments (arXiv:2507.17036) multiply the whole
+    measurement with a bit-test matrix; here the bits are a thin side sketch. Peeling is that of
+    invertible Bloom lookup tables (Goodrich and Mitzenmacher, arXiv:1101.2245).
     """
 
     name = "bit_test"
