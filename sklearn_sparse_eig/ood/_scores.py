@@ -15,7 +15,7 @@ from .subspaces import Coordinates, Span
 
 @dataclass(frozen=True)
 class Place:
-    """Where gradients lie relative to a subspace, computed when asked for."""
+    """Position of gradients relative to a subspace, computed on demand."""
 
     span: Span
     layers: Sequence

@@ -185,21 +185,13 @@ def recommend_sketch(
     measured. In a Gaussian matrix of that kind a component shows when it exceeds (m k)^(1/4)
     standard deviations [1]_, so the ratio must exceed 1 for any shape.
 
-    What is required is more. It is 2, where the sweeps of ``benchmarks/recovery/bench_phases.py``
-    found all, and, for t features in all supports, also
-    (c t log(1 + N / t) / N)^(1/2) (m / k)^(1/4), as noise in the measured vectors hides their
-    features: with c = 6 (1 + 1 / r) for M = I. Where
-    both sides are compressed, c = 10 (1 + 1 / r), and m - 5 (1 + 1 / r) t takes the place of the
-    last N; the supports fit if that is positive. The factors are set above what was needed in two
-    dozen shapes of sketch and data, mostly by less than a half in the ratio. Beyond 2**27 features
-    ids are spelled by buckets, three blocks of b of them with l columns, whose noise has entries of
-    variance sigma^4 N^2 / (n b l): the entries lambda_r s^(-1/2) must be four times as large.
+    The required ratio is larger, at least 2, and depends on the number of features in all supports;
+    section 11 of that page has the formula and its origin. The recommendation is an expectation on
+    the safe side for isotropic noise and dense rows, not a guarantee: noise of unequal or
+    heavy-tailed features needs more. Supports are assumed to be disjoint, which is the worst case,
+    and one recovery looks at no more than 4000 features in all.
 
-    That makes an expectation for isotropic noise and dense rows, on the safe side, not a guarantee:
-    noise of unequal or heavy-tailed features needs more. Supports are taken for disjoint, the worst
-    case; 4000 features in all are the most that one recovery looks at.
-
-    O(1) time and memory, whatever the sizes.
+    This takes O(1) time and memory for all sizes.
 
     References
     ----------

@@ -114,15 +114,15 @@ class SketchedMeanSubspace(JointSpan):
     r"""Span of the class means, by inner products of sketches.
 
     Norms of gradients are exact. Sketches add noise to the coordinates: with k directions and m
-    measurements, what lies outside, of squared norm q^2, adds about :math:`k q^2 / m` to the
-    squared length inside. That share is taken off again.
+    measurements, the part outside the subspace, of squared norm q^2, adds about :math:`k q^2 / m`
+    to the squared length inside. This amount is subtracted again.
 
     Parameters
     ----------
     state : SketchedState
-        Classes of fewer than two samples are left out.
+        Sketched class sums. Classes with fewer than two samples are left out.
     n_components : int, float or None
-        As in ClassMeanSubspace.
+        Number of directions, as in ClassMeanSubspace.
 
     Attributes
     ----------

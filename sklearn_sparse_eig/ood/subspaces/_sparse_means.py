@@ -12,10 +12,10 @@ from ._sparse_rows import SparseRows
 
 
 class SparseMeanSubspace(JointSpan):
-    """Span of class means of which each keeps its largest entries in the coordinates of a metric.
+    """Span of class means that keep only their largest entries in the coordinates of a metric.
 
-    The norms of gradients stay exact, over all parameters: evidence against a sample lies where
-    the class means have nothing.
+    The norms of gradients remain exact, over all parameters, because evidence against a sample lies
+    where the class means have nothing.
 
     Parameters
     ----------
