@@ -32,7 +32,7 @@ def check_estimator_batches(
     X : ndarray or CSR array of shape (n, n_features), default=None
         At least 10 rows. None takes 240 dense rows of 60 features.
     random_state : int, default=0
-        Seed of the rows and of the order of batches.
+        Seed of the rows, if X is None.
     rtol : float, default=1e-7
         Relative tolerance for ``components_``, ``explained_variance_``, ``n_samples_seen_`` and the
         results of ``transform``, ``score_samples`` and ``predict``, as far as these exist.

@@ -24,14 +24,14 @@ class SparseMeanSubspace(JointSpan):
         Sparse class means, whitened, layer after layer.
     layer_shapes : sequence of (int, int)
     n_components : int, float or None
-        As in ClassMeanSubspace.
+        Number of directions, as in ClassMeanSubspace.
 
     Attributes
     ----------
     means : csr_array of shape (n_classes, n_parameters)
     eigenvalues : ndarray of shape (n_components,)
     gram : ndarray of shape (n_classes, n_classes)
-        Of the sparse means.
+        Inner products of the sparse means.
     """
 
     def __init__(
