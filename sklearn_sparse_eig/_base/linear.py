@@ -91,31 +91,32 @@ class LinearState(Journaled, ABC):
         """Add `sign` times the sums of another state of the same settings."""
 
     def merge(self, other: Self, *, shard_id: str | int | None = None) -> Self:
-        """Add the content of another state, as if its updates had been made here.
+        """Add the content of another object of this class, as if its updates had been made here.
 
         Parameters
         ----------
         other : same type
-            Made with the same settings, hence the same seed.
+            An object made with the same settings, and hence with the same seed.
         shard_id : str, int or None, default=None
-            A name of the rows in `other`. A shard that is here already is refused.
+            A name for the rows in `other`. A shard that has been merged already is refused.
 
         Returns
         -------
-        self
+        self : object
+            The sum of both.
 
         Raises
         ------
         TypeError
             If `other` is of another type.
         ValueError
-            If the two differ in anything but content, or a shard would be counted twice. The
-            message gives both values, and this state is left as it was.
+            If the two differ in anything but content, or if a shard would be counted twice. The
+            message gives both values, and this object is left as it was.
         """
         return self._combine(other, 1.0, shard_id)
 
     def subtract(self, other: Self) -> Self:
-        """Remove the content of another state from this one: the inverse of :meth:`merge`."""
+        """Remove the content of another object from this one, which undoes :meth:`merge`."""
         return self._combine(other, -1.0)
 
     @all_or_nothing
@@ -135,7 +136,7 @@ class LinearState(Journaled, ABC):
 
     @all_or_nothing
     def as_shard(self, shard_id: str | int) -> Self:
-        """Name the rows of this state, so that merging them twice is refused. Returns self."""
+        """Name the rows seen, so that merging them twice is refused, and return this object."""
         self.shard_ids = frozenset([shard_id])
         return self
 

@@ -36,7 +36,7 @@ class StreamMixin:
 
     @property
     def n_samples_seen_(self) -> int:
-        """Rows seen: all that were passed or merged since the last ``fit``."""
+        """Number of rows seen: those of the last ``fit``, and all passed or merged since."""
         return self._stream_state().n_samples
 
     @all_or_nothing
@@ -46,23 +46,25 @@ class StreamMixin:
         Parameters
         ----------
         other : same type
-            Fitted with the same parameters and the same int ``random_state``. It is not changed.
+            An estimator fitted with the same parameters and the same int ``random_state``. It is
+            not changed.
         shard_id : str, int or None, default=None
-            A name of the rows in `other`. A shard that is here already is refused, so that a
-            retried task cannot count its rows twice.
+            A name for the rows in `other`. A shard that has been merged already is refused, so
+            that a task that is retried cannot count its rows twice.
 
         Returns
         -------
-        self
+        self : object
+            The estimator with the rows of both.
 
         Raises
         ------
         TypeError
             If `other` is of another type.
         ValueError
-            If the two differ in anything but the rows seen, features in number or name included,
-            or a shard would be counted twice. The message gives both values, and this estimator is
-            left as it was.
+            If the two differ in anything but the rows seen, including the number or the names of
+            the features, or if a shard would be counted twice. The message gives both values, and
+            this estimator is left as it was.
         """
         state = self._stream_state()
         if not isinstance(other, type(self)):
@@ -76,15 +78,15 @@ class StreamMixin:
         return self
 
     def empty_copy(self) -> Self:
-        """Return a copy that has seen no rows, for a shard of the stream.
+        """Return a copy that has seen no rows, to be used for a shard of the stream.
 
-        What is passed to its ``partial_fit`` can be merged with this estimator and with other
-        copies, for it measures in the same way.
+        The copy measures rows in the same way. After ``partial_fit`` it can therefore be merged
+        with this estimator and with other copies.
 
         Returns
         -------
-        estimator
-            Of the same type and parameters.
+        estimator : object
+            An estimator of the same type, with the same parameters.
         """
         state = self._stream_state()
         with locked(self):

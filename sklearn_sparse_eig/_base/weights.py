@@ -72,12 +72,12 @@ class WeightedScoreMixin:
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
         sample_weight : array-like of shape (n_samples,), default=None
-            Not negative, and not all zero.
+            Non-negative weights of the rows, which are not all zero.
 
         Returns
         -------
         float
-            At most 1, higher is better.
+            At most 1; higher is better.
         """
         weights = check_counts_of_rows(sample_weight, n_rows(X))
         return float(super().score(X, y, weights))  # type: ignore[misc]

@@ -34,17 +34,17 @@ def make_gaussian_mixture_diffusion(
     n_samples : int, default=1000
         Number of seeds.
     n_features : int, default=64
-        Of seeds and samples.
+        Number of features of seeds and samples.
     n_classes : int, default=10
-        Components of the mixture, all equally likely.
+        Number of components of the mixture, all equally likely.
     radius : float, default=2.5
         Norm of the means, whose directions are random.
     sigma : float, default=1.0
         Standard deviation of each component.
     n_steps : int, default=200
-        Steps of the sampler. Its error falls in proportion to 1 / n_steps.
+        Number of steps of the sampler. Its error falls in proportion to 1 / n_steps.
     random_state : int, RandomState instance or None, default=None
-        Decides means and seeds.
+        Seed of means and seeds.
 
     Returns
     -------
@@ -52,17 +52,18 @@ def make_gaussian_mixture_diffusion(
         With the entries
 
         seeds : ndarray of shape (n_samples, n_features)
-            Independent standard normal.
+            Independent standard normal seeds.
         generator : GaussianMixtureSampler
             A function from seeds to samples, row by row.
         classifier : GaussianMixturePosterior
-            With ``predict_proba`` and ``predict``; the labels are 0, 1, ...
+            A classifier with ``predict_proba`` and ``predict``, whose labels are 0, 1, ...
         means : ndarray of shape (n_classes, n_features)
+            The means of the components.
 
     Raises
     ------
     ValueError
-        For values out of range.
+        If values are out of range.
 
     Notes
     -----
@@ -109,12 +110,12 @@ class GaussianMixtureSampler:
     sigma : float, default=1.0
         Standard deviation of each component.
     n_steps : int, default=200
-        Steps of equal angle from noise to data.
+        Number of steps of equal angle from noise to data.
 
     Raises
     ------
     ValueError
-        For means that are not a finite table, and values out of range.
+        If the means are not a finite table, or if values are out of range.
     """
 
     sigma: float
@@ -145,7 +146,7 @@ class GaussianMixtureSampler:
         Z : array-like of shape (n, n_features)
             Seeds.
         position : float in [0, 1]
-            Share of the steps that are done, rounded to a step: 0 for seeds, 1 for samples.
+            Share of the steps that have been made, rounded to a step: 0 for seeds, 1 for samples.
 
         Returns
         -------
@@ -208,7 +209,7 @@ class GaussianMixtureSampler:
 
 
 class GaussianMixturePosterior:
-    """The exact class probabilities of an equal mixture of spherical Gaussians.
+    """Classifier with the exact class probabilities of an equal mixture of spherical Gaussians.
 
     Parameters
     ----------

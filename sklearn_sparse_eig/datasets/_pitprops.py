@@ -35,7 +35,8 @@ def load_pitprops(*, as_frame: bool = False) -> Bunch:
     Parameters
     ----------
     as_frame : bool, default=False
-        Add the matrix as a pandas DataFrame, with the variables' names on both axes.
+        Whether to add the matrix as a pandas DataFrame, with the names of the variables on both
+        axes.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def load_pitprops(*, as_frame: bool = False) -> Bunch:
     Raises
     ------
     ImportError
-        With ``as_frame=True`` where pandas is not installed.
+        If ``as_frame=True`` and pandas is not installed.
 
     References
     ----------

@@ -52,14 +52,14 @@ def make_sparse_spiked_covariance(
         Number of features, up to ``2**62``. Dense rows cost memory for every feature; with
         ``sparse=True`` or ``n_samples=0`` nothing of this length is made.
     eigenvalues : array-like of shape (n_components,), default=(40.0, 30.0, 20.0, 15.0)
-        Variances of the spikes, positive. Noise comes on top.
+        Positive variances of the spikes. Noise comes on top.
     n_nonzero_coefs : int, default=10
-        Nonzero entries of each component.
+        Number of nonzero entries of each component.
     support : {"disjoint", "overlapping", "common"}, default="disjoint"
-        "disjoint": no two components share a feature. "overlapping": each component shares
-        ``n_nonzero_coefs // 2`` features with the next, and none with those further on (needs at
-        least 4 nonzero entries). "common": all live on the same features (needs at least as many
-        nonzero entries as components). The features are drawn uniformly.
+        With "disjoint", no two components share a feature. With "overlapping", each component
+        shares ``n_nonzero_coefs // 2`` features with the next one and none with others; this needs
+        at least 4 nonzero entries. With "common", all have the same features; this needs at least
+        as many nonzero entries as components. The features are drawn uniformly.
     noise : float, array-like of shape (n_features,) or "lognormal", default=1.0
         Standard deviation of the noise, for all features or for each. "lognormal" draws one per
         feature as ``exp(z - 1)`` with ``z`` standard normal: the variances average to 1, the median
@@ -68,8 +68,8 @@ def make_sparse_spiked_covariance(
         Mean of the rows, zero by default. With ``sparse=True`` it must be an array, and its nonzero
         entries are stored in every row.
     sparse : bool, default=False
-        Make CSR rows. The signal is as in the dense case: every row has an entry at every feature
-        of the support. The noise hits few entries, see `density`.
+        Whether to make CSR rows. The signal is as in the dense case: every row has an entry at
+        every feature of the support. The noise hits few entries; see `density`.
     density : float in (0, 1) or "auto", default="auto"
         With ``sparse=True``, the probability that the noise hits a given entry. Hits are scaled by
         about ``1 / sqrt(density)``, so that the variance of every feature is the one asked for.
@@ -79,10 +79,10 @@ def make_sparse_spiked_covariance(
     index_dtype : {np.int32, np.int64}, default=None
         Type of the indices of sparse rows. By default the smallest that fits.
     batch_size : int, default=None
-        Give the rows as `batches` of at most this many, made when they are asked for, instead of
+        If given, rows are returned as `batches` of at most this many, made on demand, instead of
         `data`.
     random_state : int, RandomState instance or None, default=None
-        Decides components and rows. The rows do not depend on `batch_size`.
+        Seed of components and rows. The rows do not depend on `batch_size`.
 
     Returns
     -------
@@ -109,8 +109,8 @@ def make_sparse_spiked_covariance(
     Raises
     ------
     ValueError
-        For values out of range, supports which do not fit into `n_features`, noise or mean of a
-        wrong shape, and a scalar nonzero mean with ``sparse=True``.
+        If values are out of range, if supports do not fit into `n_features`, if noise or mean have
+        a wrong shape, or if a nonzero mean is a scalar with ``sparse=True``.
 
     Notes
     -----

@@ -19,22 +19,23 @@ _MEAN_DIAGONAL = "mean_diagonal"
 
 @dataclass(frozen=True)
 class NTKAlignment:
-    """Three kernels of a network on the same samples, each beside its best block form.
+    """Three kernels of a network on the same samples, each compared with its best block form.
 
     Attributes
     ----------
     tangent : KernelBlocks
-        Of inner products of gradients of the output.
+        Kernel of inner products of gradients of the output.
     features : KernelBlocks
-        Of inner products of last-hidden features, what a linear method on them would see.
+        Kernel of inner products of last-hidden features, as a linear method on them would see it.
     feature_tangent : KernelBlocks or None
-        Of inner products of gradients of the features, averaged over features. None without
-        hidden layers, or if it was not asked for.
+        Kernel of inner products of gradients of the features, averaged over features. None without
+        hidden layers, or if it was not requested.
     output : str or int
+        The scalar output whose gradients are taken.
     params : tuple of str
         Layers whose parameters count.
     n_per_class : int
-        Samples of each class.
+        Number of samples of each class.
     """
 
     tangent: KernelBlocks
@@ -60,29 +61,31 @@ def ntk_alignment(
 
     The entries of the empirical neural tangent kernel are
     :math:`\langle \nabla f(x), \nabla f(x')\rangle = \sum_l (a_l \cdot a_l')(\delta_l \cdot
-    \delta_l')`, with a what enters a layer and :math:`\delta` the derivative of f with respect to
-    what leaves it. No gradient is formed.
+    \delta_l')`, where a is the input of a layer and :math:`\delta` the derivative of f with respect
+    to its output. No gradient is formed.
 
     Parameters
     ----------
     estimator : estimator, Pipeline, torch.nn.Module or Network
-        A fitted classifier, as :class:`GradPCADetector` takes it.
+        A fitted classifier that :class:`GradPCADetector` accepts.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Or whatever the estimator takes.
+        Samples, in any form that the estimator accepts.
     y : array-like of shape (n_samples,)
-        True classes, two at least.
+        True classes, of which there are at least two.
     output : {"max", "logsumexp", "sum", "loss", "mean_diagonal"} or int, default="max"
         The scalar f, by default that of GradPCA. ``"mean_diagonal"`` is the mean over c of the
-        kernels of the logits c, as in the experiments of arXiv:2305.16427; an integer is one logit.
+        kernels of the logits c, as in the experiments of arXiv:2305.16427. An integer means this
+        logit.
     params : {"all", "head", "last_hidden"} or sequence of str, default="all"
         Layers whose parameters count, as in :class:`GradPCADetector`.
     n_per_class : int, default=None
-        Samples drawn of each class. None for as many as the smallest class has, so that of other
-        classes some are left out: the block form needs classes of one size.
+        Number of samples drawn from each class. None draws as many as the smallest class has and
+        leaves out others, because the block form needs classes of equal size.
     feature_tangent : bool, default=True
-        Whether to compute the tangent kernel of the features as well: a pass for each feature.
+        Whether to compute also the tangent kernel of the features, which takes a pass for each
+        feature.
     random_state : int, RandomState instance or None, default=None
-        For the draw.
+        Seed of the draw.
 
     Returns
     -------
@@ -91,15 +94,16 @@ def ntk_alignment(
     Raises
     ------
     TypeError
-        If the estimator is no classifier whose gradients are known.
+        If the estimator is not a classifier whose gradients are known.
     ValueError
-        If a class has fewer than ``n_per_class`` samples or only one; if there are labels that the
-        classifier does not know, or more than 8192 samples in all.
+        If a class has fewer than ``n_per_class`` samples or only one, if there are labels that the
+        classifier does not know, or if there are more than 8192 samples in all.
 
     Notes
     -----
-    O(n^2) memory and O(n^2 (p + q)) time for each layer of p inputs and q outputs, times the number
-    of classes for ``"mean_diagonal"`` and times the number of features for ``feature_tangent``.
+    This takes O(n^2) memory, and O(n^2 (p + q)) time for each layer of p inputs and q outputs. The
+    time is multiplied by the number of classes for ``"mean_diagonal"``, and by the number of
+    features for ``feature_tangent``.
 
     References
     ----------

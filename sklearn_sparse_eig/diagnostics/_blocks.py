@@ -11,30 +11,31 @@ from .._base.typed import ArrayLike
 class KernelBlocks:
     r"""Alignment of a kernel matrix with the classes, and its best fit by three values.
 
-    With Y the one-hot labels (n x C), H the centring matrix and inner products of Frobenius.
+    Y denotes the one-hot labels (n x C) and H the centring matrix; inner products are those of
+    Frobenius.
 
     Attributes
     ----------
     alignment : float
-        :math:`\langle K, YY^T\rangle / (\|K\| \|YY^T\|)`. High already where all entries of K are
-        about the same.
+        :math:`\langle K, YY^T\rangle / (\|K\| \|YY^T\|)`. This is already high if all entries of K
+        are about the same.
     centered_alignment : float
-        The same of HKH and HYY^TH (centred kernel alignment); 1 if and only if what the centred
-        kernel sees of a sample is its class, and all classes alike.
+        The alignment of HKH and HYY^TH (centred kernel alignment). It is 1 if and only if the
+        centred kernel sees nothing of a sample but its class, and sees all classes alike.
     same_sample, same_class, other_class : float
-        Means of K over the diagonal, over other pairs of one class, over pairs of two classes:
-        the block matrix closest to K.
+        Means of K over the diagonal, over other pairs of one class, and over pairs of two classes.
+        They make up the block matrix closest to K.
     fit_error : float
-        :math:`\|K - K_{block}\| / \|K\|`.
+        :math:`\|K - K_{block}\| / \|K\|`, the relative distance to the block matrix.
     multiplicities : tuple of (int, int, int)
-        1, C - 1 and n - C.
+        Multiplicities 1, C - 1 and n - C of the predicted eigenvalues.
     predicted_eigenvalues : ndarray of shape (3,)
-        Of the block matrix: that of the constant vector, of differences between classes, of
-        differences within classes.
+        Eigenvalues of the block matrix: those of the constant vector, of differences between
+        classes, and of differences within classes.
     measured_eigenvalues : ndarray of shape (3,)
-        Means of the largest, the C - 1 next and the remaining eigenvalues of K.
+        Largest eigenvalue of K, and the means of the C - 1 next and of the remaining ones.
     eigenvalues : ndarray of shape (n,)
-        All eigenvalues of K, decreasing.
+        All eigenvalues of K, in decreasing order.
     """
 
     alignment: float
@@ -60,9 +61,9 @@ def kernel_blocks(K: ArrayLike, y: ArrayLike) -> KernelBlocks:
     Parameters
     ----------
     K : array-like of shape (n, n)
-        Symmetric.
+        Symmetric kernel matrix.
     y : array-like of shape (n,)
-        Classes, of m samples each, m at least two.
+        Classes, of m samples each, where m is at least two.
 
     Returns
     -------
@@ -71,14 +72,14 @@ def kernel_blocks(K: ArrayLike, y: ArrayLike) -> KernelBlocks:
     Raises
     ------
     ValueError
-        If K is not square or y not of its size; if there are fewer than two classes, or they
-        differ in size.
+        If K is not square, if y is not of its size, if there are fewer than two classes, or if
+        classes differ in size.
 
     Notes
     -----
-    O(n^3), for the eigenvalues. Block form and eigenvalues: Seleznova, Weitzner, Giryes, Kutyniok
-    and Chou, arXiv:2305.16427. Centred alignment: Cortes, Mohri, Rostamizadeh, JMLR 13 (2012).
-    A kernel of zeros has NaN alignment and fit.
+    The eigenvalues take O(n^3) time. The block form and its eigenvalues are from Seleznova,
+    Weitzner, Giryes, Kutyniok and Chou, arXiv:2305.16427, and centred alignment from Cortes, Mohri,
+    Rostamizadeh, JMLR 13 (2012). A kernel of zeros has NaN alignment and fit.
 
     Examples
     --------

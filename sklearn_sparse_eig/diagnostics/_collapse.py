@@ -25,41 +25,45 @@ _N_PROBES, _TOLERANCE = 32, 1e-3
 class NeuralCollapse:
     r"""How far a classifier is from neural collapse; all of NC1 to NC5 are 0 in the limit.
 
-    H are the features of the last hidden layer, M the class means less the mean of class means
-    (features x classes), W the weights of the head (features x classes), C the number of classes.
+    H denotes the features of the last hidden layer, M the class means less the mean of class means
+    (features x classes), W the weights of the head (features x classes), and C the number of
+    classes.
 
     Attributes
     ----------
     nc1 : float
-        :math:`\mathrm{tr}(S_W S_B^+) / C`, variation within over between classes; has no scale.
+        :math:`\mathrm{tr}(S_W S_B^+) / C`, the variation within classes relative to that between
+        classes. It has no scale.
     nc1_std : float
-        Mean over classes and features of the standard deviation within; has the scale of H.
+        Mean over classes and features of the standard deviation within classes, in the scale of H.
     nc2 : float
         :math:`\|M^TM/\|M^TM\| - (I - 11^T/C)/\sqrt{C-1}\|`, the distance to a simplex.
     nc2_norms : float
-        Standard deviation over mean of the lengths of the columns of M.
+        Standard deviation of the lengths of the columns of M, divided by their mean.
     nc2_angles : float
         Standard deviation of the cosines between columns of M.
     nc2_max_angle : float
-        Mean of :math:`|\cos + 1/(C-1)|` over pairs: 0 where they are as far apart as can be.
+        Mean of :math:`|\cos + 1/(C-1)|` over pairs, which is 0 at the largest possible angles.
     nc3 : float
-        :math:`\|M/\|M\| - W/\|W\|\|`.
+        :math:`\|M/\|M\| - W/\|W\|\|`, the distance between class means and head.
     nc4 : float
         Share of samples whose predicted class is not that of the nearest class mean.
     nc5 : float
         Mean over classes of :math:`|\cos|` between the class mean, not centred, and the mean of
-        ``X_ood``; NaN without.
+        ``X_ood``. NaN without ``X_ood``.
     invariant_norm : float
-        :math:`\|E\|` with :math:`E = WW^T - H K^{-1} H^T`, K the block form of the tangent kernel
-        of the features; NaN without hidden layers, or if it was not asked for.
+        :math:`\|E\|`, where :math:`E = WW^T - H K^{-1} H^T` and K is the block form of the tangent
+        kernel of the features. NaN without hidden layers, or if it was not requested.
     invariant_error : float
-        :math:`\|E\| / \|WW^T\|`.
+        :math:`\|E\| / \|WW^T\|`, the relative norm of the invariant.
     invariant_alignment : float
         Cosine of :math:`WW^T` and :math:`H K^{-1} H^T`.
     n_features : int
+        Number of features of the last hidden layer.
     class_counts : ndarray of int, shape (n_classes,)
+        Number of samples of each class.
     invariant : ndarray of shape (n_features, n_features) or None
-        E itself, to see whether it stays as it is; None where ``invariant_norm`` is NaN.
+        E itself, which shows whether it stays constant. None if ``invariant_norm`` is NaN.
     """
 
     nc1: float
@@ -96,17 +100,17 @@ def neural_collapse(
     estimator : estimator, Pipeline, torch.nn.Module or Network
         A fitted classifier whose logits are a linear function of its last hidden layer.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Or whatever the estimator takes; collapse is defined on training data.
+        Samples, in any form that the estimator accepts. Collapse is defined on training data.
     y : array-like of shape (n_samples,)
-        True classes; all classes of the classifier, of two samples or more.
+        True classes. All classes of the classifier must occur, with at least two samples each.
     X_ood : as X, default=None
         Samples of other classes, for NC5.
     invariant : bool, default=True
-        Whether to compute the invariant: takes a backward pass for each feature.
+        Whether to compute the invariant, which takes a backward pass for each feature.
     n_per_class : int, default=10
-        At most so many samples of each class for the block form that the invariant needs.
+        Largest number of samples of each class for the block form that the invariant needs.
     random_state : int, RandomState instance or None, default=None
-        For drawing these.
+        Seed of the draw of these samples.
 
     Returns
     -------
@@ -115,18 +119,18 @@ def neural_collapse(
     Raises
     ------
     TypeError
-        If the estimator is no classifier whose gradients are known.
+        If the estimator is not a classifier whose gradients are known.
     ValueError
-        If a class has no sample or only one, there are labels that the classifier does not know,
-        or its logits are not a linear function of what enters its last layer.
+        If a class has no sample or only one, if there are labels that the classifier does not know,
+        or if its logits are not a linear function of the input of its last layer.
 
     Notes
     -----
-    Classes count alike in means and scatter, however many samples they have. The conservation of E
-    assumes gradient flow without weight decay and a kernel that stays as it is, with no correlation
-    between features; arXiv:2305.16427 derives what follows for the mean squared error. For other
-    losses E is descriptive. O(n p C) time and O(n p + p^2) memory for p features; the invariant
-    takes p backward passes over ``n_per_class`` samples of each class.
+    All classes count equally in means and scatter, however many samples they have. The conservation
+    of E assumes gradient flow without weight decay and a kernel that stays constant, with no
+    correlation between features; arXiv:2305.16427 derives what follows for the mean squared error.
+    For other losses E is descriptive. The time is O(n p C) and the memory O(n p + p^2) for p
+    features. The invariant takes p backward passes over ``n_per_class`` samples of each class.
 
     References
     ----------

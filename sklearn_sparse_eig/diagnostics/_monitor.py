@@ -14,36 +14,39 @@ from ._collapse import NeuralCollapse, neural_collapse
 
 
 class CollapseMonitor:
-    """Neural collapse and alignment of the tangent kernel along training.
+    """Monitor of neural collapse and tangent kernel alignment during training.
 
-    Call it with the model after each epoch or step. Torch modules are looked at in evaluation mode
-    and left as they were: mode of each submodule, gradients, random state.
+    Call it with the model after each epoch or step. Torch modules are evaluated in evaluation mode
+    and left as they were, including the mode of each submodule, gradients and random state.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
         Training data, or a fixed part of them.
     y : array-like of shape (n_samples,)
-        Classes, as the model names them.
+        Classes, with the names that the model uses.
     every : int, default=1
-        Look at each so many-th step: those divisible by it.
+        Interval between the steps that are recorded, which are divisible by it.
     X_ood : array-like, default=None
         Samples of other classes, for NC5.
     output, params : default="max", "all"
-        As in :func:`ntk_alignment`.
+        Parameters of :func:`ntk_alignment`.
     n_per_class : int, default=10
-        Samples of each class in the kernels, the same ones each time.
+        Number of samples of each class in the kernels. They are the same each time.
     feature_tangent : bool, default=False
         Whether to compute the tangent kernel of the features and the invariant, which take a
         backward pass for each feature.
     random_state : int, RandomState instance or None, default=None
-        For drawing the samples in the kernels, once.
+        Seed of the draw of the samples in the kernels, which is made once.
 
     Attributes
     ----------
     steps : list of int
+        The steps recorded.
     alignments : list of NTKAlignment
+        Alignment of the kernels at each of them.
     collapses : list of NeuralCollapse
+        Neural collapse at each of them.
 
     Examples
     --------
@@ -134,10 +137,10 @@ class CollapseMonitor:
     def to_dict(self) -> dict[str, np.ndarray]:
         """Return ``step`` and all numbers as arrays with an entry for each step.
 
-        Those of kernels have the name of the kernel in front, ``tangent_fit_error``. With
-        ``feature_tangent`` there are those of the invariant E, and ``invariant_change``: how far E
-        is from that of the first step, relative to the norm of W W^T, as ``invariant_error`` is. A
-        data frame of it needs the arrays of one axis only.
+        Names of numbers of a kernel begin with that of the kernel, as in ``tangent_fit_error``.
+        With ``feature_tangent`` the numbers of the invariant E are included, and
+        ``invariant_change``: how far E is from that of the first step, relative to the norm of
+        W W^T, like ``invariant_error``. For a data frame take only the arrays with one axis.
         """
         columns = {"step": np.array(self.steps, dtype=int)}
         rows = [

@@ -11,21 +11,22 @@ from ..ood import GradPCADetector
 def class_mean_share(detector: GradPCADetector, *, center: bool = True) -> float:
     r"""Return the share of the energy of the gradients that the means of their classes explain.
 
-    With :math:`\pi_c` the class frequencies, G_c the class means and :math:`\mu = E g`,
+    With :math:`\pi_c` the class frequencies, G_c the class means and :math:`\mu = E g`, it is
 
     .. math:: \frac{\sum_c \pi_c \|G_c - \mu\|^2}{E\|g\|^2 - \|\mu\|^2} \in [0, 1],
 
     and without centring :math:`\sum_c \pi_c \|G_c\|^2 / E\|g\|^2`. It is 1 if all gradients of a
-    class are the same. One less it is the residual share. Free: no sample is looked at again.
+    class are the same, and 1 minus the share is that of the residual. It costs nothing, because no
+    sample is looked at again.
 
     Parameters
     ----------
     detector : GradPCADetector
-        Fitted; streamed and merged ones too. Its metric has no influence: the Euclidean norm is
-        meant.
+        A fitted detector, which may have been streamed and merged. Its metric has no influence,
+        because the norm is the Euclidean one.
     center : bool, default=True
-        Whether to take the mean gradient off. Without, a gradient that all samples share passes
-        for class structure.
+        Whether to subtract the mean gradient. If it is not subtracted, a gradient that all samples
+        share counts as class structure.
 
     Returns
     -------
@@ -36,12 +37,13 @@ def class_mean_share(detector: GradPCADetector, *, center: bool = True) -> float
     NotFittedError
         If the detector is not fitted.
     ValueError
-        If all gradients are the same, or the detector does not keep their sums.
+        If all gradients are the same, or if the detector does not keep their sums.
 
     Notes
     -----
-    Without any structure n independent gradients of C classes give about (C - 1) / (n - 1). O(C P)
-    for P parameters. Derived here; a one-way analysis of variance of the gradients.
+    Without any structure, n independent gradients of C classes give about (C - 1) / (n - 1). The
+    time is O(C P) for P parameters. The share is that of a one-way analysis of variance of the
+    gradients, and derived here.
 
     Examples
     --------

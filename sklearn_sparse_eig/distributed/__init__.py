@@ -51,12 +51,12 @@ def merge_copies(parts: Sequence[_MergeablePart]) -> _MergeablePart:
     Parameters
     ----------
     parts : sequence of EigenSketch, estimator, or anything with ``merge(other)``
-        At least one.
+        At least one object.
 
     Returns
     -------
     object
-        Of the type of the first.
+        The sum, which has the type of the first object.
     """
     total = deepcopy(parts[0])
     for part in parts[1:]:
@@ -69,29 +69,30 @@ def tree_merge(
 ) -> _Part:
     """Merge many parts into one, in a tree.
 
-    The tree hangs on positions alone, never on which part was ready first, so the same parts give
-    the same bits.
+    The tree depends only on the positions of the parts, never on which one was ready first, so the
+    same parts give the same bits.
 
     Parameters
     ----------
     parts : iterable
-        Sketches, estimators, or whatever `merge` takes, such as lazy values. Read one by one:
-        a generator never has more than about ``fan_in * log(n_parts)`` of them alive.
+        Sketches, estimators, or whatever `merge` accepts, such as lazy values. They are read one by
+        one: of a generator, no more than about ``fan_in * log(n_parts)`` parts exist at a time.
     merge : callable, default=None
-        Takes a list of 1 to `fan_in` parts and returns their sum, a new object. None for
-        :func:`merge_copies`, which leaves the parts as they are.
+        Function that takes a list of 1 to `fan_in` parts and returns their sum, a new object. None
+        is :func:`merge_copies`, which leaves the parts as they are.
     fan_in : int, default=8
-        Parts merged at a time, at least 2.
+        Number of parts that are merged at a time, at least 2.
 
     Returns
     -------
     object
+        The sum of all parts.
 
     Raises
     ------
     ValueError
-        If there are no parts or `fan_in` is less than 2, and whatever `merge` raises for parts
-        that do not fit.
+        If there are no parts or `fan_in` is less than 2. Errors that `merge` raises for parts that
+        do not fit are passed on.
 
     Examples
     --------
@@ -140,12 +141,13 @@ def fit_partitions(
     Parameters
     ----------
     estimator : estimator
-        With ``partial_fit``, ``merge`` and an int ``random_state``. Not changed.
+        An estimator with ``partial_fit``, ``merge`` and an int ``random_state``. It is not changed.
     partitions : iterable of array-like or sparse matrix of shape (n_i, n_features)
-        Blocks of rows; empty ones are skipped. A generator is read as workers become free.
+        Blocks of rows. Empty ones are skipped. A generator is read as workers become free.
     n_jobs : int, default=None
-        Workers, threads by default: hashing and BLAS release the interpreter lock. Another
-        backend is chosen with ``joblib.parallel_config``. The result does not depend on it.
+        Number of workers. They are threads by default, because hashing and BLAS release the
+        interpreter lock; ``joblib.parallel_config`` selects another backend. The result does not
+        depend on them.
 
     Returns
     -------
@@ -155,8 +157,8 @@ def fit_partitions(
     Raises
     ------
     ValueError
-        If ``random_state`` is not an int or there are no rows, and where ``partial_fit`` or
-        ``merge`` raise it.
+        If ``random_state`` is not an int, if there are no rows, or if ``partial_fit`` or ``merge``
+        raises it.
 
     Examples
     --------

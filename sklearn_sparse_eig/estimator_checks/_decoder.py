@@ -23,7 +23,7 @@ def check_decoder_exact_case(
     ----------
     decoder : str or Decoder
     measurement : Measurement, default=None
-        None for 32 sparse-sign measurements per nonzero row of 2000.
+        Measurement to decode. None takes 32 sparse-sign measurements per nonzero row of 2000.
     n_rows : int, default=12
         Rows of the support, a third of them in each of three columns.
     random_state : int, default=0
@@ -41,13 +41,13 @@ def check_decoder_exact_case(
 def check_decoder_contract(
     decoder: DecoderName | Decoder, measurement: Measurement | None = None, *, random_state: int = 0
 ) -> None:
-    """Check what is returned for noise: sorted ids without repeats, at most `size`, reproducibly.
+    """Check that for noise a decoder returns at most `size` sorted ids, each once, reproducibly.
 
     Parameters
     ----------
     decoder : str or Decoder
     measurement : Measurement, default=None
-        None for 120 sparse-sign measurements of 500.
+        Measurement to decode. None takes 120 sparse-sign measurements of 500 features.
     random_state : int, default=0
     """
     decoder, rng = make_decoder(decoder), np.random.default_rng(random_state)

@@ -27,14 +27,15 @@ def check_estimator_batches(
     Parameters
     ----------
     estimator : estimator
-        Unfitted, with an int ``random_state``. Not changed. An estimator with a parameter
-        ``refine`` is fitted with ``refine="sketch"``, that is in one pass.
+        Unfitted estimator with an int ``random_state``. It is not changed. An estimator with a
+        parameter ``refine`` is fitted with ``refine="sketch"``, that is, in one pass.
     X : ndarray or CSR array of shape (n, n_features), default=None
-        At least 10 rows. None for 240 dense rows of 60 features.
+        At least 10 rows. None takes 240 dense rows of 60 features.
     random_state : int, default=0
+        Seed of the rows, if X is None.
     rtol : float, default=1e-7
-        Of what is compared: ``components_``, ``explained_variance_``, ``n_samples_seen_`` and the
-        results of ``transform``, ``score_samples`` and ``predict``, as far as there are any.
+        Relative tolerance for ``components_``, ``explained_variance_``, ``n_samples_seen_`` and the
+        results of ``transform``, ``score_samples`` and ``predict``, as far as these exist.
     """
     X = estimator_rows(X, random_state)
     expected = _one_pass(estimator).fit(X)
@@ -50,7 +51,7 @@ def check_estimator_resume(estimator: Any, X: Any = None, *, random_state: int =
     Parameters
     ----------
     estimator, X, random_state
-        As in :func:`check_estimator_batches`. Equality is to the bit.
+        Arguments of :func:`check_estimator_batches`. Equality is to the bit.
     """
     X = estimator_rows(X, random_state)
     batches = cut(X, [X.shape[0] // 3])
@@ -67,7 +68,7 @@ def check_estimator_merge(
     Parameters
     ----------
     estimator, X, random_state, rtol
-        As in :func:`check_estimator_batches`.
+        Arguments of :func:`check_estimator_batches`.
     """
     X = estimator_rows(X, random_state)
     n = X.shape[0]
@@ -97,7 +98,7 @@ def check_estimator_weights(
     Parameters
     ----------
     estimator, X, random_state, rtol
-        As in :func:`check_estimator_batches`.
+        Arguments of :func:`check_estimator_batches`.
 
     Notes
     -----
@@ -120,7 +121,7 @@ def check_estimator_sparse_rows(
     Parameters
     ----------
     estimator, X, random_state, rtol
-        As in :func:`check_estimator_batches`.
+        Arguments of :func:`check_estimator_batches`.
     """
     X = estimator_rows(X, random_state)
     dense, sparse = (X.toarray(), X) if sp.issparse(X) else (X, sp.csr_array(X))
@@ -139,7 +140,7 @@ def check_estimator_signs(estimator: Any, X: Any = None, *, random_state: int = 
     Parameters
     ----------
     estimator, X, random_state
-        As in :func:`check_estimator_batches`.
+        Arguments of :func:`check_estimator_batches`.
     """
     components = as_dense(clone(estimator).fit(estimator_rows(X, random_state)).components_)
     assert_close(np.linalg.norm(components, axis=1), np.ones(len(components)), "norms", 1e-12)
@@ -156,7 +157,7 @@ def check_estimator_bad_input(estimator: Any, X: Any = None, *, random_state: in
     Parameters
     ----------
     estimator, X, random_state
-        As in :func:`check_estimator_batches`.
+        Arguments of :func:`check_estimator_batches`.
     """
     X = estimator_rows(X, random_state)
     fitted, expected = clone(estimator).partial_fit(X), clone(estimator).partial_fit(X)
@@ -178,14 +179,15 @@ def yield_estimator_checks(estimator: Any, X: Any = None) -> Iterator[partial[No
     Parameters
     ----------
     estimator : estimator
-        Unfitted, with an int ``random_state``. Not changed.
+        Unfitted estimator with an int ``random_state``. It is not changed.
     X : ndarray or CSR array of shape (n, n_features), default=None
         At least 10 rows.
 
     Yields
     ------
     callable
-        Without arguments. ``components_`` and CSR rows are checked where there are any.
+        A check without arguments. ``components_`` and CSR rows are checked if the estimator has
+        or accepts them.
     """
     checks = [check_estimator_batches, check_estimator_resume, check_estimator_weights]
     # Which rows are the latest is not known between shards, so forgetting does not merge.
@@ -228,12 +230,12 @@ def check_sketch_estimator(estimator: Any, X: Any = None) -> None:
     Parameters
     ----------
     estimator, X
-        As there.
+        Arguments of :func:`yield_estimator_checks`.
 
     Raises
     ------
     AssertionError
-        At the first law that does not hold, with both sides.
+        If a law does not hold. The message shows both sides of the first such law.
     """
     for check in yield_estimator_checks(estimator, X):
         check()

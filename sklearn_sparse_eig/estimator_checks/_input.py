@@ -23,20 +23,20 @@ _DAY = np.datetime64("2024-02-29")
 def check_bad_rows(make: Make, act: Act, X: np.ndarray, *, allow_nan: bool = False) -> None:
     """Check that rows that hold no real numbers are refused, with their type in the message.
 
-    Times, durations, records, text, complex numbers and objects of these are given in place of X,
-    NaN and infinity within it, and X with another number of axes. Each must be a ``ValueError`` or
-    a ``TypeError`` and leave the object as it was, to the bit.
+    The check passes times, durations, records, text, complex numbers and objects of these in place
+    of X, NaN and infinity within it, and X with another number of axes. Each must raise a
+    ``ValueError`` or a ``TypeError`` and leave the object as it was, to the bit.
 
     Parameters
     ----------
     make : callable
-        Returns an object, always the same.
+        Function that returns an object, always the same.
     act : callable
         ``act(object, rows)`` fits, updates or reads the object with the rows.
     X : ndarray of shape (n, n_features)
-        Rows that would be right. They are passed first: an action that refuses these is no check.
+        Valid rows. They are passed first, because refusing these too would prove nothing.
     allow_nan : bool, default=False
-        Whether NaN stands for what is missing, and is taken.
+        Whether NaN is accepted for missing entries.
     """
     act(make(), X)
     for what, (rows, name) in _bad_rows(X, allow_nan).items():
@@ -46,13 +46,13 @@ def check_bad_rows(make: Make, act: Act, X: np.ndarray, *, allow_nan: bool = Fal
 def check_bad_indices(make: Make, act: Act, X: np.ndarray) -> None:
     """Check that sparse rows are refused if their indices do not fit their shape, in any format.
 
-    SciPy makes such matrices without a word, and its compiled code, as that of others, would read
-    and write outside of arrays.
+    SciPy makes such matrices without an error, and its compiled code, like that of others, would
+    read and write outside of arrays.
 
     Parameters
     ----------
     make, act, X
-        As in :func:`check_bad_rows`. At least two rows and two features.
+        Arguments of :func:`check_bad_rows`. X has at least two rows and two features.
     """
     for format_ in ("csr", "csc", "coo", "bsr", "lil"):
         act(make(), sp.csr_array(X).asformat(format_))
@@ -61,18 +61,19 @@ def check_bad_indices(make: Make, act: Act, X: np.ndarray) -> None:
 
 
 def check_bad_weights(make: Make, act: Act, n: int, *, counts: bool = True) -> None:
-    """Check that weights are refused if there are not n, or they cannot be told or used.
+    """Check that weights are refused if they are not n, or are no usable numbers.
 
     Parameters
     ----------
     make : callable
-        As in :func:`check_bad_rows`.
+        Function that returns an object, as in :func:`check_bad_rows`.
     act : callable
         ``act(object, weights)`` fits, updates or scores the object with n rows of these weights.
     n : int
+        Number of rows.
     counts : bool, default=True
-        Whether weights count rows, so that negative ones, and zero for all, are refused. A sketch
-        takes them.
+        Whether weights count rows, so that negative ones, and zeros for all rows, are refused. A
+        sketch accepts these.
     """
     act(make(), np.full(n, 2.0))
     bad = {
@@ -98,11 +99,11 @@ def check_duplicates(make: Make, act: Act, read: Callable[[Any], Any], X: np.nda
     Parameters
     ----------
     make, act
-        As in :func:`check_bad_rows`.
+        Arguments of :func:`check_bad_rows`.
     read : callable
-        ``read(object)`` returns what is computed from it as an array.
+        ``read(object)`` returns an array that is computed from the object.
     X : ndarray of shape (n, n_features)
-        Its signs are given, each as a sum of 300 ones of one byte.
+        Array whose signs are passed as rows, each sign as a sum of 300 ones of one byte.
     """
     counts = (X > 0.0).astype(float)
     i, j = np.nonzero(counts)
@@ -119,12 +120,12 @@ def check_duplicates(make: Make, act: Act, read: Callable[[Any], Any], X: np.nda
 def yield_input_checks(
     make: Make, act: Act, X: np.ndarray, *, sparse: bool, allow_nan: bool = False
 ) -> Iterator[Callable]:
-    """Yield the checks of what an action takes for rows.
+    """Yield the checks of the rows that an action accepts.
 
     Parameters
     ----------
     make, act, X, allow_nan
-        As in :func:`check_bad_rows`.
+        Arguments of :func:`check_bad_rows`.
     sparse : bool
         Whether sparse rows are taken.
 

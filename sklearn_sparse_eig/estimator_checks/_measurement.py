@@ -94,7 +94,7 @@ def check_measurement_spec(measurement: Measurement, *, random_state: int = 0) -
     Parameters
     ----------
     measurement : Measurement
-        Of a registered class.
+        A measurement of a registered class.
     random_state : int, default=0
     """
     spec = measurement.spec()

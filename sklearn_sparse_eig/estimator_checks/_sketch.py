@@ -29,7 +29,7 @@ def check_sketch_definition(
     Parameters
     ----------
     make_sketch : callable
-        Returns an empty sketch, always with the same seed.
+        Function that returns an empty sketch, always with the same seed.
     X : ndarray or CSR array of shape (n, n_features), default=None
     random_state : int, default=0
     rtol : float, default=1e-10
@@ -62,7 +62,7 @@ def check_sketch_linearity(
     Parameters
     ----------
     make_sketch, X, random_state, rtol
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     _, X, _ = begin(make_sketch, X, random_state)
     half = X.shape[0] // 2
@@ -88,7 +88,7 @@ def check_sketch_batching(
     Parameters
     ----------
     make_sketch, X, random_state, rtol
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     whole, X, rng = begin(make_sketch, X, random_state)
     whole.update(X)
@@ -116,7 +116,7 @@ def check_sketch_merge(
     Parameters
     ----------
     make_sketch, X, random_state, rtol
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     whole, X, _ = begin(make_sketch, X, random_state)
     whole.update(X)
@@ -149,7 +149,7 @@ def check_sketch_deletion(
     Parameters
     ----------
     make_sketch, X, random_state, rtol
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     _, X, _ = begin(make_sketch, X, random_state)
     third = X.shape[0] // 3
@@ -174,7 +174,7 @@ def check_sketch_forgetting(
     Parameters
     ----------
     make_sketch, X, random_state, rtol
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     factor : float, default=0.7
     """
     _, X, _ = begin(make_sketch, X, random_state)
@@ -196,7 +196,7 @@ def check_sketch_weights(
     Parameters
     ----------
     make_sketch, X, random_state, rtol
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     _, X, rng = begin(make_sketch, X, random_state)
     weights = rng.integers(0, 4, X.shape[0])
@@ -212,7 +212,7 @@ def check_sketch_resume(make_sketch: MakeSketch, X: Any = None, *, random_state:
     Parameters
     ----------
     make_sketch, X, random_state
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     sketch, X, _ = begin(make_sketch, X, random_state)
     half = X.shape[0] // 2
@@ -231,7 +231,7 @@ def check_sketch_seed(make_sketch: MakeSketch, X: Any = None, *, random_state: i
     Parameters
     ----------
     make_sketch, X, random_state
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     first, X, _ = begin(make_sketch, X, random_state)
     twin = make_sketch().update(X)
@@ -239,12 +239,12 @@ def check_sketch_seed(make_sketch: MakeSketch, X: Any = None, *, random_state: i
 
 
 def check_sketch_bytes(make_sketch: MakeSketch, X: Any = None, *, random_state: int = 0) -> None:
-    """Check that bytes read back are the same sketch, and damaged ones a ``ValueError``.
+    """Check that bytes read back give the same sketch, and damaged ones raise a ``ValueError``.
 
     Parameters
     ----------
     make_sketch, X, random_state
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     sketch, X, rng = begin(make_sketch, X, random_state)
     for filled in (make_sketch(), sketch.update(X)):
@@ -263,12 +263,12 @@ def check_sketch_bytes(make_sketch: MakeSketch, X: Any = None, *, random_state: 
 def check_sketch_bad_input(
     make_sketch: MakeSketch, X: Any = None, *, random_state: int = 0
 ) -> None:
-    """Check that bad rows are a ``ValueError`` and leave the sketch as it was, to the bit.
+    """Check that bad rows raise a ``ValueError`` and leave the sketch as it was, to the bit.
 
     Parameters
     ----------
     make_sketch, X, random_state
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     sketch, X, _ = begin(make_sketch, X, random_state)
     holes = X.astype(np.float64)  # a copy
@@ -301,7 +301,7 @@ def check_sketch_entries(
     Parameters
     ----------
     make_sketch, random_state, rtol
-        As in :func:`check_sketch_definition`.
+        Arguments of :func:`check_sketch_definition`.
     """
     sketch, rng = make_sketch(), np.random.default_rng(random_state)
     N = sketch.n_features
@@ -338,12 +338,13 @@ def check_sketch_entries(
 
 
 def check_sketch_merge_refuses(sketch: EigenSketch, other: EigenSketch) -> None:
-    """Check that two sketches that differ are not merged, and that the message says in what.
+    """Check that sketches of different settings are not merged, and the message shows both values.
 
     Parameters
     ----------
     sketch, other : EigenSketch
-        Of different settings; the message must hold the values of both for the first difference.
+        Sketches with different settings. The message must contain both values of the first setting
+        that differs.
     """
     before = sketch.to_bytes(), other.to_bytes()
     mine, theirs = sketch.settings(), other.settings()
@@ -374,7 +375,7 @@ def yield_sketch_checks(make_sketch: MakeSketch, X: Any = None) -> Iterator[part
     Parameters
     ----------
     make_sketch : callable
-        Returns an empty sketch, always with the same seed.
+        Function that returns an empty sketch, always with the same seed.
     X : ndarray or CSR array of shape (n, n_features), default=None
         At least 10 rows.
     """

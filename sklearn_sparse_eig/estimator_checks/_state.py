@@ -48,7 +48,7 @@ def check_unchanged_on_error(
     Parameters
     ----------
     make : callable
-        Returns an object in the state before the action, always the same.
+        Function that returns an object in the state before the action, always the same.
     act : callable
         Changes the object that it is given.
     max_lines : int, default=None
@@ -90,7 +90,7 @@ def check_failed_refit_keeps_fit(
     Parameters
     ----------
     make : callable
-        Returns an unfitted estimator.
+        Function that returns an unfitted estimator.
     fit : callable
         Fits the estimator that it is given.
     refits : dict of str to callable
@@ -113,10 +113,10 @@ def check_readers_beside_writer(
     n_readers: int = 2,
     rtol: float = 1e-9,
 ) -> None:
-    """Check that what threads read beside a writer is never torn, and at the end not stale.
+    """Check that threads that read beside a writer never see a torn state, or a stale one later.
 
-    All that is read must be what some number of whole batches gives, and after the last batch what
-    all of them give.
+    Every value that is read must be the one after some number of whole batches. After the last
+    batch it must be the one after all of them.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def check_warnings_name_the_caller(act: Callable[[], Any], *, filename: str | No
     act : callable
         Must warn at least once.
     filename : str, default=None
-        None for the file in which `act` is written.
+        File that warnings must name. None is the file in which `act` is written.
     """
     filename = act.__code__.co_filename if filename is None else filename
     with warnings.catch_warnings(record=True) as caught:
@@ -184,12 +184,12 @@ def check_warnings_name_the_caller(act: Callable[[], Any], *, filename: str | No
 def check_merge(
     make: Make, feed: Feed, batches: Sequence[Any], read: Read, *, rtol: float = 1e-7
 ) -> None:
-    """Check that merged shards are as one stream, in any order, and that others are not changed.
+    """Check that merged shards equal one stream, in any order, and that others are not changed.
 
     Parameters
     ----------
     make, feed, batches, read
-        As in :func:`check_readers_beside_writer`.
+        Arguments of :func:`check_readers_beside_writer`.
     rtol : float, default=1e-7
         Relative to the largest entry.
     """
@@ -214,12 +214,12 @@ def check_merge(
 def check_sum(
     make: Make, feed: Feed, batches: Sequence[Any], read: Read, *, rtol: float = 1e-7
 ) -> None:
-    """Check that ``+`` and ``sum`` give new objects, as one stream, and leave the shards alone.
+    """Check that ``+`` and ``sum`` give new objects, equal to one stream, and change no shard.
 
     Parameters
     ----------
     make, feed, batches, read, rtol
-        As in :func:`check_merge`.
+        Arguments of :func:`check_merge`.
     """
     expected = _readings_in_turn(make, feed, batches, read)[-1]
     shards = _shards(make, feed, batches)
@@ -240,7 +240,7 @@ def check_empty_copy(
     Parameters
     ----------
     make, feed, batches, read, rtol
-        As in :func:`check_merge`. The copy comes from ``empty_copy()``, or ``empty()``.
+        Arguments of :func:`check_merge`. The copy comes from ``empty_copy()`` or ``empty()``.
     """
     expected = _readings_in_turn(make, feed, batches[:1], read)[-1]
     full = _shards(make, feed, batches[:1])[0]
@@ -259,12 +259,12 @@ def check_empty_copy(
 
 
 def check_shard_id(make: Make, feed: Feed, batches: Sequence[Any], read: Read) -> None:
-    """Check that a named shard is counted once, whichever way it comes a second time.
+    """Check that a named shard is counted once, in whichever way it is merged again.
 
     Parameters
     ----------
     make, feed, batches, read
-        As in :func:`check_merge`.
+        Arguments of :func:`check_merge`.
     """
     shards = _shards(make, feed, batches)
     total = _empty_of(shards[0]).merge(shards[0], shard_id="first")
@@ -300,7 +300,7 @@ def yield_state_checks(
     Parameters
     ----------
     make : callable
-        Returns an empty object, always of the same seed.
+        Function that returns an empty object, always of the same seed.
     feed : callable
         ``feed(object, batch)`` adds a batch to the object.
     batches : sequence
@@ -310,7 +310,7 @@ def yield_state_checks(
     merges : bool, default=True
         Whether shards of the stream add up.
     max_lines : int, default=60
-        As in :func:`check_unchanged_on_error`.
+        Arguments of :func:`check_unchanged_on_error`.
 
     Yields
     ------

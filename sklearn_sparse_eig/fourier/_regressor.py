@@ -1,4 +1,4 @@
-"""Smooth interpolation by more frequencies than points: the scikit-learn shell."""
+"""Smooth interpolation by more frequencies than points: the estimator."""
 
 from dataclasses import replace
 from numbers import Integral, Real
@@ -38,78 +38,85 @@ SolverName = Literal["auto", "fft", "least_squares", "kernel", "nufft"]
 class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Interpolation by the smoothest of many trigonometric polynomials.
 
-    With more frequencies than points, infinitely many combinations pass through the data. This is
-    the one of least weighted norm, sum_k (1 + |k|)^(2 q) |theta_k|^2, which prefers low
-    frequencies: the wilder the weight, the smoother the function. With fewer frequencies than
-    points it is least squares. On a grid it is one fast Fourier transform.
+    With more frequencies than points, infinitely many combinations pass through the data. This
+    regressor takes the one of least weighted norm, sum_k (1 + |k|)^(2 q) |theta_k|^2, which prefers
+    low frequencies: the larger the exponent, the smoother the function. With fewer frequencies than
+    points it is least squares. On a grid it takes a single fast Fourier transform.
 
     Parameters
     ----------
     n_frequencies : int or None, default=None
-        Number of frequencies p; ``"real"`` has the symmetric ones up to ``(p - 1) // 2``, so an
-        even number is as the odd one below. None for eight for each point, at least: their
-        weights decay, so more change little.
+        Number of frequencies p. The basis ``"real"`` has the symmetric ones up to ``(p - 1) // 2``,
+        so an even number has the effect of the odd one below it. None takes at least eight for each
+        point; more would change little, because their weights decay.
     weight_exponent : float, default=2.0
-        q, the number of derivatives that the norm measures. 0 is the plain interpolant of least
-        norm, which is zero between the points where there are many frequencies.
+        Exponent q, the number of derivatives that the norm measures. 0 gives the plain interpolant
+        of least norm, which with many frequencies is zero between the points.
     period : float, array-like of shape (n_features,) or "auto", default="auto"
-        ``"auto"`` takes the points for equidistant in one period: range n / (n - 1); or twice
-        that, as suits a function that is not periodic, where ``alpha="auto"`` and it predicts
-        points left out better.
+        Period of each feature. ``"auto"`` assumes that the points are equidistant in one period,
+        which is then their range times n / (n - 1). With ``alpha="auto"`` it also tries twice this
+        period, which suits functions that are not periodic, and takes it if it predicts points that
+        are left out better.
     basis : {"real", "complex"}, default="real"
         ``"complex"`` has one-sided frequencies 0, ..., p - 1, the model whose risk is
         :func:`trigonometric_risk`. Its interpolants of real data are complex between the points,
-        and ``predict`` returns their real part; targets may be complex.
+        and ``predict`` returns their real part. Targets may be complex.
     alpha : float or "auto", default="auto"
-        Ridge: weight of the norm beside the sum of squared errors. 0 interpolates. ``"auto"`` is
-        the one that predicts each point best from the others, and 0 for targets without noise.
+        Ridge, the weight of the norm against the sum of squared errors. 0 interpolates. ``"auto"``
+        is the ridge that predicts each point best from the others, and 0 for targets without noise.
     solver : {"auto", "fft", "least_squares", "kernel", "nufft"}, default="auto"
-        ``"auto"`` is ``"fft"`` where the points are a grid, in any order, each once; of fewer than
-        200 others ``"least_squares"`` where frequencies are not more than points, else
-        ``"kernel"``; beyond ``"nufft"``, conjugate gradients on fast transforms at scattered
-        points, unless they fail to converge for up to 4096 points.
+        ``"auto"`` is ``"fft"`` if the points form a grid, in any order, each point once. For fewer
+        than 200 other points it is ``"least_squares"`` if there are no more frequencies than
+        points, and ``"kernel"`` otherwise. For more points it is ``"nufft"``, conjugate gradients
+        on fast transforms at scattered points, unless these fail to converge for up to 4096 points.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_frequencies,) or (n_frequencies, n_targets), complex
-        Of exp(2 pi i k (x - x_min) / period), for the frequencies of ``frequencies_``. None for
-        several features.
+        Coefficients of exp(2 pi i k (x - x_min) / period), for the frequencies k of
+        ``frequencies_``. None for several features.
     dual_coef_ : ndarray of shape (n_samples, n_targets) or None
-        For several features, the weights of the kernel functions of the samples.
+        Weights of the kernel functions of the samples, for several features.
     frequencies_ : ndarray of int, shape (n_frequencies,)
+        The frequencies.
     period_ : ndarray of shape (n_features,)
+        Period of each feature that was used.
     alpha_ : float
+        Ridge that was used.
     interpolation_residual_ : float
         Norm of the errors at the points relative to that of the targets.
     solver_ : str
-        The one used.
+        Solver that was used.
     n_iter_ : int
-        Iterations of ``"nufft"``; 0 for the others, which are direct.
+        Number of iterations of ``"nufft"``; 0 for the other solvers, which are direct.
     n_features_in_ : int
+        Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only where all features of X had string names.
+        Names of the features, if X had names that are all strings.
 
     See Also
     --------
-    trigonometric_risk : Its exact expected error.
-    sklearn.kernel_ridge.KernelRidge, sklearn.preprocessing.SplineTransformer
+    trigonometric_risk : The exact expected error of this regressor.
+    sklearn.kernel_ridge.KernelRidge : Interpolation with other kernels.
+    sklearn.preprocessing.SplineTransformer : Splines, also for functions that are not periodic.
 
     Notes
     -----
-    Do not use it for noisy targets with ``alpha=0``, which passes through the noise, and may swing
-    far beyond the targets between scattered points (a warning tells it); for points with large
-    gaps, where it swings back to the mean; or in more than a few variables: there the basis is the
-    tensor product, the kernel the product of those of the variables. A function that is not
-    periodic has a jump at the ends: ``period="auto"`` finds out, with ``alpha="auto"``; else give
-    it a period longer than its range.
+    Do not use it for noisy targets with ``alpha=0``: it then passes through the noise, and may
+    swing far beyond the targets between scattered points (a warning says so). Do not use it for
+    points with large gaps, where it swings back to the mean, or in more than a few variables, where
+    the basis is the tensor product and the kernel the product of those of the variables. A function
+    that is not periodic has a jump at the ends. ``period="auto"`` with ``alpha="auto"`` detects
+    this; otherwise set a period that is longer than the range of the points.
 
-    ``alpha="auto"`` costs two decompositions of n x n, and is chosen on 500 of more points.
+    ``alpha="auto"`` costs two decompositions of n x n matrices; if there are more than 500 points,
+    it is chosen on 500 of them.
 
-    Time O(n log n + p) on a grid, O(n p^2) for least squares, O(n^2 p + n^3) for the kernel,
-    O(n + p log p) for each iteration of ``"nufft"``; these are few where ``alpha`` is not tiny or
-    points are spread evenly, and many where some points nearly coincide. Prediction
-    O(n + p log p) in all, to 1e-12 of the sum of the coefficients' magnitudes; O(n p) for several
-    variables.
+    The time is O(n log n + p) on a grid, O(n p^2) for least squares, O(n^2 p + n^3) for the kernel,
+    and O(n + p log p) for each iteration of ``"nufft"``. There are few iterations if ``alpha`` is
+    not tiny or the points are spread evenly, and many if some points nearly coincide. Predictions
+    take O(n + p log p) in all, with an error of 1e-12 of the sum of the coefficients' magnitudes,
+    or O(n p) for several variables.
 
     References
     ----------
@@ -172,20 +179,21 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            In any order. Points that occur twice must have the same targets, unless ``alpha > 0``
-            or there are no more frequencies than points.
+            Points in any order. Points that occur twice must have the same targets, unless
+            ``alpha > 0`` or there are no more frequencies than points.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Complex only for ``basis="complex"``.
+            Targets. They may be complex only for ``basis="complex"``.
 
         Returns
         -------
-        self
+        self : WeightedFourierRegressor
 
         Raises
         ------
         ValueError
-            If the input is not finite, a point has two targets to interpolate, ``solver="fft"``
-            and the points are not a grid, or the period does not fit the features.
+            If the input is not finite, if a point has two targets to interpolate, if
+            ``solver="fft"`` and the points are not a grid, or if the period does not fit the
+            features.
 
         Warns
         -----
@@ -266,17 +274,17 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         return values if self._complex_targets else values.real
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return the values of the function.
+        """Return the values of the fitted function at given points.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Beyond the period the function repeats.
+            Points. Beyond one period the function repeats.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            Complex where the targets were.
+            Values, which are complex if the targets were.
         """
         check_is_fitted(self)
         X = validate_rows(self, X, dtype=np.float64, reset=False)
@@ -284,7 +292,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         return values[:, 0] if self._one_target else values
 
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the coefficient of determination, of complex targets too.
+        """Return the coefficient of determination, also for complex targets.
 
         Parameters
         ----------
@@ -295,7 +303,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         Returns
         -------
         float
-            At most 1, higher is better.
+            At most 1; higher is better.
         """
         predicted, y = self.predict(X), np.asarray(y)
         if y.dtype.kind != "c":

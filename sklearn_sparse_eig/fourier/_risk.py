@@ -20,19 +20,21 @@ def trigonometric_risk(
 
     A random function sum_k theta_k exp(2 pi i k x), with independent theta_k of mean zero and
     variance ``variances[k]``, is sampled at j / n_samples and fitted with the first
-    ``n_frequencies`` of its frequencies: by least squares where these are at most the points, else
-    by the interpolant of least weighted norm, sum_k (k + 1)^(2 q) |theta_k|^2.
+    ``n_frequencies`` of its frequencies. The fit is by least squares if there are no more of these
+    than points, and otherwise it is the interpolant of least weighted norm,
+    sum_k (k + 1)^(2 q) |theta_k|^2.
 
     Parameters
     ----------
     n_samples : int
-        Points n.
+        Number of points n.
     n_frequencies : int or array-like of int
-        Frequencies p of the fit, at most the number of variances. Several give a curve.
+        Number of frequencies p of the fit, at most the number of variances. Several values give a
+        curve.
     variances : array-like of shape (n_total,)
-        Of the coefficients of frequencies 0, 1, and so on.
+        Variances of the coefficients of frequencies 0, 1, and so on.
     weight_exponent : float, default=0.0
-        q. 0 is the plain interpolant of least norm.
+        Exponent q. 0 gives the plain interpolant of least norm.
     noise_variance : float, default=0.0
         Mean square of independent complex noise in each sample.
 
@@ -53,10 +55,10 @@ def trigonometric_risk(
 
     Notes
     -----
-    Frequencies that agree modulo n are the same on the points. With C the sum of the variances in
-    a class, and weights w_k, the share of frequency k in its class by (k + 1)^(-2 q), the risk for
-    p > n is sum_{k >= p} v_k + sum_{k < p} v_k (1 - 2 w_k) + w_k^2 (C_k + noise / n). Derived in
-    ``doc/low_rank_and_smooth.md``. O(n_total) for each p.
+    Frequencies that agree modulo n are the same on the points. Let C_k be the sum of the variances
+    in the class of frequency k, and w_k the share that (k + 1)^(-2 q) has in this class. For p > n
+    the risk is sum_{k >= p} v_k + sum_{k < p} v_k (1 - 2 w_k) + w_k^2 (C_k + noise / n), as derived
+    in ``doc/low_rank_and_smooth.md``. It takes O(n_total) time for each p.
 
     References
     ----------

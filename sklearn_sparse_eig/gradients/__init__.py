@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ._choices import LayerChoice, OutputName
 from ._factors import LayerFactors
 from ._features import GradientFeatures
-from ._given import GIVEN, make_given
+from ._given import PRECOMPUTED_BACKENDS, make_given
 from ._gradients import Gradients
 from ._layers import LayerGradients
 from ._lazy import LazyLayers, map_layers

@@ -23,9 +23,9 @@ class LayerFactors(LayerGradients):
     Parameters
     ----------
     inputs : ndarray or csr_array of shape (n_samples, p)
-        What enters the layer, with a column of ones at the end if it has a bias.
+        Inputs of the layer, with a column of ones at the end if it has a bias.
     deltas : ndarray of shape (n_samples, q)
-        Derivatives of the output with respect to what leaves the layer.
+        Derivatives of the output with respect to the outputs of the layer.
     codes : ndarray of int of shape (n_samples,), default=None
         If given, rows with equal codes have equal deltas, as at the head where the output is the
         largest logit. Makes :meth:`dot` faster.

@@ -1,4 +1,4 @@
-"""Per-sample gradients as features: the scikit-learn shell."""
+"""Per-sample gradients as features: the estimator."""
 
 from numbers import Integral
 from typing import Any, Self
@@ -30,43 +30,44 @@ _LARGEST_DENSE = 2**34
 
 
 class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """The gradient of a model's output with respect to its parameters, for each sample.
+    """Gradient of a model's output with respect to its parameters, as features of each sample.
 
-    The inner product of two such rows is the empirical neural tangent kernel. Rows are dense and
-    as long as there are parameters, so this is for small models or few samples;
-    :class:`GradPCADetector` works on the same gradients without making them.
+    The inner product of two such rows is the empirical neural tangent kernel. Rows are dense, with
+    one column for each parameter, so this is for small models or few samples.
+    :class:`GradPCADetector` works on the same gradients without forming such rows.
 
     Parameters
     ----------
     estimator : estimator or None, default=None
-        A linear model, ``MLPClassifier``, ``MLPRegressor``, a pipeline that ends in one, or a torch
-        module in evaluation mode that returns logits. If
-        fitted, it is used as it is (in a ``FrozenEstimator`` it stays fitted when cloned, for
-        example by a grid search); if not, ``fit`` fits a copy to y, or without y a classifier
-        to the groups of k-means. None is a small ``MLPClassifier`` on standardised features.
+        A linear model, an ``MLPClassifier`` or ``MLPRegressor``, a pipeline that ends in one of
+        these, or a torch module in evaluation mode that returns logits. A fitted estimator is used
+        as it is; inside a ``FrozenEstimator`` it stays fitted when it is cloned, for example by a
+        grid search. Otherwise ``fit`` fits a copy to y, or a classifier to the groups of k-means if
+        there is no y. None is a small ``MLPClassifier`` on standardised features.
     output : {"max", "logsumexp", "sum", "loss"}, default="max"
         The scalar to differentiate: the largest logit, the logarithm of the sum of exponentials
         of the logits, their sum, or the log-loss of the predicted class. A model of two classes
-        with one decision value f has the logits -f/2 and f/2.
+        with a single decision value f has the logits -f/2 and f/2.
     params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all; those that are dense (for torch modules with hidden
-        ``Linear`` layers the cheaper choice, and as good: see ``doc/gradpca.md``); the last; the
-        one before it (the last where there is no other); or by name: ``"hidden0"``, ``"hidden1"``,
-        ..., ``"head"``, and those of modules, which stand for all modules inside.
+        Layers whose parameters count: all layers; the dense ones, which for torch modules with
+        hidden ``Linear`` layers is cheaper and as good (see ``doc/gradpca.md``); the last one; the
+        one before it (the last one if there is no other); or layers by name, such as ``"hidden0"``,
+        ``"hidden1"``, ..., ``"head"``. The name of a torch module stands for all modules inside it.
     batch_size : int or "auto", default="auto"
-        Rows at a time.
+        Number of rows at a time.
     random_state : int, RandomState instance or None, default=None
-        For the training of the default model.
+        Seed for the training of the default model.
 
     Attributes
     ----------
     estimator_ : estimator
         The fitted model.
     n_parameters_ : int
-        The number of columns.
+        Number of parameters, which is the number of columns.
     n_features_in_ : int
+        Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only where all features of X had string names.
+        Names of the features, if X had names that are all strings.
 
     See Also
     --------
@@ -74,11 +75,11 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     Notes
     -----
-    Columns go layer by layer; within a layer the weights, inputs by outputs, row by row (the
-    layout of ``MLPClassifier.coefs_``, and of ``coef_.T``), then the biases. Parameters that were
-    not learned, as the intercept with ``fit_intercept=False``, have no column. Convolutions have
-    the entries of a patch as inputs. At a kink of the
-    activation, or between equal logits, it is a one-sided derivative. O(n P) time and memory.
+    Columns are ordered by layer. Within a layer come first the weights, inputs by outputs, row by
+    row (the layout of ``MLPClassifier.coefs_`` and of ``coef_.T``), and then the biases. Parameters
+    that were not learned, such as the intercept with ``fit_intercept=False``, have no column. The
+    inputs of a convolution are the entries of a patch. At a kink of the activation, or between
+    equal logits, the derivative is one-sided. Time and memory are O(n P) for P parameters.
 
     Examples
     --------
@@ -120,25 +121,26 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     @fitting(prefer_skip_nested_validation=False)
     def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
-        """Fit the estimator, unless it is fitted.
+        """Fit the estimator, unless it is fitted already.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Or whatever the estimator takes, if it is a pipeline.
+            Samples. A pipeline may be given whatever it accepts.
         y : array-like of shape (n_samples,), default=None
-            Needed by regressors and pipelines that are not fitted.
+            Targets. They are needed by regressors and pipelines that are not fitted.
 
         Returns
         -------
-        self
+        self : GradientFeatures
 
         Raises
         ------
         TypeError
             If the gradients of the estimator are not known.
         ValueError
-            If there are no such layers, or there is no y where it is needed.
+            If the layers of ``params`` do not exist, if X has another number of features than the
+            model, or if y is needed and missing.
         """
         X = check_rows(self, X, reset=True)
         if is_ready(self.estimator):
@@ -157,7 +159,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self
 
     def transform(self, X: MatrixLike) -> np.ndarray:
-        """Return the gradients as rows.
+        """Return the gradient at each sample as a row.
 
         Parameters
         ----------

@@ -13,7 +13,7 @@ from ._gradients import Gradients
 from ._kernel_rows import KernelRows
 from ._network import Network
 
-GIVEN = ("precomputed", "kernel")
+PRECOMPUTED_BACKENDS = ("precomputed", "kernel")
 
 
 def make_given(backend, n_features, classes):
@@ -32,7 +32,7 @@ class _GivenNetwork(Network):
         unknown = np.full((n, len(self.classes)), np.nan)
         return Gradients(unknown[:, 0], unknown, (layer,))
 
-    def _check(self, X, accept_sparse):
+    def _check_rows(self, X, accept_sparse):
         X = validate_array(X, accept_sparse=accept_sparse, dtype=np.float64)
         if X.shape[1] != self.n_features:
             raise ValueError(f"X has {X.shape[1]} columns, but {self.n_features} are needed.")
@@ -65,7 +65,7 @@ class GivenGradients(_GivenNetwork):
         self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
     ) -> Gradients:
         """Return the rows of X as gradients. Values and logits are not known: NaN."""
-        X = self._check(X, accept_sparse="csr")
+        X = self._check_rows(X, accept_sparse="csr")
         rows = sp.csr_array(X) if sp.issparse(X) else X
         n = rows.shape[0]
         return self._gradients(LayerFactors(rows, np.ones((n, 1))), n)
@@ -96,7 +96,7 @@ class GivenKernel(_GivenNetwork):
         self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
     ) -> Gradients:
         """Return the rows of X as inner products. Values and logits are not known: NaN."""
-        X = self._check(X, accept_sparse=False)
+        X = self._check_rows(X, accept_sparse=False)
         if (X[:, -1] < 0.0).any():
             raise ValueError(
                 "The last column has to be the kernel of each row with itself, which cannot be "

@@ -18,9 +18,10 @@ class Gradients:
     values : ndarray of shape (n_samples,)
         The scalar output itself.
     logits : ndarray of shape (n_samples, n_classes)
-        What it was computed from.
+        The logits from which it was computed.
     layers : sequence of LayerFactors, LayerMatrices or LayerPlaces
-        Of the chosen layers, from input to output. Matrices may be made anew on each access.
+        Gradients of the chosen layers, from input to output. Matrices may be computed anew on each
+        access.
     """
 
     values: np.ndarray

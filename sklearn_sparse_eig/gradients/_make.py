@@ -26,9 +26,9 @@ def make_network(estimator: Any) -> Network:
     Parameters
     ----------
     estimator : estimator, Pipeline, torch.nn.Module or Network
-        ``MLPClassifier``, ``MLPRegressor``; linear models, that is, those whose
-        ``decision_function`` (or ``predict``, for regressors) is ``X @ coef_.T + intercept_``;
-        pipelines that end in one of them; searches over them; any of these in a
+        An ``MLPClassifier`` or ``MLPRegressor``; a linear model, that is, one whose
+        ``decision_function`` (or ``predict``, for regressors) is ``X @ coef_.T + intercept_``; a
+        pipeline that ends in one of them; a search over them; any of these in a
         ``FrozenEstimator``; a torch module that returns logits; or a network of your own.
 
     Returns
@@ -40,7 +40,7 @@ def make_network(estimator: Any) -> Network:
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it is none of these.
+        If the estimator is none of these.
     """
     estimator = unwrap(estimator)
     if isinstance(estimator, Network):

@@ -12,14 +12,14 @@ from ._layers import LayerGradients
 class LayerMatrices(LayerGradients):
     """Gradients of one layer: for sample i the matrix ``matrices[i]``.
 
-    For layers that are used at several places of a sample, as convolutions, whose gradient is a
-    sum of outer products, and for those of which nothing is known but the parameters. The
+    This is for layers that are used at several places of a sample, such as convolutions, whose
+    gradient is a sum of outer products, and for layers of which only the parameters are known. The
     operations are those of :class:`LayerFactors`.
 
     Parameters
     ----------
     matrices : ndarray of shape (n_samples, p, q)
-        Inputs by outputs, the bias as the last row.
+        Gradients, inputs by outputs, with the bias as the last row.
     """
 
     is_explicit = True

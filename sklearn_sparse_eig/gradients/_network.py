@@ -27,20 +27,20 @@ ACTIVATIONS: dict[str, tuple[Callable, Callable]] = {
 
 
 class Network(ABC):
-    """A fitted model that gives per-sample gradients, layer by layer.
+    """Base class of fitted models that give per-sample gradients, layer by layer.
 
     A subclass sets the attributes and implements :meth:`gradients` and :meth:`parameters`.
 
     Attributes
     ----------
     classes : ndarray or None
-        Labels of the logits; None for a regressor.
+        Labels of the logits, or None for a regressor.
     layer_names : tuple of str
-        From input to output; the last is ``"head"``.
+        Names of the layers from input to output. The last one is ``"head"``.
     layer_shapes : tuple of (int, int)
-        Of the gradient of each layer, with the bias as the last row of the inputs.
+        Shape of the gradient of each layer, with the bias as the last row of the inputs.
     n_features : int or None
-        Features of X, where that is known.
+        Number of features of X, or None if it is not known.
     takes_any_shape : bool
         Whether X may have more than two axes.
     """
@@ -61,9 +61,9 @@ class Network(ABC):
         ----------
         X : {ndarray, csr_array} of shape (n_samples, n_features)
         output : {"max", "logsumexp", "sum", "loss"} or int, default="max"
-            A scalar of the logits, or the logit of this index.
+            The scalar function of the logits, or the index of a logit.
         layers : sequence of int, default=None
-            Which layers, increasing; None for all.
+            Indices of layers in increasing order. None takes all layers.
 
         Returns
         -------
@@ -76,7 +76,7 @@ class Network(ABC):
         return tuple(range(len(self.layer_names)))
 
     def look_at(self, X: Any) -> None:  # noqa: B027 - most models have nothing to look for
-        """Take note of a few rows, before layers are chosen: some models run them in any order."""
+        """Look at a few rows before layers are chosen, as some models run them in any order."""
 
     def stream(
         self,
@@ -85,15 +85,15 @@ class Network(ABC):
         layers: Sequence[int] | None = None,
         batch_size: int | Auto = "auto",
     ) -> Iterator[tuple[int, Gradients]]:
-        """Yield the gradients of one batch of X after the other, halved where memory runs out.
+        """Yield the gradients of X batch by batch; batches are halved if memory runs out.
 
         Parameters
         ----------
         X : anything with rows
         output, layers
-            As for :meth:`gradients`.
+            Arguments of :meth:`gradients`.
         batch_size : int or "auto", default="auto"
-            Rows at a time; "auto" for what a few megabytes hold.
+            Number of rows at a time. "auto" takes as many as fit into a few megabytes.
 
         Yields
         ------
@@ -114,7 +114,7 @@ class Network(ABC):
         """Return a list of arrays; networks are the same where all of them are equal."""
 
     def floats_per_row(self, layers: Sequence[int], rows: Any) -> int:
-        """Return how many numbers the gradients of one row take, where rows are some of them."""
+        """Return how many numbers the gradients of one row take, given a few rows."""
         return 2 * sum(p + q for p, q in (self.layer_shapes[i] for i in layers))
 
     def head(self) -> tuple[np.ndarray, np.ndarray | None]:
@@ -188,14 +188,14 @@ class DenseNetwork(Network):
     Parameters
     ----------
     weights : list of ndarray of shape (p, q)
-        Of each layer, inputs by outputs.
+        Weights of each layer, inputs by outputs.
     biases : list of ndarray of shape (q,) or None
-        None for a layer without a bias that was learned.
+        Biases of each layer; None for a layer without a bias that was learned.
     activation : {"identity", "relu", "tanh", "logistic"}, default="identity"
-        After each layer but the last.
+        Activation after each layer but the last.
     classes : ndarray, default=None
-        Labels of the logits. Two labels on a single output f have logits -f/2 and f/2, whose
-        softmax is the logistic function of f; only f has parameters.
+        Labels of the logits. With two labels and a single output f, the logits are -f/2 and f/2,
+        whose softmax is the logistic function of f; only f has parameters.
     """
 
     def __init__(

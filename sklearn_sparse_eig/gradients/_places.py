@@ -19,9 +19,9 @@ class LayerPlaces(LayerMatrices):
     Parameters
     ----------
     inputs : ndarray of shape (n_samples, n_places, p)
-        What enters the layer, with a column of ones at the end if it has a bias.
+        Inputs of the layer, with a column of ones at the end if it has a bias.
     deltas : ndarray of shape (n_samples, n_places, q)
-        Derivatives of the output with respect to what leaves the layer.
+        Derivatives of the output with respect to the outputs of the layer.
     """
 
     inputs: np.ndarray

@@ -70,7 +70,7 @@ class Design:
         return result
 
     def largest_eigenvalue(self, h):
-        """Return that of A diag(h) A^T."""
+        """Return the largest eigenvalue of A diag(h) A^T for weights h."""
         M = self.shape[0]
 
         def product(nu):

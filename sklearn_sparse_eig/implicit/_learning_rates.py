@@ -16,30 +16,31 @@ _DIVERGED = 1e6
 
 @dataclass(frozen=True)
 class LearningRatePath:
-    """Where gradient descent ends, by step size.
+    """The points at which gradient descent ends, for several step sizes.
 
     Attributes
     ----------
     learning_rates : ndarray of shape (K,)
+        The step sizes.
     coefs : ndarray of shape (n_features, K)
-        NaN where descent diverged, as are all numbers below.
+        Coefficients at the end. These and all numbers below are NaN if descent diverged.
     sharpness : ndarray of shape (K,)
-        Largest eigenvalue of the Hessian of the loss at the end, but for its multiple of the
-        residual.
+        Largest eigenvalue of the Hessian of the loss at the end, without its part proportional to
+        the residual.
     l1_norm : ndarray of shape (K,)
-        Of the coefficients.
+        The l1 norm of the coefficients.
     squared_weight_norm : ndarray of shape (K,)
         Sum of the squares of all weights.
     loss : ndarray of shape (K,)
-        ||X w - y||^2 / (2 n).
+        The loss ||X w - y||^2 / (2 n).
     n_iter : ndarray of int, shape (K,)
-        Steps made.
+        Number of steps.
     converged : ndarray of bool, shape (K,)
-        Whether the loss came below the tolerance.
+        Whether the loss fell below the tolerance.
     flow_sharpness : float
         Largest spectral norm of the Hessian along gradient flow.
     critical_learning_rate : float
-        2 / flow_sharpness: beyond it descent cannot follow the flow.
+        2 / flow_sharpness, beyond which descent cannot follow the flow.
     """
 
     learning_rates: np.ndarray

@@ -44,7 +44,7 @@ class NetworkOptions:
         """Return the parameters of an estimator, after a check that they go together."""
         options = cls(**{field.name: getattr(estimator, field.name) for field in fields(cls)})
         options = options._with_solver()
-        options._check()
+        options._check_compatible()
         return options
 
     @property
@@ -74,7 +74,7 @@ class NetworkOptions:
             return replace(self, solver="limit")
         return self if self.stopping is None else replace(self, solver="mirror")
 
-    def _check(self):
+    def _check_compatible(self):
         if self.is_grouped:
             for name, value in (("positive", False), ("weight_normalization", False)):
                 if getattr(self, name) != value:

@@ -33,7 +33,7 @@ def diagonal_network_path(
     """Compute solutions close to the lasso path from one run of gradient flow.
 
     The average over time of the coefficients of a diagonal network nearly solves the lasso, with a
-    penalty that is the inverse of time. The averages come in the form of
+    penalty that is the inverse of time. The averages are returned in the form of
     :func:`sklearn.linear_model.lasso_path`.
 
     Parameters
@@ -43,7 +43,7 @@ def diagonal_network_path(
     depth : int, default=4
         Number of factors, at least 2.
     init_scale : float, default=0.03
-        Every weight at the start. Smaller comes closer to the lasso.
+        Value of every weight at the start. A smaller one brings the path closer to the lasso.
     positive : bool, default=False
         Whether coefficients are non-negative.
     eps : float, default=1e-3
@@ -51,20 +51,21 @@ def diagonal_network_path(
     n_alphas : int, default=100
         Number of alphas, equally spaced in the logarithm.
     alphas : array-like or None, default=None
-        Alphas in the place of these.
+        Alphas to use instead of these.
     growth : float, default=1.1
-        Largest growth of time from one implicit step to the next. Smaller follows the flow more
-        closely; 1.2 takes two thirds of the time, and three times the gap to the lasso.
+        Largest growth of time from one implicit step to the next. A smaller one follows the flow
+        more closely; 1.2 takes two thirds of the time, and has three times the gap to the lasso.
     tol : float, default=1e-10
         Accuracy of an implicit step, relative to ``||y||``.
 
     Returns
     -------
     alphas : ndarray of shape (n_alphas,)
-        Decreasing; the penalties of the lasso ||y - X w||^2 / (2 n_samples) + alpha ||w||_1.
+        Decreasing penalties of the lasso ||y - X w||^2 / (2 n_samples) + alpha ||w||_1.
     coefs : ndarray of shape (n_features, n_alphas)
+        Coefficients for each alpha.
     dual_gaps : ndarray of shape (n_alphas,)
-        How much the lasso's objective at coefs may exceed its minimum.
+        Bounds on how much the objective of the lasso at the coefficients exceeds its minimum.
 
     Raises
     ------
@@ -73,14 +74,16 @@ def diagonal_network_path(
 
     Notes
     -----
-    At every time t, X^T (y - X w) = s / t for the average w and a dual variable s that is exactly
-    computed: no approximation is made but that of the signs of w by s. It is close where
-    coefficients grow as alpha falls. Where one returns to zero, the average follows slowly. Derived
-    in ``doc/implicit_regularisation.md``, after Berthier, "Diagonal linear networks and the lasso
-    regularization path" (depth 2, in the limit of small initialisation).
+    At every time t, X^T (y - X w) = s / t for the average w and a dual variable s that is computed
+    exactly: the only approximation is that of the signs of w by s. The path is close to the lasso
+    as long as coefficients grow while alpha falls. If a coefficient returns to zero, its average
+    follows slowly. The method is derived in ``doc/implicit_regularisation.md``, after Berthier,
+    "Diagonal linear networks and the lasso regularization path" (depth 2, in the limit of small
+    initialisation).
 
-    With the defaults 300 to 450 Newton steps, whatever the number of alphas, of ``min(n_samples,
-    n_features)`` unknowns each. A lasso solver, which only looks at the columns in use, is faster.
+    With the defaults a run takes 300 to 450 Newton steps of ``min(n_samples, n_features)`` unknowns
+    each, whatever the number of alphas. A lasso solver, which looks only at the columns in use, is
+    faster.
 
     Examples
     --------
@@ -134,10 +137,10 @@ def learning_rate_path(
     tol: float = 1e-10,
     max_iter: int = 100_000,
 ) -> LearningRatePath:
-    """Train a diagonal network with several step sizes, and tell where each of them ends.
+    """Train a diagonal network with several step sizes, and report where each run ends.
 
-    Below a critical step size gradient descent follows gradient flow; above it, it ends in
-    flatter minima, of sharpness close to 2 / learning rate, whose norm is larger; and then it
+    Below a critical step size gradient descent follows gradient flow. Above it, it ends in flatter
+    minima, of sharpness close to 2 / learning rate and of larger norm. For still larger steps it
     diverges.
 
     Parameters
@@ -145,18 +148,18 @@ def learning_rate_path(
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
     y : array-like of shape (n_samples,)
     learning_rates : array-like or None, default=None
-        Step sizes for the loss ||X w - y||^2 / (2 n_samples). None for 0.1, 0.5, 0.9, 1.0, 1.1,
+        Step sizes for the loss ||X w - y||^2 / (2 n_samples). None means 0.1, 0.5, 0.9, 1.0, 1.1,
         1.2 and 1.3 times the critical one.
     depth : int, default=2
         Number of factors, at least 2.
     init_scale : float, default=0.1
-        Every weight at the start.
+        Value of every weight at the start.
     positive : bool, default=False
         Whether w = u^L rather than u^L - v^L.
     tol : float, default=1e-10
         Loss at which training ends.
     max_iter : int, default=100000
-        Most steps.
+        Largest number of steps.
 
     Returns
     -------
@@ -172,8 +175,8 @@ def learning_rate_path(
 
     Notes
     -----
-    The critical step size, 2 over the largest sharpness along gradient flow, is that of [1]_. Time
-    O(n_samples n_features) per step and step size; all step sizes run at once.
+    The critical step size, 2 divided by the largest sharpness along gradient flow, is that of [1]_.
+    The time is O(n_samples n_features) per step and step size; all step sizes run at once.
 
     References
     ----------

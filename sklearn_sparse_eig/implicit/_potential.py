@@ -106,25 +106,26 @@ class Potential:
 def l1_gap_bound(l1_norm: float, n_parameters: int, depth: int, init_scale: float) -> float:
     """Bound how far the l1 norm of the limit of gradient flow is from the smallest.
 
-    For the limit x of gradient flow on ||A x - y||^2, x = u^L - v^L with all weights equal to
-    `init_scale` at the start, ||x||_1 - Q <= eps Q. Derived in ``doc/implicit_regularisation.md``.
+    The limit x of gradient flow on ||A x - y||^2, where x = u^L - v^L and all weights equal
+    `init_scale` at the start, satisfies ||x||_1 - Q <= eps Q. The bound eps is derived in
+    ``doc/implicit_regularisation.md``.
 
     Parameters
     ----------
     l1_norm : float
-        Q, the smallest l1 norm of a solution of A x = y.
+        Smallest l1 norm Q of a solution of A x = y.
     n_parameters : int
-        Number of sides: twice that of features, or as many where coefficients are positive.
+        Number of sides: twice the number of features, or that number if coefficients are positive.
     depth : int
-        L >= 2.
+        Number of factors L, at least 2.
     init_scale : float
-        Every weight at the start.
+        Value of every weight at the start.
 
     Returns
     -------
     float
-        eps. Infinite where Q is at most ``n_parameters * init_scale**depth``: the initialisation
-        alone is then as large as the solution, and nothing is promised.
+        The bound eps. It is infinite if Q is at most ``n_parameters * init_scale**depth``: the
+        initialisation alone is then as large as the solution, and nothing is promised.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Regression with what gradient descent on a diagonal network computes: the scikit-learn shell."""
+"""Regression with what gradient descent on a diagonal network computes: the estimator."""
 
 from dataclasses import replace
 from numbers import Integral, Real
@@ -36,112 +36,118 @@ def _has_partial_fit(model: Any) -> bool:
 class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """Linear regression with the sparse bias of gradient descent on a diagonal network.
 
-    The coefficients are over-parameterised, w = u^L - v^L elementwise, all weights start at
-    ``init_scale``, and gradient descent runs on the squared loss of X w. Where there are more
-    features than samples it ends, among all interpolants, near the one of least l1 norm: sparse
-    regression without a penalty to choose. ``solver="limit"`` computes the end of gradient flow by
-    Newton's method on as many unknowns as there are samples, instead of following it.
+    The coefficients are over-parameterised as w = u^L - v^L elementwise, all weights start at
+    ``init_scale``, and gradient descent runs on the squared loss of X w. With more features than
+    samples it ends near the interpolant of least l1 norm: this is sparse regression without a
+    penalty to choose. ``solver="limit"`` does not follow gradient flow but computes its end, by
+    Newton's method on as many unknowns as there are samples.
 
     Parameters
     ----------
     depth : int, default=4
-        L >= 2, the number of factors. Deeper is sparser at the same initialisation; at 2 the
-        norm falls only with the logarithm of ``init_scale``.
+        Number of factors L, at least 2. More factors make the coefficients sparser at the same
+        initialisation. At 2, the norm falls only with the logarithm of ``init_scale``.
     init_scale : float or "auto", default="auto"
-        Every weight at the start. Smaller is sparser: the l1 norm exceeds the smallest by a factor
-        of at most 1 + :func:`~sklearn_sparse_eig.implicit.l1_gap_bound`. To be compared with
-        ``max|w| ** (1 / depth)``. ``"auto"`` is 0.03 times that number for the coefficient that
-        the feature most in line with y would have alone, so that the fit to ``c * y`` is c times
-        that to y.
+        Value of every weight at the start. A smaller one makes coefficients sparser: the l1 norm
+        exceeds the smallest by a factor of at most 1 +
+        :func:`~sklearn_sparse_eig.implicit.l1_gap_bound`. Compare it with
+        ``max|w| ** (1 / depth)``. ``"auto"`` is 0.03 times this number for the coefficient that
+        the feature most correlated with y would have alone, so that the fit to ``c * y`` is c
+        times that to y.
     positive : bool, default=False
-        Whether w = u^L, which is non-negative.
+        Whether w = u^L, so that coefficients are non-negative.
     joint : bool, default=False
-        Whether all targets share their features: instead of the l1 norm of each target, the sum
-        over features of the norm of their coefficients, over targets, is small. For ``"limit"``
-        and ``"mirror"`` with ``learning_rate="auto"``, X an array or sparse matrix.
+        Whether all targets share their features. The sum over features of the norm of their
+        coefficients over targets is then small, instead of the l1 norm of each target. This needs
+        ``"limit"``, or ``"mirror"`` with ``learning_rate="auto"``, and X an array or sparse matrix.
     groups : array-like of shape (n_features,) or None, default=None
-        Labels of groups of features that come and go together: the sum of the norms of groups is
-        small. Features that occur in several units count by their units; with ``joint`` a group is
-        that of all targets. The same holds as for ``joint``.
+        Labels of groups of features that are selected together. The sum of the norms of the groups
+        is then small, and depends on the units of the features. With ``joint`` a group covers all
+        targets. The same requirements hold as for ``joint``.
     solver : {"auto", "limit", "mirror", "gd"}, default="auto"
-        ``"auto"``: gradient flow on columns of equal deviation, stopped at the time that predicts
-        best in five-fold cross-validation, every fifth row being held out, or its average until a
-        time, unless the flow predicts clearly better; the coefficients
-        outside ``support_`` are zero. Where later is always better, as for equations without
-        noise, it is the limit. With ``stopping`` it stands for ``"mirror"``, with
-        ``weight_normalization`` or a ``LinearOperator`` for ``"limit"``.
-        ``"limit"``: the end of gradient flow, exactly. The equations X w = y must have a solution.
-        ``"mirror"``: gradient flow, followed in the coefficients by implicit steps of growing
-        length, or explicit ones of size ``learning_rate``; can be stopped early, for noisy data.
-        ``"gd"``: gradient descent on the weights, step by step.
+        ``"auto"`` runs gradient flow on columns of equal deviation and stops at the time that
+        predicts best in five-fold cross-validation, where each fold is every fifth row. It takes
+        the average of the flow up to a time instead, unless the flow itself predicts clearly
+        better. Coefficients outside ``support_`` are zero. If later is always better, as for
+        equations without noise, it takes the limit. It means ``"mirror"`` with ``stopping``, and
+        ``"limit"`` with ``weight_normalization`` or a ``LinearOperator``.
+        ``"limit"`` is the exact end of gradient flow. The equations X w = y must have a solution.
+        ``"mirror"`` follows gradient flow in the coefficients by implicit steps of growing length,
+        or by explicit ones of size ``learning_rate``. It can be stopped early, for noisy data.
+        ``"gd"`` is gradient descent on the weights, step by step.
     weight_normalization : bool, default=False
-        Norm and direction of the weights are trained separately. Has the effect of a smaller
-        ``init_scale`` where the weights grow much in the training; see ``magnification_``. For
-        ``solver="limit"``.
+        Whether the norm and the direction of the weights are trained separately. This has the
+        effect of a smaller ``init_scale`` if the weights grow much in training; see
+        ``magnification_``. It needs ``solver="limit"``.
     lr_ratio : float, default=1.0
-        With ``weight_normalization``, the learning rate of the norm, as a multiple of that of the
-        direction. The smaller, the sparser, and the slower would training be.
+        Learning rate of the norm relative to that of the direction, with ``weight_normalization``.
+        A smaller ratio makes coefficients sparser, and training would be slower.
     learning_rate : float or "auto", default="auto"
         Size of the steps of ``"gd"``, and of the multiplicative updates of ``"mirror"``, for the
         loss ||X w - y||^2 / (2 n_samples). ``"auto"`` takes steps that are safe at the current
         point, and implicit ones for ``"mirror"``. Not used by ``"auto"`` and ``"limit"``.
     max_iter : int, default=10000
-        Most steps.
+        Largest number of steps.
     tol : float, default=1e-8
-        The training ends at ``||X w - y|| <= tol * ||y||``; without ``solver="limit"`` also where
-        the gradient in w has fallen by this factor.
+        Training ends at ``||X w - y|| <= tol * ||y||``. Except with ``solver="limit"``, it also
+        ends when the gradient in w has fallen by this factor.
     stopping : {"discrepancy", "validation"} or None, default=None
-        Stop ``"mirror"`` or ``"gd"`` earlier: where the residual has the size of the noise, or at
-        the least error on held-out rows.
+        Rule that stops ``"mirror"`` or ``"gd"`` earlier, when the residual has the size of the
+        noise, or at the least error on held-out rows.
     noise_level : float or None, default=None
         Standard deviation of the noise in y, for ``stopping="discrepancy"``.
     validation_fraction : float, default=0.1
         Share of the rows that ``stopping="validation"`` holds out.
     refit_support : bool, default=False
-        Replace the coefficients of the support by their least squares fit, and others by zero: the
-        small coefficients that gradient descent leaves everywhere are removed. The support are
-        those above the geometric mean of the largest and the initialisation, ``init_scale**depth``,
-        at most as many as samples.
+        Whether to replace the coefficients of the support by their least squares fit and the others
+        by zero, which removes the small coefficients that gradient descent leaves everywhere. The
+        support consists of the coefficients above the geometric mean of the largest one and the
+        initialisation, ``init_scale**depth``, at most as many as there are samples.
     fit_intercept : bool, default=True
-        Fit to centred data. The intercept is then without any bias: the interpolant is of least
-        norm among those of centred data, not among those with a free intercept in the norm.
+        Whether to fit to centred data. The intercept itself is not regularised: the interpolant has
+        least norm among those of centred data, not among those with an intercept in the norm.
     random_state : int, RandomState instance or None, default=None
-        Chooses the rows held out.
+        Seed of the choice of held-out rows.
 
     Attributes
     ----------
     coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        The coefficients w.
     intercept_ : float or ndarray of shape (n_targets,)
+        The intercept.
     weights_ : ndarray of shape (n_sides, n_features) or (n_sides, n_features, n_targets)
-        u and, unless ``positive``, v. With ``joint`` or ``groups``, the gates of each group, in
-        the place of features: u^L - v^L is the norm of its coefficients.
+        The weights u and, unless ``positive``, v. With ``joint`` or ``groups`` they are the gates
+        of each group in place of features: u^L - v^L is the norm of its coefficients.
     support_ : ndarray of bool, shape as coef_
-        The coefficients that count as nonzero, see ``refit_support``.
+        Coefficients that count as nonzero; see ``refit_support``.
     dual_coef_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
-        nu: X^T nu is the dual variable that the coefficients are a function of. None for ``"auto"``
-        and ``"gd"``, and where an intercept was fitted.
+        Vector nu such that the coefficients are a function of the dual variable X^T nu. None for
+        ``"auto"`` and ``"gd"``, and if an intercept was fitted.
     l1_norm_ : float or ndarray of shape (n_targets,)
-        Of the coefficients; the sum of the norms of groups, one number where ``joint``.
+        The l1 norm of the coefficients. For groups it is the sum of their norms, and a single
+        number if ``joint``.
     l1_gap_ : float or ndarray of shape (n_targets,)
-        A bound on how far that is above the least l1 norm of a solution of X w = y, computed from
-        ``dual_coef_`` by duality; for ``"limit"`` without intercept, else None.
+        Bound on how far this is above the least l1 norm of a solution of X w = y, computed from
+        ``dual_coef_`` by duality. None except for ``"limit"`` without intercept.
     interpolation_residual_ : float or ndarray of shape (n_targets,)
-        ``||X w - y|| / ||y||`` on the training data, centred where an intercept is fitted.
+        ``||X w - y|| / ||y||`` on the training data, centred if an intercept is fitted.
     init_scale_ : float or ndarray of shape (n_targets,)
-        Every weight at the start; with ``solver="auto"``, for columns of deviation 1.
+        Value of every weight at the start; with ``solver="auto"``, for columns of deviation 1.
     stopping_time_ : float or ndarray of shape (n_targets,)
-        With ``solver="auto"``, the time chosen, relative to that at which the first coefficient
-        grows: its inverse is like ``alpha / alpha_max`` of the lasso. 0 where no feature helps to
-        predict, infinite for the limit. Else None.
+        Time chosen by ``solver="auto"``, relative to that at which the first coefficient grows. Its
+        inverse is comparable to ``alpha / alpha_max`` of the lasso. It is 0 if no feature helps to
+        predict, infinite for the limit, and None with other solvers.
     effective_init_scale_ : float or ndarray of shape (n_targets,)
-        The initialisation from which plain gradient flow has the same end: ``init_scale_``, or
+        Initialisation from which plain gradient flow has the same end. It is ``init_scale_``, or
         smaller (seldom larger) with weight normalisation.
     magnification_ : float or ndarray of shape (n_targets,)
         ``(init_scale_ / effective_init_scale_) ** depth``; infinite beyond floating point numbers.
     n_iter_ : int or ndarray of shape (n_targets,)
-        Steps: Newton steps for ``"limit"``.
+        Number of steps, which are Newton steps for ``"limit"``.
     n_features_in_ : int
+        Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
 
     See Also
     --------
@@ -150,15 +156,15 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
 
     Notes
     -----
-    ``"limit"`` takes five to ten Newton steps where a sparse solution exists, twenty to forty
-    where none does, each some conjugate gradient steps of O(n_samples n_features), or, where these
-    are slow, one factor of O(n_samples^2 n_features). Memory O(n_samples^2) besides X.
-    Targets are fitted one by one unless ``joint``. X may be dense, CSR or a ``LinearOperator``.
-    With ``joint`` or ``groups``, ten to thirty steps of O(n_samples^2 n_features) each.
+    ``"limit"`` takes five to ten Newton steps if a sparse solution exists, and twenty to forty if
+    none does. Each takes some conjugate gradient steps of O(n_samples n_features) or, if these are
+    slow, a factorisation of O(n_samples^2 n_features). Memory is O(n_samples^2) besides X. With
+    ``joint`` or ``groups`` there are ten to thirty steps of O(n_samples^2 n_features). Targets are
+    fitted one by one unless ``joint``. X may be dense, CSR or a ``LinearOperator``.
 
-    Formulas, proofs, and when to prefer other estimators: ``doc/implicit_regularisation.md``. The
-    idea of the sparse bias at depth L is from [1]_, weight normalisation from [2]_; solver, bound
-    and the law of the magnification are derived on that page.
+    ``doc/implicit_regularisation.md`` has formulas and proofs, and says when to prefer other
+    estimators. The sparse bias at depth L is from [1]_, and weight normalisation from [2]_. The
+    solver, the bound and the law of the magnification are derived on that page.
 
     References
     ----------
@@ -269,14 +275,14 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
 
         Returns
         -------
-        self
+        self : DiagonalNetworkRegressor
 
         Raises
         ------
         ValueError
-            If X or y is not numeric or not finite, the equations have no solution for
-            ``solver="limit"``, ``learning_rate`` is beyond the bound of stability, or parameters
-            contradict each other.
+            If X or y is not numeric or not finite, if the equations have no solution for
+            ``solver="limit"``, if ``learning_rate`` is beyond the bound of stability, or if
+            parameters contradict each other.
         """
         options = NetworkOptions.of(self)
         data, targets = self._check_data(X, y, reset=True)
@@ -289,7 +295,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     def partial_fit(self, X: Any, y: ArrayLike) -> Self:
         """Make one step of gradient descent on the given rows.
 
-        For ``solver="gd"`` without intercept: a stream cannot be centred.
+        This needs ``solver="gd"`` and ``fit_intercept=False``, because a stream cannot be centred.
 
         Parameters
         ----------
@@ -332,7 +338,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return X w, plus the intercept.
+        """Return the predictions X w plus the intercept.
 
         Parameters
         ----------
@@ -348,11 +354,11 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         return X @ self.coef_.T + self.intercept_
 
     def sharpness(self, X: Any) -> float | np.ndarray:
-        """Return the sharpness of the training loss at the weights, if they interpolate.
+        """Return the sharpness of the training loss at the weights, assuming they interpolate.
 
-        The largest eigenvalue of the Hessian of ||X w - y||^2 / (2 n_samples) in the weights,
-        without its part proportional to the residual. Gradient descent stays at the weights for
-        learning rates below 2 over it.
+        This is the largest eigenvalue of the Hessian of ||X w - y||^2 / (2 n_samples) in the
+        weights, without its part proportional to the residual. Gradient descent stays at the
+        weights for learning rates below 2 divided by the sharpness.
 
         Parameters
         ----------

@@ -157,15 +157,15 @@ def _scatter_tile(typing_context, X, row, column, sums, codes, n_blocks, signs):
             for t, line in enumerate(lines):
                 start = builder.add(builder.mul(args[5], intp(t)), first)
                 for k in range(count):
-                    at = builder.gep(codes_data, [builder.add(start, intp(k))])
-                    code = builder.load(at)
+                    address = builder.gep(codes_data, [builder.add(start, intp(k))])
+                    code = builder.load(address)
                     if code.type.width < intp.width:
                         code = builder.zext(code, intp)
                     sign = builder.load(builder.gep(signs_data, [builder.and_(code, intp(1))]))
                     sign = builder.insert_element(undefined, sign, int32(0))
                     term = builder.fmul(_shuffle(builder, sign, undefined, [0] * _LANES), line)
-                    at = builder.mul(builder.lshr(code, intp(1)), intp(_LANES))
-                    target = _vector_pointer(context, builder, sums_type, args[3], at)
+                    offset = builder.mul(builder.lshr(code, intp(1)), intp(_LANES))
+                    target = _vector_pointer(context, builder, sums_type, args[3], offset)
                     total = builder.fadd(builder.load(target, align=64), term)
                     builder.store(total, target, align=64)
 

@@ -1,4 +1,4 @@
-"""Covariance by a deep factorisation, stopped while it is of low rank: the scikit-learn shell."""
+"""Covariance by a deep factorisation, stopped while it is of low rank: the estimator."""
 
 from numbers import Real
 from typing import Any, Self, Unpack
@@ -25,63 +25,69 @@ _OF_FEATURES = ("n_features_in_", "feature_names_in_")
 
 
 class DeepFactorizationCovariance(StreamMixin, StoppedRun, EmpiricalCovariance):
-    """Covariance of low rank plus noise, the rank being where a deep factorisation dwells.
+    """Covariance of low rank plus noise, at the rank on which a deep factorisation dwells.
 
     The eigenvalues of the empirical covariance are filtered as gradient descent on a product of
-    ``depth`` matrices would, stopped on its longest plateau. The variance that is left goes in
-    equal parts to all directions that have not been learned, so that the result can be inverted.
+    ``depth`` matrices would filter them, stopped on its longest plateau. The remaining variance is
+    shared equally among all directions that have not been learned, so that the result can be
+    inverted.
 
     Parameters
     ----------
     depth, init_scale, init_perturbation, learning_rate, stopping, rank, time, noise_level, tol
-        As in :class:`DeepMatrixFactorization`. ``init_scale ** depth`` is in the units of a
+        Parameters of :class:`DeepMatrixFactorization`. ``init_scale ** depth`` is in the units of a
         variance.
     noise_variance : float or "auto", default="auto"
-        Variance of the directions that have not been learned. ``"auto"`` is their mean, which
-        keeps the trace. At 0 the result is singular, and its precision a pseudo-inverse.
+        Variance of the directions that have not been learned. ``"auto"`` is the mean of their
+        variances, which keeps the trace. At 0 the result is singular, and its precision is a
+        pseudo-inverse.
     store_precision : bool, default=True
-        Keep the inverse too.
+        Whether to keep the inverse as well.
     assume_centered : bool, default=False
         Whether the mean is known to be zero.
 
     Attributes
     ----------
     covariance_ : ndarray of shape (n_features, n_features)
-        With eigenvalues ``filter_ * spectrum_ + (1 - filter_) * noise_variance_``. From a
-        compressed sketch, of the features in ``support_`` alone.
+        The covariance, with eigenvalues
+        ``filter_ * spectrum_ + (1 - filter_) * noise_variance_``. After a fit to a compressed
+        sketch it is that of the features in ``support_`` alone.
     precision_ : ndarray of shape (n_features, n_features)
-        Its inverse, where ``store_precision``.
+        Inverse of the covariance, if ``store_precision``.
     location_ : ndarray of shape (n_features,)
         The mean.
     noise_variance_ : float
+        Variance of the directions that have not been learned.
     support_ : ndarray of int64 or None
-        After a fit to a compressed sketch, the features that the covariance is about.
+        Features that the covariance is about, after a fit to a compressed sketch; otherwise None.
     n_samples_seen_ : int
-        Rows of positive weight seen: all that were passed or merged since the last ``fit``; those
-        of the sketch after a fit to one.
+        Number of rows of positive weight: those of the last ``fit`` and all passed or merged since,
+        or those of the sketch after a fit to one.
     eigenvalues_, spectrum_, filter_, components_, n_components_, effective_rank_, \
 low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_iter_
-        As in :class:`DeepMatrixFactorization`; the eigenvectors of the covariance are meant.
+        Attributes of :class:`DeepMatrixFactorization`, here of the covariance and its eigenvectors.
     n_features_in_ : int
+        Number of features seen during the fit.
 
     See Also
     --------
-    DeepMatrixFactorization
-    sklearn.covariance.LedoitWolf, sklearn.covariance.OAS : Without a low-rank structure.
+    DeepMatrixFactorization : The same for matrices.
+    sklearn.covariance.LedoitWolf, sklearn.covariance.OAS : Shrinkage without low-rank structure.
     sklearn.decomposition.PCA : The same form of covariance for a rank that is given.
 
     Notes
     -----
-    For a spectrum without a gap, use ``LedoitWolf`` or ``OAS``: here a rank would be chosen all
-    the same. Eigenvalues that have been learned keep the upward bias of sample eigenvalues when
-    features are many.
+    For a spectrum without a gap use ``LedoitWolf`` or ``OAS``, because a rank would be chosen here
+    all the same. Eigenvalues that have been learned keep the upward bias that sample eigenvalues
+    have when there are many features.
 
-    O(p^2) memory, O(n p^2) time for n rows of p features and O(p^3) for the decomposition.
+    Memory is O(p^2). The time is O(n p^2) for n rows of p features, and O(p^3) for the
+    decomposition.
 
     References
     ----------
-    As :class:`DeepMatrixFactorization`. The floor, and so the shrinkage of each eigenvalue towards
-    the mean of those not learned, is derived here.
+    The references are those of :class:`DeepMatrixFactorization`. The floor, and with it the
+    shrinkage of each eigenvalue towards the mean of those not learned, is derived here.
 
     Examples
     --------
@@ -134,29 +140,29 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
 
     @fitting(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to X alone, forgetting what was seen before.
+        """Fit to X alone, and forget all rows seen before.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            Not negative; they count rows: 2 is the row twice, 0 no row.
+            Non-negative counts of rows: 2 stands for the row twice, and 0 for no row.
 
         Returns
         -------
-        self
+        self : DeepFactorizationCovariance
 
         Raises
         ------
         ValueError
-            If X or weights are not finite, X has no variance beyond the start of the run, or the
-            stopping rule lacks its parameter.
+            If X or the weights are not finite, if X has no variance beyond the start of the run, or
+            if the stopping rule lacks its parameter.
 
         Warns
         -----
         UserWarning
-            If the low-rank interval of the rank is empty, or X has a single row.
+            If the low-rank interval of the rank is empty, or if X has a single row.
         """
         rows: Any = validate_rows(self, X, dtype=np.float64)
         self._moments = RunningCovariance(rows.shape[1])
@@ -166,23 +172,23 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
     def partial_fit(
         self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Add rows: the result is that of one fit to all of them.
+        """Add rows. The result is the same as that of one fit to all of them.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            As in :meth:`fit`.
+            Non-negative counts of rows, as in :meth:`fit`.
 
         Returns
         -------
-        self
+        self : DeepFactorizationCovariance
 
         Raises
         ------
         ValueError
-            As :meth:`fit`, and if the last fit was to a sketch.
+            In the same cases as :meth:`fit`, and if the last fit was to a sketch.
         """
         first = not hasattr(self, "_moments")
         rows: Any = validate_rows(self, X, dtype=np.float64, reset=first)
@@ -213,26 +219,27 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
     ) -> Self:
         """Fit to an :class:`EigenSketch` rather than to rows.
 
-        An exact sketch is the covariance, and the result is that of :meth:`fit` to its rows. A
-        compressed one is recovered first: the covariance is then about the features of the sparse
-        vectors that are found, ``support_``, and 0 elsewhere is not claimed.
+        An exact sketch holds the covariance itself, and the result is that of :meth:`fit` to its
+        rows. From a compressed sketch, sparse vectors are recovered first: the covariance is then
+        that of their features, ``support_``, and nothing is claimed about the others.
 
         Parameters
         ----------
         sketch : EigenSketch
+            A sketch of rows.
         n_components : int, "auto", "plateau" or None, default=None
-            Sparse vectors to recover from a compressed sketch; an exact one needs none.
+            Number of sparse vectors to recover from a compressed sketch. An exact one needs none.
         **options
-            For :meth:`EigenSketch.recover`, such as ``n_nonzero_coefs``.
+            Options of :meth:`EigenSketch.recover`, such as ``n_nonzero_coefs``.
 
         Returns
         -------
-        self
+        self : DeepFactorizationCovariance
 
         Raises
         ------
         ValueError
-            If the sketch is empty, or compressed and n_components is not given.
+            If the sketch is empty, or if it is compressed and n_components is not given.
         """
         A, mean, support, noise = covariance_of_sketch(sketch, n_components, options)
         if self.assume_centered and sketch.center:
@@ -256,11 +263,12 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         X_test : array-like of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            As in :meth:`fit`.
+            Non-negative counts of rows, as in :meth:`fit`.
 
         Returns
         -------
         float
+            Log-likelihood per row; higher is better.
         """
         check_is_fitted(self)
         rows: Any = validate_rows(self, X_test, dtype=np.float64, reset=False)

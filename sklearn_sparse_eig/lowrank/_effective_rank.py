@@ -17,8 +17,8 @@ def effective_rank(X: ArrayLike) -> float:
     Returns
     -------
     float
-        Between 1 and the rank; equal to the rank where all nonzero singular values agree, and
-        0 for a zero matrix.
+        The effective rank lies between 1 and the rank. It equals the rank if all nonzero singular
+        values agree, and is 0 for a zero matrix.
 
     Raises
     ------
@@ -27,9 +27,9 @@ def effective_rank(X: ArrayLike) -> float:
 
     Notes
     -----
-    Changes continuously, so that the plateaus of a run can be seen in it. Small singular values
-    in large number count as much as a large one: of a matrix in noise it says more about the noise
-    than about the signal. O(n m min(n, m)) for a matrix.
+    The effective rank changes continuously, so that it shows the plateaus of a run. Many small
+    singular values count as much as a large one: for a matrix in noise it says more about the noise
+    than about the signal. It takes O(n m min(n, m)) time for a matrix.
 
     Examples
     --------

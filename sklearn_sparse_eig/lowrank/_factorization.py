@@ -1,4 +1,4 @@
-"""Deep matrix factorisation, stopped while it is of low rank: the scikit-learn shell."""
+"""Deep matrix factorisation, stopped while it is of low rank: the estimator."""
 
 from numbers import Integral
 from typing import Any, Literal, Self
@@ -24,94 +24,103 @@ from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, StoppingRule, run_of
 class DeepMatrixFactorization(
     StoppedRun, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
-    """Low-rank approximation that stops at a rank instead of being told one.
+    """Low-rank approximation that finds its rank instead of being told one.
 
-    Gradient descent on the product of several matrices, started small, learns the large singular
-    values of X one after the other. Stopped on the longest plateau between two of them, it is a
-    denoiser whose rank the data have chosen. Without missing entries the whole run is known in
-    closed form from one decomposition of X; with missing entries (NaN) it completes the matrix.
+    Gradient descent on the product of several matrices, from a small start, learns the large
+    singular values of X one after the other. Stopped on the longest plateau between two of them, it
+    is a denoiser whose rank is chosen by the data. Without missing entries the whole run is known
+    in closed form from one decomposition of X; with missing entries (NaN) it completes the matrix.
 
     Parameters
     ----------
     depth : int, default=3
-        Number of factors, at least 2. More separate the singular values more sharply and take
-        longer.
+        Number of factors, at least 2. More factors separate the singular values more sharply and
+        take longer.
     init_scale : float, default=0.1
         Size of the factors at the start. The singular values start at ``init_scale ** depth``, in
-        the units of X: scale X, or this, so that it lies well below those to be learned.
+        the units of X. Scale X, or this parameter, so that this lies well below the singular values
+        to be learned.
     init_perturbation : float, default=0.0
-        How much smaller one factor starts, at most ``init_scale``. Only matters for symmetric
-        matrices: at 0 their negative eigenvalues are never learned.
+        Amount by which one factor starts smaller, at most ``init_scale``. It matters only for
+        symmetric matrices, whose negative eigenvalues are never learned at 0.
     learning_rate : float or "auto", default="auto"
-        Step size of gradient descent. ``"auto"`` is the largest for which the eigenvalues rise
-        without overshooting. The closed form uses it for ``n_iter_`` alone.
+        Step size of gradient descent. ``"auto"`` is the largest step for which the eigenvalues rise
+        without overshooting. The closed form uses it only for ``n_iter_``.
     stopping : {"plateau", "rank", "time", "discrepancy"}, default="plateau"
-        ``"plateau"`` the rank after which the next singular value takes longest to follow,
-        relative to the time so far; ``"rank"`` that of ``rank``; ``"time"`` at ``time``;
-        ``"discrepancy"`` when the residual's spectral norm is down to ``noise_level``.
+        Stopping rule. ``"plateau"`` stops at the rank after which the next singular value takes
+        longest to follow, relative to the time so far. ``"rank"`` stops at ``rank`` and ``"time"``
+        at ``time``. ``"discrepancy"`` stops when the spectral norm of the residual has fallen to
+        ``noise_level``.
     rank : int or None, default=None
-        For ``"rank"`` the rank, for ``"plateau"`` the largest that is considered.
+        The rank for ``"rank"``, and the largest rank that is considered for ``"plateau"``.
     time : float or None, default=None
-        Gradient-flow time, steps times step size, for ``"time"``.
+        Time of the gradient flow for ``"time"``, which is the number of steps times their size.
     noise_level : float or None, default=None
-        A bound on the spectral norm of the noise in X (for n x m entries of standard deviation
-        sigma, about sigma (sqrt(n) + sqrt(m))). ``low_rank_intervals_`` then holds for every
-        matrix that near to X.
+        A bound on the spectral norm of the noise in X: about sigma (sqrt(n) + sqrt(m)) for n x m
+        entries of standard deviation sigma. If it is given, ``low_rank_intervals_`` holds for every
+        matrix within this distance of X.
     tol : float, default=0.05
-        What counts as learned (all but this share) and as not yet there (this share).
+        A singular value counts as learned if at most this share of it is missing, and as not yet
+        there if at most this share of it has been reached.
     solver : {"auto", "spectral", "gd", "greedy"}, default="auto"
-        ``"spectral"`` the closed form of gradient flow, without missing entries. ``"gd"`` literal
-        gradient descent, with missing entries on the factors themselves, which can take very many
-        steps. ``"greedy"`` the limit of a vanishing start, rank by rank with alternating least
-        squares, with missing entries. ``"auto"`` is ``"greedy"`` where there are missing entries,
-        else ``"spectral"``.
+        ``"spectral"`` is the closed form of gradient flow, without missing entries. ``"gd"`` is
+        literal gradient descent; with missing entries it runs on the factors themselves, and can
+        take very many steps. ``"greedy"`` is the limit of a vanishing start, computed rank by rank
+        with alternating least squares, for missing entries. ``"auto"`` is ``"greedy"`` if entries
+        are missing and ``"spectral"`` otherwise.
     max_iter : int, default=100000
-        Most steps of ``"gd"``, and most alternations at each rank of ``"greedy"``.
+        Largest number of steps of ``"gd"``, and of alternations at each rank of ``"greedy"``.
 
     Attributes
     ----------
     eigenvalues_ : ndarray of shape (k,)
-        Singular values of the stopped product; eigenvalues where X is symmetric.
+        Singular values of the stopped product, or its eigenvalues if X is symmetric.
     spectrum_ : ndarray of shape (k,)
-        Those of X. With missing entries, for ``"greedy"`` the spectral norm of the residual at
-        rank 0, 1, and so on.
+        Singular values or eigenvalues of X. For ``"greedy"`` with missing entries, these are the
+        spectral norms of the residual at rank 0, 1, and so on.
     filter_ : ndarray of shape (k,)
-        ``eigenvalues_ / spectrum_``: 1 is learned, 0 is not. Ones where entries are missing.
+        ``eigenvalues_ / spectrum_``, which is 1 for values that have been learned and 0 for those
+        that have not. If entries are missing, all are ones.
     components_ : ndarray of shape (n_components_, n_features)
-        Right singular vectors that have been learned, the entry of largest magnitude positive.
+        Right singular vectors that have been learned, with the entry of largest magnitude positive.
     n_components_ : int
         The rank chosen.
     effective_rank_ : float
-        Of the stopped product, see :func:`effective_rank`.
+        Effective rank of the stopped product; see :func:`effective_rank`.
     low_rank_intervals_ : ndarray of shape (n_ranks, 3)
-        Rows (rank, beginning, end), see :func:`low_rank_intervals`.
+        Rows (rank, beginning, end); see :func:`low_rank_intervals`.
     interval_is_nonempty_ : bool or None
-        Whether that of the rank chosen is; None where a time was chosen.
+        Whether the interval of the chosen rank is nonempty; None if a time was chosen.
     stopping_time_ : float
+        Time of the gradient flow at which it is stopped.
     learning_rate_ : float
+        Step size that was used.
     n_iter_ : int
-        Steps of gradient descent that lead there, made or not; alternations for ``"greedy"``.
+        Number of steps of gradient descent that lead to the result, whether or not they were made;
+        for ``"greedy"``, the number of alternations.
     n_features_in_ : int
+        Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only where all features of X had string names.
+        Names of the features, if X had names that are all strings.
 
     See Also
     --------
     DeepFactorizationCovariance : The same for covariances.
-    low_rank_intervals, effective_rank
-    sklearn.decomposition.TruncatedSVD : Where the rank is known.
+    low_rank_intervals : The intervals of ``low_rank_intervals_``.
+    effective_rank : The effective rank of a spectrum.
+    sklearn.decomposition.TruncatedSVD : An approximation of a rank that is known.
 
     Notes
     -----
-    Stopped on a plateau this *is* the truncated singular value decomposition, up to ``tol``: it is
-    as good as one that was told the rank, and not better. The longest plateau is asymptotically
-    the largest ratio of neighbouring singular values. Do not use it where the spectrum decays
-    without a gap (its rank is arbitrary there; choose one by cross-validation), where noise is far
-    above the signal, or to shrink singular values optimally for a known noise: it hardly shrinks
+    Stopped on a plateau, this *is* the truncated singular value decomposition up to ``tol``: it is
+    as good as one that was told the rank, and not better. Asymptotically, the longest plateau is
+    the largest ratio of neighbouring singular values. Do not use it if the spectrum decays without
+    a gap, where its rank is arbitrary (choose one by cross-validation); if noise is far above the
+    signal; or to shrink singular values optimally for a known noise, because it hardly shrinks
     those that it has learned. X is not centred.
 
-    Time O(n m min(n, m)) for the decomposition, and O(k) for the run, whatever its length. Each
-    alternation of ``"greedy"`` costs O(n m r^2), each step of ``"gd"`` with missing entries
+    The decomposition takes O(n m min(n, m)) time, and the run O(k), whatever its length. Each
+    alternation of ``"greedy"`` takes O(n m r^2), and each step of ``"gd"`` with missing entries
     O(depth n m min(n, m)).
 
     References
@@ -171,29 +180,29 @@ class DeepMatrixFactorization(
 
     @fitting(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Run on X, and stop.
+        """Fit the factorisation to X, up to the time at which it is stopped.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            NaN where missing. A symmetric matrix is decomposed into eigenvectors.
+            Matrix, with NaN for missing entries. A symmetric one is decomposed into eigenvectors.
         y : Ignored
 
         Returns
         -------
-        self
+        self : DeepMatrixFactorization
 
         Raises
         ------
         ValueError
-            If X has infinite entries or an empty row or column, is too small in scale for
-            ``init_scale``, the step size is not stable (the message says the bound), the stopping
-            rule lacks its parameter, or solver and missing entries do not go together.
+            If X has infinite entries or an empty row or column, if its scale is too small for
+            ``init_scale``, if the step size is not stable (the message gives the bound), if the
+            stopping rule lacks its parameter, or if the solver does not suit the missing entries.
 
         Warns
         -----
         UserWarning
-            If the low-rank interval of the rank is empty; the message says its ends.
+            If the low-rank interval of the rank is empty; the message gives its ends.
         """
         X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         observed = ~np.isnan(X)
@@ -217,15 +226,15 @@ class DeepMatrixFactorization(
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
-        """Return the coordinates of rows in the components, filtered as those of the fit were.
+        """Return the coordinates of rows in the components, filtered like those of the fit.
 
-        ``inverse_transform(transform(X))`` denoises rows, and completes those with missing
-        entries: their coordinates are fitted to what is known of them.
+        ``inverse_transform(transform(X))`` denoises rows. Rows with missing entries are completed
+        as well, because their coordinates are fitted to the entries that are known.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            NaN where missing.
+            Rows, with NaN for missing entries.
 
         Returns
         -------
@@ -237,7 +246,7 @@ class DeepMatrixFactorization(
         return coordinates * self.filter_[: self.n_components_]
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
-        """Return the rows with given coordinates: ``X @ components_``.
+        """Return the rows with the given coordinates: ``X @ components_``.
 
         Parameters
         ----------
@@ -256,10 +265,10 @@ class DeepMatrixFactorization(
         return X @ self.components_
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
-        """Return the negative mean squared error of denoised rows, over entries that are known.
+        """Return the negative mean squared error of denoised rows over the known entries.
 
-        The rows' own entries are fitted, so a higher rank never does worse: to choose parameters
-        hide some entries of the rows, as in ``doc/low_rank_and_smooth.md``.
+        The entries of the rows are fitted themselves, so a higher rank never does worse. To choose
+        parameters, hide some entries of the rows, as in ``doc/low_rank_and_smooth.md``.
 
         Parameters
         ----------

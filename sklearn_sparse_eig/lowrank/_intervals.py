@@ -25,26 +25,27 @@ def low_rank_intervals(
     Parameters
     ----------
     eigenvalues : array-like of shape (k,)
-        Of the matrix that is factorised, in any order; or its singular values.
+        Eigenvalues of the matrix that is factorised, in any order, or its singular values.
     depth : int, default=3
         Number of factors, at least 2.
     init_scale : float, default=0.1
         Size alpha of the factors at the start, in the units of ``eigenvalues ** (1 / depth)``.
     init_perturbation : float, default=0.0
-        How much smaller one factor starts. 0 never learns negative eigenvalues, which then have
-        no row.
+        Amount by which one factor starts smaller. At 0, negative eigenvalues are never learned and
+        have no row.
     tol : float, default=0.05
-        In (0, 1).
+        Tolerance in (0, 1).
     noise_level : float, default=0.0
         A bound on the spectral norm of an unknown symmetric perturbation. The intervals then hold
-        for every matrix that near (Weyl's inequality): they are shorter, and more often empty.
+        for every matrix within this distance, by Weyl's inequality. They are shorter, and more
+        often empty.
 
     Returns
     -------
     ndarray of shape (n_ranks, 3)
-        Rows (L, T0, T1): rank L from time T0 on and until T1, in gradient-flow time (steps times
-        step size). No such time exists where T0 > T1. T1 is infinite where the other eigenvalues
-        never reach the level. Of the ranks, the last one never has an end.
+        Rows (L, T0, T1), where the rank is L from time T0 until T1, in the time of gradient flow
+        (number of steps times step size). There is no such time if T0 > T1. T1 is infinite if the
+        other eigenvalues never reach the level, and always for the last rank.
 
     Raises
     ------
@@ -53,10 +54,10 @@ def low_rank_intervals(
 
     Notes
     -----
-    Derived here, from the exact flow of each eigenvalue; see ``doc/low_rank_and_smooth.md``. For a
-    vanishing start, T1 / T0 goes to the ratio of two neighbouring eigenvalues, lambda_L over
-    lambda_{L+1}: a long interval is a gap in the spectrum and nothing else. O(k) integrals. Give
-    all eigenvalues, zeros too: with noise they grow.
+    The intervals are derived in ``doc/low_rank_and_smooth.md`` from the exact flow of each
+    eigenvalue. For a vanishing start, T1 / T0 tends to the ratio of two neighbouring eigenvalues,
+    lambda_L / lambda_{L+1}: a long interval is a gap in the spectrum and nothing else. Pass all
+    eigenvalues, zeros included, because with noise they grow. This takes O(k) integrals.
 
     Examples
     --------

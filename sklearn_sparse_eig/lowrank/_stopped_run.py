@@ -74,23 +74,24 @@ class StoppedRun:
             warn_user(fit.shortfall, ConvergenceWarning)
 
     def path(self, times: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-        """Return the run at other times, as gradient flow makes it.
+        """Return the state of the gradient flow at other times.
 
         Parameters
         ----------
         times : array-like of shape (n_times,)
-            In gradient-flow time: steps times ``learning_rate_``.
+            Times of the flow, which are numbers of steps times ``learning_rate_``.
 
         Returns
         -------
         eigenvalues : ndarray of shape (n_times, k)
-            In the order of ``spectrum_``.
+            Eigenvalues at each time, in the order of ``spectrum_``.
         effective_ranks : ndarray of shape (n_times,)
+            Effective rank at each time.
 
         Raises
         ------
         ValueError
-            If a time is negative, or X had missing entries: there is no closed form for these.
+            If a time is negative, or if X had missing entries, for which there is no closed form.
         """
         check_is_fitted(self)
         if getattr(self, "_has_missing", False):

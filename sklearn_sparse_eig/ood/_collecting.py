@@ -19,8 +19,8 @@ from ..gradients import (
 )
 from ._build import KnownRequest, build
 from ._classes import encode
-from ._doubts import Doubts
 from ._input import Settings, check_labels
+from ._label_agreement import LabelAgreement
 from ._pace import SOURCE, Pace
 from ._seen_rows import hash_rows
 from .subspaces import KnownGradients, Span, SpanRequest
@@ -118,20 +118,20 @@ class CollectingMixin:
             return None
         return encode(y, self.classes_)
 
-    def _add(self, X: Any, labels: np.ndarray | None, tell: bool) -> None:
+    def _add(self, X: Any, labels: np.ndarray | None, warns: bool) -> None:
         """Add samples, with the indices of their classes or the predicted ones.
 
-        With `tell` warn of a model that does not look like a classifier of these labels.
+        With `warns` it warns of a model that does not look like a classifier of these labels.
         """
-        doubts, pace = Doubts(self.classes_), Pace(n_rows(X), self.verbose)
+        agreement, pace = LabelAgreement(self.classes_), Pace(n_rows(X), self.verbose)
         if self._state.looks_ahead:
             # What is kept of a gradient depends on the metric.
             batches = pace.over(self._gradients(X), n_passes=2)
             self._state.look_ahead(_layers(batches, self.verbose))
-        self._state.extend(_labelled(pace.over(self._gradients(X)), labels, doubts))
+        self._state.extend(_labelled(pace.over(self._gradients(X)), labels, agreement))
         self._state.note_rows(hash_rows(X))
-        if tell:
-            doubts.tell()
+        if warns:
+            agreement.warn()
 
 
 def _layers(batches, verbose):
@@ -140,9 +140,9 @@ def _layers(batches, verbose):
     report(SOURCE, "metric: roots of the factors of all layers", verbose)
 
 
-def _labelled(batches, labels, doubts):
+def _labelled(batches, labels, agreement):
     for start, gradients in batches:
         logits = gradients.logits
         given = None if labels is None else labels[start : start + len(logits)]
-        doubts.see(logits, given)
+        agreement.add(logits, given)
         yield gradients.layers, logits.argmax(axis=1) if given is None else given

@@ -13,9 +13,9 @@ def conformal_threshold(scores: np.ndarray, contamination: float) -> float:
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
-        Of samples that neither the model nor the subspace has seen.
+        Scores of samples that neither the model nor the subspace has seen.
     contamination : float
-        The rate of false alarms allowed, in (0, 1).
+        Rate of false alarms that is allowed, in (0, 1).
 
     Returns
     -------
@@ -45,13 +45,14 @@ def conformal_p_values(scores: np.ndarray, new_scores: np.ndarray) -> np.ndarray
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
-        Increasing.
+        Held-out scores in increasing order.
     new_scores : ndarray of shape (n_new,)
+        Scores of new samples.
 
     Returns
     -------
     ndarray of shape (n_new,)
-        NaN where the new score is NaN.
+        The p-values, which are NaN if the new score is NaN.
     """
     p_values = (1.0 + np.searchsorted(scores, new_scores, side="right")) / (len(scores) + 1.0)
     # Sorted behind all numbers a NaN would look like the most ordinary sample.

@@ -1,4 +1,4 @@
-"""Out-of-distribution detection on the gradients of a model: the scikit-learn shell."""
+"""Out-of-distribution detection on the gradients of a model: the estimator."""
 
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -20,7 +20,7 @@ from .._base.typed import (
     RandomSeed,
     TransformerMixin,
 )
-from ..gradients import GIVEN, OUTPUTS, LayerChoice, OutputName, fit_model
+from ..gradients import OUTPUTS, PRECOMPUTED_BACKENDS, LayerChoice, OutputName, fit_model
 from ._classes import check_counts
 from ._collecting import CollectingMixin
 from ._held_out import choose_held_out
@@ -46,123 +46,135 @@ class GradPCADetector(
 ):
     """Find inputs that a classifier was not trained for, from its gradients.
 
-    The gradient of the largest logit with respect to the parameters says through which parts of
-    the network an input acts. Those of known inputs lie near the span of the class means
-    (GradPCA); an input far from it, or whose logit is small for a gradient so unusual, is likely
-    to be out of distribution.
+    The gradient of the largest logit with respect to the parameters shows through which parts of
+    the network an input acts. Gradients of known inputs lie near the span of the class means
+    (GradPCA). An input whose gradient is far from this span, or whose logit is small for such an
+    unusual gradient, is likely to be out of distribution.
 
     Parameters
     ----------
     estimator : estimator or None, default=None
-        The classifier: a linear model, ``MLPClassifier``, a pipeline that ends in one, or a torch
-        module in evaluation mode that returns logits. If fitted, it is used as it is (in a
-        ``FrozenEstimator`` it stays fitted when cloned, for example by a grid search); if not,
-        ``fit`` fits a copy to y, or without y to the groups of k-means. None is a small
-        ``MLPClassifier`` on standardised features.
+        The classifier: a linear model, an ``MLPClassifier``, a pipeline that ends in one of these,
+        or a torch module in evaluation mode that returns logits. A fitted estimator is used as it
+        is; inside a ``FrozenEstimator`` it stays fitted when it is cloned, for example by a grid
+        search. Otherwise ``fit`` fits a copy to y, or to the groups of k-means if there is no y.
+        None is a small ``MLPClassifier`` on standardised features.
     output : {"max", "logsumexp", "sum", "loss"}, default="max"
         The scalar f whose gradient is taken: the largest logit, the logarithm of the sum of
         exponentials of the logits, their sum, or the log-loss of the predicted class. ``"loss"``
-        goes with ``score_function="ratio"`` only.
+        can only be combined with ``score_function="ratio"``.
     params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all; those that are dense (cheaper); the last; the one
-        before it (the last where there is no other); or by name: ``"hidden0"``, ``"hidden1"``,
-        ..., ``"head"``, and those of modules, which stand for all modules inside.
+        Layers whose parameters count: all layers; the dense ones, which is cheaper; the last one;
+        the one before it (the last one if there is no other); or layers by name, such as
+        ``"hidden0"``, ``"hidden1"``, ..., ``"head"``. The name of a torch module stands for all
+        modules inside it.
     metric : {"kfac", "diag", "euclidean"}, default="kfac"
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
-        samples, by Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more
-        than 4096 rows are kept diagonal. ``"diag"`` keeps all of them diagonal.
+        samples, using Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more
+        than 4096 rows are kept diagonal. ``"diag"`` keeps all factors diagonal.
     score_function : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
-        With u the gradient g less the mean of the class means, and theta its angle to their
-        span: (f / \\|u\\|) cot(theta); cos(theta), as in the paper; f / \\|u\\|; f / \\|g\\|. Or
-        the name of one of your own, see ``doc/extending.md``.
+        The score. Let u be the gradient g less the mean of the class means, and theta the angle of
+        u to their span. The scores are, in this order, (f / \\|u\\|) cot(theta); cos(theta), as in
+        the paper; f / \\|u\\|; and f / \\|g\\|. Names of registered scores of your own are accepted
+        too; see ``doc/extending.md``.
     n_components : int, float or None, default=None
-        Directions of the subspace. None for all, one less than there are classes: leaving any
-        out was harmful. A float in (0, 1) for the fewest with this share of the trace.
+        Number of directions of the subspace. None uses all of them, one less than there are
+        classes; leaving any out was harmful. A float in (0, 1) uses the fewest directions that
+        have this share of the trace.
     mean_rank : int or None, default=16
-        Greatest rank of the mean gradient of a class in each dense layer, the nearest in the
-        metric, so that scoring is cheaper; None for the means as they are. Norms are exact.
+        Largest rank of the mean gradient of a class in each dense layer, which makes scoring
+        cheaper. Each mean is replaced by the nearest one of this rank in the metric; norms remain
+        exact. None keeps the means as they are.
     labels : {"true", "predicted"}, default="true"
-        Which classes the means are of. ``"true"`` uses y, and the predicted ones without y.
+        Classes whose means are taken. ``"true"`` uses y, or the predicted classes without y.
     subspace : {"auto", "exact", "sketched", "sparse_pca"}, default="auto"
-        What is kept for the subspace. ``"exact"``: class sums of gradients. ``"sketched"``: of
-        each only ``n_measurements`` hashed sums, however many parameters there are.
-        ``"sparse_pca"``: no class means, but the sparse leading principal directions of the
-        gradients, ``n_components`` or one less than there are classes; up to 2**20 parameters.
-        ``"auto"`` is exact while the class sums take at most 1 GiB, then sketched with recovered
-        means where that is feasible. The metric of the last two is fixed by the first samples:
-        all of X in :meth:`fit`, the first batch in :meth:`partial_fit`. Or the name of one of
-        your own, see ``doc/extending.md``.
+        What is kept for the subspace. ``"exact"`` keeps class sums of gradients. ``"sketched"``
+        keeps only ``n_measurements`` hashed sums of each, however many parameters there are.
+        ``"sparse_pca"`` keeps no class means but the leading sparse principal directions of the
+        gradients, ``n_components`` or one less than there are classes, for up to 2**20 parameters.
+        ``"auto"`` is exact while the class sums take at most 1 GiB, and beyond that sketched, with
+        recovered means if that is feasible. The metric of ``"sketched"`` and ``"sparse_pca"`` is
+        fixed by the first samples: all of X in :meth:`fit`, the first batch in :meth:`partial_fit`.
+        Names of registered subspaces of your own are accepted too; see ``doc/extending.md``.
     sparsity : float in (0, 1] or None, default=None
-        Share of the entries of each class mean that is kept, the largest in the eigenbasis of the
-        metric; 0.001 is a good choice for sketched means. With ``"sparse_pca"`` it is the share of
-        the entries of a direction that are not zero, and None stands for 50 entries.
+        Share of the entries of each class mean that is kept, namely the largest in the eigenbasis
+        of the metric; 0.001 is a good choice for sketched means. With ``"sparse_pca"`` it is the
+        share of nonzero entries in a direction, and None stands for 50 entries.
     n_measurements : int or "auto", default="auto"
-        Numbers kept of each sketched class sum, a multiple of 4. The error of a cosine falls as
-        one over its square root; ``"auto"`` is 16384, or more for more than 4096 classes.
+        Number of values kept of each sketched class sum, a multiple of 4. The error of a cosine
+        falls with its inverse square root. ``"auto"`` is 16384, or more for more than 4096 classes.
     contamination : float in (0, 0.5], default=0.05
-        Share of inliers that may be called outliers; see ``calibration_`` for what is guaranteed.
+        Share of inliers that may be called outliers. ``calibration_`` says what is guaranteed.
     backend : {"auto", "sklearn", "torch", "precomputed", "kernel"}, default="auto"
-        ``"auto"`` goes by the type of the estimator. ``"precomputed"``: X holds gradients, (n,
-        n_parameters), dense or CSR, and their metric is their second moment. ``"kernel"``: X holds
-        inner products of gradients with those of the n_train samples of :meth:`fit`, in their
-        order, and in a last column with themselves, (n, n_train + 1); ``metric`` has no effect.
-        These two go with ``estimator=None``, with y, and with ``score_function="ratio"``.
+        ``"auto"`` follows the type of the estimator. With ``"precomputed"``, X holds gradients,
+        (n, n_parameters), dense or CSR, and their metric is their second moment. With ``"kernel"``,
+        X has shape (n, n_train + 1): it holds the inner products of gradients with those of the
+        n_train samples of :meth:`fit`, in their order, and in its last column those with
+        themselves; ``metric`` has no effect. Both need ``estimator=None``, y, and
+        ``score_function="ratio"``.
     device : str, torch.device or None, default=None
-        Where a torch module runs, in a copy of its own if it is elsewhere; None for where it is.
+        Device on which a torch module runs. If the module is elsewhere, a copy of it is moved. None
+        leaves it where it is.
     batch_size : int or "auto", default="auto"
-        Rows at a time. The sums, hence the last bits of a score, depend on it.
+        Number of rows at a time. It affects the order of sums, and so the last bits of a score.
     random_state : int, RandomState instance or None, default=None
-        For training the estimator, for what is held out, and for the hashes of sketches.
+        Seed for the training of the estimator, the choice of held-out samples, and the hashes of
+        sketches.
     verbose : int, default=0
-        1 tells what is fitted and, every two seconds, how far it is.
+        1 reports what is being fitted and, every two seconds, the progress.
 
     Attributes
     ----------
     estimator_ : estimator
         The fitted classifier.
     classes_ : ndarray of shape (n_classes,)
+        Classes of the classifier.
     class_counts_ : ndarray of int64, shape (n_classes,)
-        Samples in the class means. Classes of fewer than two have none.
+        Number of samples in each class mean. Classes with fewer than two samples have no mean.
     n_samples_seen_ : int
+        Number of samples seen.
     n_components_ : int
         Dimension of the subspace.
     eigenvalues_ : ndarray of shape (n_components_,)
-        Of the centred Gram matrix of the class means.
+        Eigenvalues of the centred Gram matrix of the class means.
     subspace_ : {"exact", "sketched", "sparse_pca", "kernel"}
-        Which one it is.
+        The kind of subspace that is used.
     n_metric_samples_ : int
-        Samples behind the metric: all seen, or the first ones where they have fixed it.
+        Number of samples behind the metric: all samples seen, or the first ones if these have
+        fixed it.
     sparse_means_ : csr_array of shape (n_classes, n_parameters)
-        Only with ``sparsity``: whitened class means as they are used, layer after layer.
+        Whitened class means as they are used, layer after layer. It exists only with ``sparsity``.
     shrinkage_ : dict of str to (float, float)
-        For each layer, the share of the identity in the factors of the metric.
+        Share of the identity in the factors of the metric, for each layer.
     offset_ : float
-        The threshold: ``predict`` is -1 where ``score_samples`` is below. ``partial_fit`` and
-        ``merge`` drop it, for they change the scores; :meth:`calibrate` sets one.
+        The threshold: ``predict`` returns -1 if ``score_samples`` is below it. ``partial_fit`` and
+        ``merge`` remove it because they change the scores; :meth:`calibrate` sets a new one.
     calibration_ : {"training", "held out"}
-        Where ``offset_`` comes from. ``"held out"`` has the guarantee of :meth:`calibrate`.
-        ``"training"`` is the quantile of the training scores: the classifier knows these samples,
-        so more than ``contamination`` of new ones are rejected. Use :meth:`calibrate`.
+        Origin of ``offset_``. ``"held out"`` has the guarantee of :meth:`calibrate`. ``"training"``
+        is the quantile of the training scores: the classifier knows these samples, so more than
+        ``contamination`` of new ones are rejected. Use :meth:`calibrate` then.
     calibration_scores_ : ndarray
-        Increasing scores of the held-out samples; only if there are any.
+        Scores of the held-out samples in increasing order. It exists only if there are any.
     n_features_in_ : int
+        Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only where all features of X had string names.
+        Names of the features, if X had names that are all strings.
 
     See Also
     --------
     GradientFeatures : The gradients themselves.
-    sklearn.ensemble.IsolationForest : Outliers of the data, with no regard to a model.
+    sklearn.ensemble.IsolationForest : Outliers of the data, without regard to a model.
 
     Notes
     -----
-    The state is a sum over samples, so streams add up and shards merge. Derivations, costs and
-    measurements are in ``doc/gradpca.md``.
+    The state is a sum over samples, so it can be fed in batches and merged across shards.
+    Derivations, costs and measurements are in ``doc/gradpca.md``.
 
     References
     ----------
-    Seleznova, Chou, Mayrink Verdun, Kutyniok, arXiv:2505.16017 (GradPCA). Its settings are
-    :meth:`paper`. The metric and the factor f are not the paper's: derived in ``doc/gradpca.md``.
+    Seleznova, Chou, Mayrink Verdun, Kutyniok, arXiv:2505.16017 (GradPCA). :meth:`paper` has its
+    settings. The metric and the factor f are not in the paper; they are derived in
+    ``doc/gradpca.md``.
 
     Examples
     --------
@@ -198,7 +210,7 @@ class GradPCADetector(
         "sparsity": [Interval(Real, 0, 1, closed="right"), None],
         "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
-        "backend": [StrOptions({"auto", "sklearn", "torch", *GIVEN})],
+        "backend": [StrOptions({"auto", "sklearn", "torch", *PRECOMPUTED_BACKENDS})],
         "device": [object],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
@@ -248,14 +260,15 @@ class GradPCADetector(
     def paper(cls, estimator: Any = None, **params: Any) -> Self:
         """Return a detector with the settings of arXiv:2505.16017.
 
-        Euclidean inner product, cos(theta), the parameters of the last hidden layer, class means
-        as they are, and the directions that hold 0.99 of the trace.
+        These are the Euclidean inner product, the score cos(theta), the parameters of the last
+        hidden layer, class means as they are, and the directions that hold 0.99 of the trace.
 
         Parameters
         ----------
         estimator : estimator or None, default=None
+            The classifier.
         **params : dict
-            Other parameters, and those that shall differ.
+            Parameters that are not set by the paper, or should differ from it.
 
         Returns
         -------
@@ -275,28 +288,28 @@ class GradPCADetector(
 
     @fitting(prefer_skip_nested_validation=False)
     def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
-        """Fit to X alone, forgetting what was seen before.
+        """Fit to X alone, and forget all samples seen before.
 
-        Where the classifier is trained here, to y, a random part of the rows (0.15, or more if
-        ``contamination`` needs it, up to 0.3) is held out from all training and gives the
-        threshold. Otherwise, and where there are too few rows, the threshold is a quantile of
-        the training scores; see ``calibration_``.
+        If the classifier is trained here, to y, a random part of the rows (0.15, or more if
+        ``contamination`` needs it, up to 0.3) is held out from all training and sets the threshold.
+        Otherwise, or if there are too few rows, the threshold is a quantile of the training scores;
+        see ``calibration_``.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Or whatever the estimator takes, if it is a pipeline.
+            Samples. A pipeline may be given whatever it accepts.
         y : array-like of shape (n_samples,), default=None
             Classes.
 
         Returns
         -------
-        self
+        self : GradPCADetector
 
         Raises
         ------
         TypeError
-            If the gradients of the estimator are not known, or it is not a classifier.
+            If the gradients of the estimator are not known, or if it is not a classifier.
         ValueError
             If there are fewer than two classes, fewer than two samples in a class, or labels
             that the classifier does not know.
@@ -312,7 +325,7 @@ class GradPCADetector(
                 rows, targets = take_rows(rows, kept), targets[kept]
             model = fit_model(self.estimator, rows, targets, rng)
         self._start(model, rows)
-        self._add(rows, self._encode(targets), tell=True)
+        self._add(rows, self._encode(targets), warns=True)
         if targets is not None and self.labels == "true":
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
@@ -327,27 +340,27 @@ class GradPCADetector(
     ) -> Self:
         """Add samples to the class means and to the metric.
 
-        An estimator that is not fitted is trained on the first batch and stays as it is. So does
-        the metric with ``subspace="sketched"`` or ``"sparse_pca"``: let the first batch be large,
-        or pass a large sample to :meth:`fit` first. A threshold from before is dropped;
-        :meth:`calibrate` sets one.
+        An estimator that is not fitted is trained on the first batch and does not change after
+        that. The same holds for the metric with ``subspace="sketched"`` or ``"sparse_pca"``, so
+        make the first batch large, or pass a large sample to :meth:`fit` first. An existing
+        threshold is removed; :meth:`calibrate` sets a new one.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), default=None
-            Classes; the predicted ones if None.
+            Classes. None uses the predicted ones.
         classes : array-like, default=None
-            Checked, if given: the classes of the classifier.
+            Classes of the classifier. They are checked if they are given.
 
         Returns
         -------
-        self
+        self : GradPCADetector
 
         Raises
         ------
         TypeError, ValueError
-            As :meth:`fit`; but classes may be without samples as yet.
+            In the same cases as :meth:`fit`, except that classes may still have no samples.
 
         Warns
         -----
@@ -369,7 +382,7 @@ class GradPCADetector(
                 f"{self.classes_.tolist()}."
             )
         fixes_metric = self._state.looks_ahead
-        self._add(rows, self._encode(targets), tell=first)
+        self._add(rows, self._encode(targets), warns=first)
         if fixes_metric:
             warn_if_few(self._state.n_metric_samples)
         self._state_changed()

@@ -9,7 +9,7 @@ from sklearn.base import is_regressor
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from ..gradients import GIVEN, is_ready, is_torch, make_given, unwrap
+from ..gradients import PRECOMPUTED_BACKENDS, is_ready, is_torch, make_given, unwrap
 from ._scores import SCORES
 
 
@@ -41,7 +41,7 @@ class Settings:
                 "high, which is no sign of a known input. Use score_function='ratio', or "
                 "output='max'."
             )
-        if self.backend not in GIVEN:
+        if self.backend not in PRECOMPUTED_BACKENDS:
             return
         what = f"backend={self.backend!r} takes gradients as they are"
         if self.estimator is not None:
@@ -81,7 +81,7 @@ def ready_model(estimator: Any, backend: str, X: Any, y: Any) -> Any:
             "an MLPClassifier, a linear classifier, a pipeline that ends in one of them, or a "
             "torch module."
         )
-    if backend in GIVEN:
+    if backend in PRECOMPUTED_BACKENDS:
         return make_given(backend, X.shape[1], np.unique(y))
     if not is_ready(estimator):
         return None

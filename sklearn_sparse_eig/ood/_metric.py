@@ -14,15 +14,15 @@ from ._roots import eigenbasis_root, inverse_root
 class Metric:
     r"""Inner products :math:`\sum_l \langle g_l, A_l^{-1} g'_l B_l^{-1} \rangle`.
 
-    On factors they are products of two: :math:`(a^T A^{-1} a')(\delta^T B^{-1} \delta')`. Kept as
-    roots R with R R^T = A^{-1}, so that whitened layers have this inner product as their usual
-    one.
+    On factors they are products of two: :math:`(a^T A^{-1} a')(\delta^T B^{-1} \delta')`. The
+    metric is kept as roots R with R R^T = A^{-1}, so that it is the usual inner product of whitened
+    layers.
 
     Parameters
     ----------
     roots : tuple of (root, root) or None
-        For the inputs and deltas of each layer, see ``_roots.py``. None for the Euclidean inner
-        product.
+        Roots for the inputs and deltas of each layer; see ``_roots.py``. None is the Euclidean
+        inner product.
     shrinkage : tuple of (float, float)
         The share of the identity in each factor; empty for the Euclidean metric.
     """

@@ -22,7 +22,7 @@ class ResultsMixin:
 
     @property
     def class_counts_(self) -> np.ndarray:
-        """Samples of each class in the sums."""
+        """Number of samples of each class in the sums."""
         return self._fitted("_state").counts.copy()
 
     @property
@@ -44,12 +44,12 @@ class ResultsMixin:
 
     @property
     def n_metric_samples_(self) -> int:
-        """Samples behind the metric."""
+        """Number of samples behind the metric."""
         return self._fitted("_state").n_metric_samples
 
     @property
     def sparse_means_(self) -> sp.csr_array:
-        """Class means that keep a share ``sparsity`` of their entries, as a csr_array."""
+        """Class means with the share ``sparsity`` of their entries kept, as a csr_array."""
         means = self._known_subspace().sparse_means
         if means is None:
             raise AttributeError("Class means are sparse only where sparsity is given.")

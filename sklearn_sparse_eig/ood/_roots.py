@@ -11,7 +11,7 @@ from ._precision import InBothPrecisions
 
 
 class DiagonalRoot(InBothPrecisions):
-    """Of a diagonal matrix.
+    """Root of a diagonal matrix.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from .subspaces import Coordinates, Span
 
 @dataclass(frozen=True)
 class Place:
-    """Where gradients lie relative to a subspace, computed when asked for."""
+    """Position of gradients relative to a subspace, computed on demand."""
 
     span: Span
     layers: Sequence
@@ -51,14 +51,15 @@ Formula = Callable[[np.ndarray, Place], np.ndarray]
 
 @dataclass(frozen=True)
 class Score:
-    """A score by its formula.
+    """A score and its formula.
 
     Parameters
     ----------
     formula : callable
-        Of the outputs, an ndarray (n_samples,), and their Place.
+        Function of the outputs, an ndarray (n_samples,), and of the Place of their gradients.
     uses_output : bool
-        Whether it changes with the output; others can be had where only gradients are known.
+        Whether the score depends on the output. Scores that do not can be computed if only
+        gradients are known.
     """
 
     formula: Formula
@@ -69,13 +70,15 @@ SCORES: dict[str, Score] = {}
 
 
 def register_score(name: str, *, uses_output: bool = True) -> Callable[[Formula], Formula]:
-    """Make a formula available as ``score_function=name``; a decorator of the function.
+    """Return a decorator that makes a formula available as ``score_function=name``.
 
     Parameters
     ----------
     name : str
+        The name of the score.
     uses_output : bool, default=True
-        As in Score. The formula of one that does not must not read its first argument.
+        Whether the score depends on the output. If not, the formula must not read its first
+        argument.
     """
 
     def register_formula(formula: Formula) -> Formula:
@@ -113,9 +116,9 @@ def score(name: str, values: np.ndarray, layers: Sequence, subspace: Span) -> np
     Parameters
     ----------
     name : str
-        Of a registered score. With f the output, u = g - centre and theta the angle of u to the
-        subspace, ``"snr_ratio"`` is (f / |u|) cot(theta), with tan(theta) where f <= 0;
-        ``"ratio"`` cos(theta); ``"snr"`` f / |u|; ``"laplace"`` f / |g|.
+        Name of a registered score. Let f be the output, u = g - centre, and theta the angle of u to
+        the subspace. ``"snr_ratio"`` is (f / |u|) cot(theta), with tan(theta) if f <= 0;
+        ``"ratio"`` is cos(theta); ``"snr"`` is f / |u|; and ``"laplace"`` is f / |g|.
     values : ndarray of shape (n_samples,)
         The output.
     layers : sequence of layers of gradients

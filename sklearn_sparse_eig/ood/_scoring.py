@@ -29,7 +29,7 @@ class ScoringMixin:
     _span: tuple[KnownGradients, int, Span] | None
 
     def score_samples(self, X: MatrixLike) -> np.ndarray:
-        """Return how much each sample is like those of the known classes: higher is more.
+        """Return how similar each sample is to the known classes; higher is more similar.
 
         Parameters
         ----------
@@ -43,7 +43,7 @@ class ScoringMixin:
         return self._scores(check_rows(self, X, reset=False))
 
     def ood_score(self, X: MatrixLike) -> np.ndarray:
-        """Return minus :meth:`score_samples`: higher is more unlike, as other libraries have it.
+        """Return minus :meth:`score_samples`: higher is less similar, as in other libraries.
 
         Parameters
         ----------

@@ -18,7 +18,7 @@ _TOLERATED = 0.1
 
 @dataclass(frozen=True)
 class SeenRows:
-    """The rows of the smallest hashes, and how often each was seen.
+    """Record of the rows with the smallest hashes, and of how often each was seen.
 
     All rows with a hash up to ``limit`` are kept, which is a random sample of the distinct rows.
     Counts add up and can be subtracted, so that a sum over shards is as one stream.
@@ -26,7 +26,7 @@ class SeenRows:
     Parameters
     ----------
     hashes : ndarray of uint64
-        Increasing.
+        Hashes in increasing order.
     counts : ndarray of int64
     limit : uint64
     """
@@ -37,16 +37,16 @@ class SeenRows:
 
     @classmethod
     def none(cls) -> "SeenRows":
-        """Return that of no rows."""
+        """Return the record of a stream without rows."""
         return cls(np.zeros(0, np.uint64), np.zeros(0, np.int64))
 
     @classmethod
     def of(cls, hashes: np.ndarray) -> "SeenRows":
-        """Return that of rows with these hashes."""
+        """Return the record of rows with these hashes."""
         return cls.none().plus(cls(*np.unique(hashes, return_counts=True)))
 
     def plus(self, other: "SeenRows", sign: float = 1.0) -> "SeenRows":
-        """Return this with `sign` times the counts of another added."""
+        """Return the sum of this record and `sign` times another one."""
         limit = min(self.limit, other.limit)
         both = np.concatenate([self.hashes, other.hashes])
         hashes, place = np.unique(both, return_inverse=True)

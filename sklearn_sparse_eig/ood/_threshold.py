@@ -30,13 +30,13 @@ class ThresholdMixin:
 
     @all_or_nothing
     def calibrate(self, X: MatrixLike) -> Self:
-        r"""Set the threshold from samples known to be in distribution and not seen in training.
+        r"""Set the threshold from samples that are in distribution and were not seen in training.
 
-        Sets ``offset_`` to the k-th smallest of their n scores,
-        :math:`k = \lfloor \alpha (n + 1) \rfloor` with :math:`\alpha` the ``contamination``. Over
-        the draw of these and one more sample, exchangeable with them, the probability that it is
-        rejected is at most :math:`\alpha`. For one draw of them the rate differs, by about
-        :math:`\sqrt{\alpha / n}`.
+        ``offset_`` becomes the k-th smallest of their n scores, where
+        :math:`k = \lfloor \alpha (n + 1) \rfloor` and :math:`\alpha` is the ``contamination``. Over
+        the draw of these samples and of one more, exchangeable with them, the probability that the
+        latter is rejected is at most :math:`\alpha`. For a single draw of these samples the rate
+        differs from this by about :math:`\sqrt{\alpha / n}`.
 
         Parameters
         ----------
@@ -44,18 +44,20 @@ class ThresholdMixin:
 
         Returns
         -------
-        self
+        self : object
+            The detector with its threshold.
 
         Raises
         ------
         ValueError
-            If there are fewer than ``1 / contamination - 1`` samples, or scores that are NaN.
+            If there are fewer than ``1 / contamination - 1`` samples, or if scores are NaN.
 
         Warns
         -----
         UserWarning
-            If many of the samples are among those of :meth:`fit` and :meth:`partial_fit`, of
-            which a sample of hashes is kept. What the model was trained on elsewhere is not known.
+            If many of the samples were passed to :meth:`fit` or :meth:`partial_fit` before, of
+            which a sample of hashes is kept. Samples on which the model was trained elsewhere
+            are not recognised.
         """
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
@@ -71,7 +73,7 @@ class ThresholdMixin:
         return self
 
     def decision_function(self, X: MatrixLike) -> np.ndarray:
-        """Return :meth:`score_samples` less the threshold: negative for outliers.
+        """Return the scores of :meth:`score_samples` less the threshold, negative for outliers.
 
         Parameters
         ----------
@@ -84,7 +86,7 @@ class ThresholdMixin:
         Raises
         ------
         NotFittedError
-            If there is no threshold, after :meth:`partial_fit` or :meth:`merge`.
+            If there is no threshold, as after :meth:`partial_fit` or :meth:`merge`.
         """
         scores = self.score_samples(X)
         # Read once: another thread may drop it in partial_fit.
@@ -97,7 +99,7 @@ class ThresholdMixin:
         return scores - offset
 
     def predict(self, X: MatrixLike) -> np.ndarray:
-        """Return -1 for samples taken to be out of distribution, 1 for others.
+        """Return -1 for samples judged to be out of distribution, and 1 for the others.
 
         Parameters
         ----------
@@ -110,13 +112,13 @@ class ThresholdMixin:
         return np.where(self.decision_function(X) >= 0.0, 1, -1)
 
     def fit_predict(self, X: MatrixLike, y: ArrayLike | None = None) -> np.ndarray:
-        """Fit to X and y and return :meth:`predict` of X.
+        """Fit to X and y, and return the result of :meth:`predict` for X.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), default=None
-            Classes; they are used.
+            Classes. They are used, in contrast to other outlier detectors.
 
         Returns
         -------
@@ -126,11 +128,11 @@ class ThresholdMixin:
         return self.fit(X, y).predict(X)
 
     def p_values(self, X: MatrixLike) -> np.ndarray:
-        """Return the p-value of each sample against being in distribution.
+        """Return the p-value of each sample for the hypothesis that it is in distribution.
 
-        (1 + the number of held-out scores at most its own) / (n + 1), so that the probability
-        of a p-value of at most alpha is at most alpha for a new sample that is exchangeable with
-        the held-out ones.
+        The p-value is (1 + c) / (n + 1), where c of the n held-out scores are at most that of the
+        sample. For a new sample that is exchangeable with the held-out ones, the probability of a
+        p-value of at most alpha is at most alpha.
 
         Parameters
         ----------

@@ -39,14 +39,14 @@ _STYLES = [("#2a6fbb", "-"), ("#d1495b", "--"), ("#3b8f6b", "-."), ("0.45", ":")
 
 
 def plot_collapse(monitor: CollapseMonitor | dict[str, np.ndarray], ax: Any = None) -> np.ndarray:
-    """Plot what a CollapseMonitor has recorded against the step.
+    """Plot the values that a CollapseMonitor has recorded against the step.
 
     Parameters
     ----------
     monitor : CollapseMonitor or dict
-        Or what its ``to_dict`` returns.
+        The monitor, or the result of its ``to_dict``.
     ax : sequence of 3 matplotlib Axes, default=None
-        For NC1, for NC2 to NC5, for the alignments. None makes a new figure.
+        Axes for NC1, for NC2 to NC5, and for the alignments. None makes a new figure.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def plot_collapse(monitor: CollapseMonitor | dict[str, np.ndarray], ax: Any = No
     ImportError
         If matplotlib is not installed.
     ValueError
-        If nothing is recorded, or there are not three axes.
+        If nothing has been recorded, or if there are not three axes.
 
     Examples
     --------

@@ -21,14 +21,14 @@ _POSITIVE, _NEGATIVE = "#2a6fbb", "#d1495b"
 
 
 class ComponentsDisplay:
-    """Sparse components as bars: which features they hold, and with what loading.
+    """Plot of sparse components, with a bar for the loading of each feature.
 
-    Make one with :meth:`from_estimator`; the constructor takes the numbers alone.
+    Create it with :meth:`from_estimator`. The constructor takes only the numbers to show.
 
     Parameters
     ----------
     components : list of list of (str or int, float)
-        For each component its features and loadings in the order to be shown, as returned by
+        Features and loadings of each component in the order to be shown, as returned by
         :meth:`SketchedSparsePCA.describe`.
     explained_variance_ratio : array-like of shape (n_components,), default=None
         Shares of the variance, for the titles.
@@ -36,8 +36,11 @@ class ComponentsDisplay:
     Attributes
     ----------
     figure_ : matplotlib Figure
+        The figure.
     ax_ : ndarray of matplotlib Axes, shape (n_components,)
-    bars_ : list of matplotlib BarContainer, one for each component
+        The axes of each component.
+    bars_ : list of matplotlib BarContainer
+        The bars of each component.
 
     Examples
     --------
@@ -77,12 +80,12 @@ class ComponentsDisplay:
         Parameters
         ----------
         estimator : SketchedSparsePCA
-            Or any fitted estimator with the same method ``describe``.
+            A fitted estimator, or any other one with the same method ``describe``.
         input_features : sequence of str or mapping, default=None
-            Names of all features; or a mapping from the index of a feature to its name, where
-            there are too many to name them all. Features without a name show their index.
+            Names of all features, or a mapping from the index of a feature to its name if there
+            are too many to name them all. Features without a name show their index.
         max_features : int or None, default=12
-            Largest loadings shown for each component; None for all.
+            Number of largest loadings to show for each component. None shows all.
         ax : matplotlib Axes or sequence of them, default=None
             One for each component. None makes a new figure.
         **bar_kw : dict

@@ -21,17 +21,17 @@ def plot_ood_scores(
     threshold: float | None = None,
     ax: Any = None,
 ) -> np.ndarray:
-    """Plot how detectors tell new inputs from known ones.
+    """Plot how well detectors tell new inputs from known ones.
 
     Parameters
     ----------
     scores : dict of str to (array-like of shape (n_known,), array-like of shape (n_new,))
-        Scores of known and of new inputs by the name of the detector, higher for known. The
-        histogram is of the first.
+        Scores of known and of new inputs by the name of the detector, higher for known ones. The
+        histogram shows the first detector.
     threshold : float, default=None
-        Of the first detector, drawn into the histogram: its ``offset_``.
+        Threshold of the first detector, ``offset_``, to be drawn into the histogram.
     ax : sequence of 2 matplotlib Axes, default=None
-        For the histogram and for the curves. None makes a new figure.
+        Axes for the histogram and for the curves. None makes a new figure.
 
     Returns
     -------
@@ -42,9 +42,9 @@ def plot_ood_scores(
     ImportError
         If matplotlib is not installed.
     TypeError
-        If the scores are no dict.
+        If the scores are not a dict.
     ValueError
-        If there are no scores, or not two axes.
+        If there are no scores, or if there are not two axes.
 
     Examples
     --------

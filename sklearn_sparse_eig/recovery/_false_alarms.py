@@ -27,7 +27,7 @@ def overall_strength(steps, found):
     Parameters
     ----------
     steps : PowerSteps
-    found : Found
+    found : PowerStepsResult
 
     Returns
     -------

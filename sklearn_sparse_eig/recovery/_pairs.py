@@ -10,7 +10,7 @@ _TIE = 1e-6
 
 
 class RecoveryWarning(UserWarning):
-    """The sketch cannot support what was asked of it; the message says what would."""
+    """Warning that a sketch cannot support what was asked of it; the message says what would."""
 
 
 @dataclass(frozen=True)
@@ -20,42 +20,44 @@ class SparseEigenpairs:
     Attributes
     ----------
     eigenvalues : ndarray of shape (r,)
-        v^T A v for each vector, with the noise variance included where it was estimated.
+        Value of v^T A v for each vector. The noise variance is included if it was estimated.
     eigenvectors : csc_array of shape (N, r)
-        Unit columns, the entry of largest magnitude positive (the first of those that tie). Exactly
-        orthogonal only where the eigenvectors of A are that sparse.
+        Columns of unit length whose entry of largest magnitude is positive (the first one in case
+        of a tie). They are exactly orthogonal only if the eigenvectors of A are that sparse.
     added_variance : ndarray of shape (r,)
-        What each vector adds to the part of trace(A) that lies in the span of the vectors before
-        it: the eigenvalue, where the vectors are orthogonal.
+        Amount by which each vector increases the part of trace(A) that lies in the span of the
+        vectors before it. If the vectors are orthogonal, this is the eigenvalue.
     support : ndarray of int64, shape (n_support,)
-        The union of the supports, increasing.
+        Union of the supports, in increasing order.
     residual : float
-        For a sketch: the share (in Frobenius norm) of the noise-corrected sketch that the vectors
-        do not explain. For a matrix: the largest ||A v - lambda v|| over the vectors.
+        For a sketch, the share (in Frobenius norm) of the noise-corrected sketch that the vectors
+        do not explain. For a matrix, the largest ||A v - lambda v|| over the vectors.
     noise_variance : float
-        Estimated variance of independent noise in every feature, 0 where none is modelled.
+        Estimated variance of independent noise in every feature; 0 if no noise is modelled.
     signal_to_threshold : ndarray of shape (r,)
-        The largest entry of each vector over the detection threshold: at 1 and below a component
-        cannot be told from noise. ``inf`` where there is no noise.
+        Ratio of the largest entry of each vector to the detection threshold. At 1 and below, a
+        component cannot be told from noise. The ratio is ``inf`` if there is no noise.
     eigengaps : ndarray of shape (r,)
-        Distance of each eigenvalue to the nearest other one found, relative to the largest. Small
-        gaps mean vectors that are determined only up to a rotation among themselves.
+        Distance of each eigenvalue to the nearest other one found, relative to the largest. Vectors
+        with small gaps are determined only up to a rotation among themselves.
     eigenvector_errors : ndarray of shape (r,)
-        Estimated l2 distance of each unit vector to the eigenvector it stands for, up to sign: of
-        the population covariance for rows, of A for entries. Counted are collisions, sampling
-        noise, rotations among the vectors found and, in a matrix of entries, what the support
-        leaves of the sketch. Not seen are features which were missed in noise or wrongly taken.
-        It is a root mean square over what chance might have done, not a bound. sqrt(2) where
-        vectors depend on each other.
+        Estimated l2 distance of each unit vector, up to sign, to the eigenvector that it stands
+        for: that of the population covariance for rows, that of A for entries. The estimate
+        accounts for collisions, sampling noise, rotations among the vectors found and, in a matrix
+        of entries, for what the support leaves of the sketch. It does not see features that were
+        missed in noise or wrongly included. It is a root mean square over chance, not a bound, and
+        sqrt(2) if vectors depend on each other.
     eigenvalue_errors : ndarray of shape (r,)
-        Standard error of each eigenvalue; the score of the rows on a vector is taken for Gaussian.
+        Standard error of each eigenvalue, assuming that the scores of the rows on a vector are
+        Gaussian.
     n_iter : int
-        Decodings made.
+        Number of decodings.
     stop_reason : str
-        Why the decoding ended, as a sentence.
+        Reason why the decoding ended, as a sentence.
     upper_bound : ndarray of shape (r,) or None
-        Proven to be exceeded by v^T A v for no unit vector of as many nonzeros; for ``which="SA"``
-        none is below, for ``"LM"`` none larger in magnitude. None unless asked for.
+        Bound that v^T A v provably does not exceed for any unit vector with as many nonzeros. For
+        ``which="SA"`` it is a lower bound, and for ``"LM"`` it bounds the magnitude. None unless
+        a certificate was requested.
     """
 
     eigenvalues: np.ndarray
@@ -74,10 +76,10 @@ class SparseEigenpairs:
 
     @property
     def optimality_gap(self) -> np.ndarray | None:
-        """The distance of each eigenvalue to its bound, as a share of the bound; None without one.
+        """Distance of each eigenvalue to its bound, as a share of the bound; None without one.
 
-        0 means that the vector is optimal. Vectors after the first solve a deflated problem, and
-        fall short of the bound for that too.
+        0 means that the vector is optimal. Vectors after the first solve a deflated problem, which
+        is another reason why they can fall short of the bound.
         """
         if self.upper_bound is None:
             return None
@@ -88,7 +90,7 @@ class SparseEigenpairs:
     def embed(
         self, ids: np.ndarray, n_features: int, *, noise_variance: float
     ) -> "SparseEigenpairs":
-        """Return the same pairs with row i of the vectors at ids[i] of n_features features."""
+        """Return the same pairs with row i of the vectors moved to ids[i] of n_features."""
         vectors = self.eigenvectors
         placed = (vectors.data, ids[vectors.indices], vectors.indptr)
         return replace(

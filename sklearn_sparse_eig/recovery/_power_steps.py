@@ -42,7 +42,7 @@ _SAME_VARIANCE = 5e-3
 
 
 @dataclass(frozen=True)
-class Found:
+class PowerStepsResult:
     """What the steps hand on: the sketch less noise, the candidates, the model, the vectors."""
 
     S: np.ndarray
@@ -112,14 +112,14 @@ class PowerSteps:
             decoder.report = request.report
         return decoder if self.by_index else decoder.attach(self.sketch, self.S)
 
-    def solve(self) -> Found:
+    def solve(self) -> PowerStepsResult:
         """Return the sparse vectors, from the start that lets most of them stand out."""
         all_fit = self.sketch.is_exact and self.sketch.n_features <= MAX_CANDIDATES
         if all_fit and self.sizes is not None and self.noise.is_white:
             ids = np.arange(self.sketch.n_features)
             S = self.noise.correct(self.S)
             vectors = self._solve_on(S, self.sizes, self.start_vectors)
-            return Found(S, ids, None, 0, "all features are candidates", vectors)
+            return PowerStepsResult(S, ids, None, 0, "all features are candidates", vectors)
         found = self._sparse_steps(self.joint_steps(self.max_iter))
         if self.sizes is not None or self.sketch.is_exact:
             return found
@@ -147,10 +147,10 @@ class PowerSteps:
         """Return how many vectors do not stand out from noise."""
         return int((self.strength(found) <= 1.0).sum())
 
-    def strength(self, found: Found) -> np.ndarray:
+    def strength(self, found: PowerStepsResult) -> np.ndarray:
         return self.detection.strength(found.S, found.ids, found.vectors, self.rest(found))
 
-    def rest(self, found: Found) -> np.ndarray:
+    def rest(self, found: PowerStepsResult) -> np.ndarray:
         """Return the rows at the candidates of what stands out beside the vectors, if anything."""
         if self.sketch.is_exact or found.model is None:
             return found.vectors[:, :0]
@@ -158,7 +158,7 @@ class PowerSteps:
 
     # ----------------------------------------------------------------------- joint power steps
 
-    def joint_steps(self, max_iter: int, start_size: int | None = None) -> Found:
+    def joint_steps(self, max_iter: int, start_size: int | None = None) -> PowerStepsResult:
         """Decode, fit, multiply, until the leading subspace repeats.
 
         A `start_size` fixes the size of the joint support; otherwise it follows from the sizes
@@ -192,7 +192,7 @@ class PowerSteps:
                 break
             variance, last = self.noise.variance, model
             W = self._standing_directions(S, model)
-        return Found(S, self._candidates(S, model), model, steps, reason)
+        return PowerStepsResult(S, self._candidates(S, model), model, steps, reason)
 
     def _standing_directions(self, S, model):
         """Return the directions of the leading r vectors and of further ones that show something.

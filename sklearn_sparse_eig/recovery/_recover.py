@@ -36,35 +36,39 @@ def recover(
     Parameters
     ----------
     sketch : EigenSketch
+        A sketch of rows or of matrix entries.
     n_components : int or {"auto", "plateau"}
-        r, the number of eigenpairs. "auto" is how many stand above the edge of white noise in the
-        spectrum of the sketch, "plateau" the rank before the largest ratio of two consecutive
-        eigenvalues above that edge; at least 1 and at most 32.
+        Number of eigenpairs r. "auto" counts the eigenvalues of the sketch above the edge of white
+        noise; "plateau" takes the rank before the largest ratio of two consecutive eigenvalues
+        above that edge. Both return between 1 and 32.
     **options
-        Those that follow, by keyword.
+        The options that follow, as keywords.
     n_nonzero_coefs : int, sequence of int or "auto", default="auto"
-        Nonzeros of each vector; "auto" keeps what stands out from noise.
+        Number of nonzeros of each vector. "auto" keeps what stands out from noise.
     decoder : {"auto", "htp", "bit_test", "median", "diagonal_network"} or Decoder, default="auto"
-        Used where the measurement is compressed. "auto" is "htp", which sweeps over all features,
-        or beyond 2**27 features "bit_test", whose time does not depend on their number.
+        Method that finds supports if the measurement is compressed. "auto" is "htp", which sweeps
+        over all features, and beyond 2**27 features "bit_test", whose time does not depend on their
+        number.
     noise : {"auto", "isotropic", "diagonal"} or None, default="auto"
-        The model of independent noise in the features; "auto" is "isotropic" for a sketch of rows
-        and None for one of matrix entries. "diagonal" needs feature moments.
+        Model of independent noise in the features. "auto" is "isotropic" for a sketch of rows and
+        None for a sketch of matrix entries. "diagonal" needs feature moments.
     which : {"LA", "SA", "LM"}, default="LA"
-        Largest or smallest algebraic, or largest magnitude.
+        Which eigenvalues to find: the algebraically largest, the algebraically smallest, or those
+        of largest magnitude.
     max_iter : int, default=12
-        Bound on the power steps.
+        Largest number of power steps.
     n_hypotheses : int or None, default=None
-        Number of features that were looked at before these were chosen, for the detection levels
-        of "auto"; None for those of the sketch.
+        Number of features from which those of the sketch were chosen, for the detection levels of
+        "auto". None means the number of features of the sketch.
     start_vectors : ndarray of shape (n_features, n_components) or None, default=None
-        Guesses at the vectors, tried among the starts where all features are candidates.
+        Guesses at the vectors, which are tried among the starts if all features are candidates.
     random_state : int or Generator, default=0
-        Seeds some starts of the small eigenproblem.
+        Seed of some starts of the small eigenproblem.
     verbose : int, default=0
-        Report the progress of long sweeps over the features.
+        Whether to report the progress of long sweeps over the features.
     noise_is_known : bool, default=False
-        Spare the warning that components cannot be told from noise, where one was given before.
+        Whether to suppress the warning that components cannot be told from noise, because the
+        caller has given one already.
 
     Returns
     -------
@@ -78,15 +82,15 @@ def recover(
     Warns
     -----
     RecoveryWarning
-        If the sketch is too small for the sparsity asked for, a component is not distinguishable
-        from noise, a rule for n_components finds nothing above noise, or too much, or "auto" keeps
-        more than 100 features in a component.
+        If the sketch is too small for the sparsity asked for, if a component is not distinguishable
+        from noise, if a rule for n_components finds nothing above noise, or too much, or if "auto"
+        keeps more than 100 features in a component.
 
     Notes
     -----
-    Derived here: see ``doc/how_the_sketch_works.md``. Time: O(m k^2) for the spectrum; per power
-    step O(N K r) to score all features where M is compressed, and O(m k r); O(p^2 s) for the small
-    problem on p <= 1000 candidates.
+    The method is derived in ``doc/how_the_sketch_works.md``. The spectrum takes O(m k^2) time. Each
+    power step takes O(m k r), and O(N K r) to score all features if M is compressed. The small
+    problem on p <= 1000 candidates takes O(p^2 s).
     """
     request = RecoveryRequest.of(sketch, n_components, **options)
     with limit_blas(1):
@@ -109,15 +113,21 @@ def recover(
 def find_candidates(
     sketch: SketchReading, n_components: int | RankRule, **options: Unpack[RecoveryOptions]
 ) -> tuple[np.ndarray, float]:
-    """Find the features among which the sparse vectors are, without solving for them.
+    """Find candidates for the features of the sparse vectors, without solving for the vectors.
 
-    For callers that can look at these columns of the data again. Parameters as in :func:`recover`.
+    This is for callers that can read these columns of the data again.
+
+    Parameters
+    ----------
+    sketch, n_components, **options
+        Arguments of :func:`recover`.
 
     Returns
     -------
     ids : ndarray of int64
-        Sorted, at most 1000 where ``n_nonzero_coefs`` is given.
+        Sorted ids of the candidates. There are at most 1000 if ``n_nonzero_coefs`` is given.
     noise_variance : float
+        Estimated variance of the noise in a feature.
     """
     request = RecoveryRequest.of(sketch, n_components, **options)
     with limit_blas(1):

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from ..sketching import Measurement
 from ._lifting import dual_basis, orthonormal_range
 from ._noise import DiagonalNoise, KnownNoise
-from ._power_steps import Found, PowerSteps
+from ._power_steps import PowerSteps, PowerStepsResult
 from ._request import RecoveryRequest
 from ._support_model import fit_support_model
 
@@ -105,7 +105,7 @@ class WhitenedNoise(DiagonalNoise):
         return super().correct(S, model)
 
 
-def solve_whitened(sketch: Any, request: RecoveryRequest) -> tuple[PowerSteps, Found]:
+def solve_whitened(sketch: Any, request: RecoveryRequest) -> tuple[PowerSteps, PowerStepsResult]:
     """Recover sparse vectors in units of a noise that is found along the way.
 
     All variance is noise at first. What the vectors share lowers that of their features, which then
@@ -115,7 +115,7 @@ def solve_whitened(sketch: Any, request: RecoveryRequest) -> tuple[PowerSteps, F
     -------
     steps : PowerSteps
         Over the whitened sketch.
-    found : Found
+    found : PowerStepsResult
         With vectors in whitened units.
     """
     noise, last = starting_noise(sketch), None
@@ -133,8 +133,8 @@ def solve_whitened(sketch: Any, request: RecoveryRequest) -> tuple[PowerSteps, F
 
 
 def in_own_units(
-    sketch: Any, request: RecoveryRequest, steps: PowerSteps, found: Found
-) -> tuple[PowerSteps, Found]:
+    sketch: Any, request: RecoveryRequest, steps: PowerSteps, found: PowerStepsResult
+) -> tuple[PowerSteps, PowerStepsResult]:
     """Return what was found in a whitened sketch as it is in the sketch itself."""
     view = steps.sketch
     noise = unshared_variance(view, found.ids, found.vectors)

@@ -1,4 +1,4 @@
-"""Seeds of a generator by the confidence of their samples: the scikit-learn shell."""
+"""Seeds of a generator by the confidence of their samples: the estimator."""
 
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -28,84 +28,87 @@ from ._training import features_of_seeds, fit_probe_to_seeds
 
 
 class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
-    """Which seeds of a deterministic generator lead to confident samples, and of which class.
+    """Filter of seeds of a deterministic generator, by how confident their samples will be.
 
-    A seed has the label and the confidence that a classifier gives its sample. The filter keeps
-    seeds of high confidence, learns on them to tell the class from the seed alone, and so predicts
-    it before anything is generated and chooses seeds for a class. It also measures how well classes
-    can be told apart by their seeds, among seeds of about the same confidence.
+    Each seed has the label and the confidence that a classifier gives its sample. The filter keeps
+    seeds of high confidence and learns from them to predict the class from the seed alone. It can
+    then choose seeds of a class before anything is generated. It also measures how well the seeds
+    of different classes can be told apart, among seeds of about the same confidence.
 
     Parameters
     ----------
     generator : callable or object with ``transform``
-        From an array of seeds to as many samples of any shape, each decided by its seed alone, as
-        those of a DDIM sampler without noise. Tensors are converted; of a tuple the first entry
-        counts.
+        Maps an array of seeds to as many samples of any shape, each of which depends on its seed
+        alone, as in a DDIM sampler without noise. Tensors are converted. If a tuple is returned,
+        its first entry counts.
     classifier : classifier or callable
-        From samples to class probabilities. A fitted classifier is used as it is (in a
-        ``FrozenEstimator`` it stays fitted when cloned); one that is not is fitted in a
-        copy to the generated samples and y. A function returns probabilities of labels 0, 1, ...
+        Maps samples to class probabilities. A fitted classifier is used as it is; inside a
+        ``FrozenEstimator`` it stays fitted when it is cloned. Otherwise a copy is fitted to the
+        generated samples and y. A function returns probabilities of the labels 0, 1, ...
     probe : classifier or None, default=None
         Learns labels from seeds; a copy is fitted. None is linear discriminant analysis, with the
-        shrinkage of Ledoit and Wolf where there are fewer than four seeds for each feature.
+        shrinkage of Ledoit and Wolf if there are fewer than four seeds for each feature.
     threshold : float or None, default=None
         Least confidence of the seeds that are kept. None takes it from `quantile`.
     quantile : float in [0, 1), default=0.8
         Share of the seeds to leave out; 0 keeps all.
     n_bins : int, default=5
-        Bins of confidence, with equally many seeds, in which separability is measured.
+        Number of bins of confidence, of equally many seeds, in which separability is measured.
     evaluator : classifier or callable, default=None
-        A different classifier of samples, fitted, that judges in ``score`` and ``sample`` and in
-        ``agreement_``: what one classifier is sure of need not be so for another. A function
-        returns labels, or probabilities of the same classes.
+        Another fitted classifier of samples, which judges in ``score``, ``sample`` and
+        ``agreement_``, because not all classifiers are sure of the same samples. A function returns
+        labels, or probabilities of the same classes.
     batch_size : int or "auto", default="auto"
-        Seeds that are generated from at a time; ``"auto"`` for samples that fill a few megabytes.
-        A generator that needs far more memory than its samples wants fewer; batches are halved
-        where memory does not suffice.
+        Number of seeds to generate from at a time. ``"auto"`` takes as many as have samples of a
+        few megabytes. Set fewer if the generator needs far more memory than its samples. Batches
+        are halved if memory does not suffice.
     state : callable or None, default=None
-        From seeds to what the probe sees in their place: the first steps of the sampler, for
-        example, whose intermediate states tell more than seeds and cost less than samples. None is
-        the seeds.
+        Maps seeds to what the probe sees in their place, for example by the first steps of the
+        sampler, whose intermediate states say more than seeds and cost less than samples. None
+        uses the seeds themselves.
     train_on : {"confident", "all"}, default="confident"
-        Seeds that the probe is fitted to. Confident seeds teach somewhat more each, but are few: in
-        the benchmark a probe of all seeds is better everywhere.
+        Seeds that the probe is fitted to. A confident seed is somewhat more informative, but there
+        are few of them: in the benchmark a probe of all seeds is better everywhere.
     random_state : int, RandomState instance or None, default=None
-        Decides halves of bins and permuted labels of the diagnostics, not the probe.
+        Seed of the halves of bins and the permuted labels of the diagnostics, not of the probe.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Of the classifier.
+        Classes of the classifier.
     confidence_ : ndarray of shape (n_seeds,)
         Largest class probability of the sample of each seed.
     labels_ : ndarray of shape (n_seeds,)
+        Label of the sample of each seed.
     threshold_ : float
+        Least confidence of the seeds that are kept.
     support_mask_ : ndarray of bool, shape (n_seeds,)
         Seeds that were kept.
     acceptance_rate_ : float
-        Their share.
+        Share of the seeds that were kept.
     probe_ : classifier
-        It may lack classes of which there were fewer than two seeds to train on.
+        The fitted probe. It may lack classes with fewer than two seeds to train on.
     classifier_ : classifier or callable
+        The fitted classifier.
     bin_edges_ : ndarray of shape (n_bins + 1,)
-        Of confidence; fewer where confidences are tied.
+        Edges of the bins of confidence. There are fewer if confidences are tied.
     separability_, separability_shuffled_ : ndarray of shape (n_bins,)
-        Fisher criterion tr(S_w^-1 S_b) of the seeds of each bin, one half of them against the
-        other, so without the bias that it has on few rows; and with permuted labels, about 0.
+        Fisher criterion tr(S_w^-1 S_b) of the seeds of each bin, without the bias that it has on
+        few rows, because one half is compared with the other; and with permuted labels, about 0.
     bin_scores_, bin_scores_shuffled_ : ndarray of shape (n_bins,)
-        Accuracy of a probe on one half of a bin, trained on the other; with permuted labels.
+        Accuracy of a probe on one half of a bin, trained on the other; and with permuted labels.
     bin_majority_ : ndarray of shape (n_bins,)
-        Accuracy of always saying the most frequent class of the bin.
+        Accuracy of always predicting the most frequent class of the bin.
     transfer_scores_ : ndarray of shape (n_bins, n_bins)
         Accuracy of a probe trained on one bin (row) and tested on another (column).
     bin_agreement_ : ndarray of shape (n_bins,)
-        Share of samples to which the evaluator gives the same label. Only with `evaluator`, as
-        the next.
+        Share of the samples to which the evaluator gives the same label, if there is one.
     agreement_ : float
-        The same among seeds that were kept.
+        The same share among the seeds that were kept.
     n_features_in_ : int
+        Number of features of a seed.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only where all features of Z had string names.
+        Names of the features, if Z had names that are all strings.
 
     See Also
     --------
@@ -114,21 +117,21 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
 
     Notes
     -----
-    Separability that rises with confidence says first that confident seeds are easier to *test*
-    on: ``transfer_scores_`` has probes of the least confident bin, and they are nearly as good on
-    the most confident one.
+    Separability that rises with confidence means first of all that confident seeds are easier to
+    *test* on: in ``transfer_scores_``, probes of the least confident bin are nearly as good on the
+    most confident one.
 
-    Do not use it where the generator draws noise of its own, where the classifier is sure of
-    everything, or where one can generate and reject at will. It cannot be a step of a ``Pipeline``,
-    since ``transform`` returns fewer rows.
+    Do not use the filter if the generator draws noise of its own, if the classifier is sure of
+    everything, or if one can generate and reject at will. It cannot be a step of a ``Pipeline``,
+    because ``transform`` returns fewer rows.
 
-    Cost: one run of the generator for each seed, and four and a few more fits of the probe for each
-    bin. Samples are not kept, unless the classifier must be fitted to them.
+    A fit runs the generator once for each seed, and fits four and a few more probes for each bin.
+    Samples are not kept, unless the classifier must be fitted to them.
 
     References
     ----------
     Wei, Zeng, Chen, Langer, Seleznova, Chou, arXiv:2602.06155: seeds labelled by a pretrained
-    classifier, partitioned by its confidence, how predictable they are in each part, and generation
+    classifier and partitioned by its confidence, their predictability in each part, and generation
     by choosing seeds. Estimates on held-out halves, the shuffled control, transfer between bins and
     the sampling rule are derived in ``doc/seed_confidence.md``.
 
@@ -207,15 +210,15 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
 
     @fitting(prefer_skip_nested_validation=False)
     def fit(self, Z: ArrayLike, y: ArrayLike | None = None) -> Self:
-        """Generate from all seeds, and learn to predict labels of confident ones.
+        """Generate samples from all seeds, and learn to predict the labels of confident ones.
 
         Parameters
         ----------
         Z : array-like of shape (n_seeds, n_features)
             Seeds, as they would be drawn for generation.
         y : array-like of shape (n_seeds,), default=None
-            Labels of the samples, to fit a classifier that is not fitted. Ignored otherwise: the
-            labels are those of the classifier.
+            Labels of the samples, for a classifier that is not fitted. Otherwise they are ignored,
+            and the labels are those of the classifier.
 
         Returns
         -------
@@ -224,10 +227,10 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         Raises
         ------
         TypeError
-            If the generator cannot be called, or the classifier has no probabilities.
+            If the generator cannot be called, or if the classifier has no probabilities.
         ValueError
-            If the generator is not deterministic, samples are not finite or do not match the
-            seeds, there are no probabilities, or confident seeds are of fewer than two classes.
+            If the generator is not deterministic, if samples are not finite or do not match the
+            seeds, if there are no probabilities, or if confident seeds have fewer than two classes.
         """
         least: dict[str, Any] = {"dtype": SEED_TYPES, "ensure_min_samples": 2}
         rows: Any
@@ -284,9 +287,9 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         Parameters
         ----------
         Z : array-like of shape (n, n_features), default=None
-            Seeds to generate from and to judge. None for those of ``fit``.
+            Seeds to generate from and to judge. None means those of ``fit``.
         indices : bool, default=False
-            Return row numbers instead of a mask.
+            Whether to return row numbers instead of a mask.
 
         Returns
         -------
@@ -301,9 +304,9 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         return np.flatnonzero(mask) if indices else mask.copy()
 
     def transform(self, Z: ArrayLike) -> np.ndarray:
-        """Return the rows whose samples are confident: fewer than were given.
+        """Return only the rows whose samples are confident.
 
-        It generates from every row; ``predict_confidence`` does not.
+        This generates a sample from every row; ``predict_confidence`` does not.
 
         Parameters
         ----------
@@ -323,7 +326,7 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         ----------
         Z : array-like of shape (n_seeds, n_features)
         y : array-like of shape (n_seeds,), default=None
-            As in ``fit``.
+            Labels of the samples, as in ``fit``.
 
         Returns
         -------
@@ -344,8 +347,8 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         ----------
         Z : array-like of shape (n, n_features)
         y : array-like of shape (n,), default=None
-            True classes. None generates the samples, and asks the evaluator, or without one the
-            classifier.
+            True classes. None generates the samples and takes the labels of the evaluator, or
+            those of the classifier if there is no evaluator.
         sample_weight : array-like of shape (n,), default=None
 
         Returns
@@ -368,41 +371,44 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         draw: Callable | None = None,
         random_state: Any = None,
     ) -> Bunch:
-        """Return confident samples, of a class if one is named, with few runs of the generator.
+        """Return confident samples, of a given class if desired, with few runs of the generator.
 
-        Of `n_candidates` seeds drawn for each sample wanted the probe takes the most promising
-        one. These are generated from; those that are confident and of the class are accepted, and
-        it goes on until there are enough.
+        For each sample wanted, `n_candidates` seeds are drawn, and the probe takes the most
+        promising one. Samples are generated from these seeds, and accepted if they are confident
+        and of the class. This is repeated until there are enough.
 
         Parameters
         ----------
         n_samples : int, default=1
+            Number of samples.
         target_class : label, default=None
-            None for any class.
+            Class of the samples. None accepts any class.
         n_candidates : int, default=20
-            With more, fewer generator calls are wasted, but the most promising seeds lie far out in
-            the direction of their class. 1 is to generate and reject.
+            Number of seeds to choose from. With more, fewer calls of the generator are wasted, but
+            the most promising seeds lie far out in the direction of their class. With 1, samples
+            are generated and rejected.
         max_calls : int, default=None
-            Where to give up; None for ``100 * n_samples``.
+            Number of calls after which to give up; None means ``100 * n_samples``.
         draw : callable, default=None
-            From a ``RandomState`` and a number to as many seeds. None for standard normal ones, of
+            Maps a ``RandomState`` and a number to as many seeds. None draws standard normal ones of
             the type of those of ``fit``.
         random_state : int, RandomState instance or None, default=None
+            Seed of the draws.
 
         Returns
         -------
         bunch : :class:`~sklearn.utils.Bunch`
-            With ``seeds``, ``samples``, ``labels`` and ``confidence``, an array of `n_samples` rows
-            each; ``n_generator_calls``, the number of seeds generated from; and
-            ``calls_per_sample``. With an evaluator ``agreement``, the share of the samples to which
-            it gives the same label.
+            ``seeds``, ``samples``, ``labels`` and ``confidence``, each an array of `n_samples`
+            rows; ``n_generator_calls``, the number of seeds generated from; and
+            ``calls_per_sample``. With an evaluator also ``agreement``, the share of the samples to
+            which it gives the same label.
 
         Raises
         ------
         ValueError
-            For an unknown class, or one that no confident seed has.
+            If the class is unknown, or if no confident seed has it.
         RuntimeError
-            If there are not enough after `max_calls`.
+            If there are not enough samples after `max_calls`.
         """
         check_is_fitted(self)
         for name, value in {"n_samples": n_samples, "n_candidates": n_candidates}.items():

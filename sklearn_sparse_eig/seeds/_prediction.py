@@ -35,7 +35,7 @@ class PredictsFromSeeds:
         raise NotImplementedError
 
     def predict(self, Z: ArrayLike) -> np.ndarray:
-        """Return the class that samples of seeds will have, without generating them.
+        """Return the classes that the samples of seeds will have, without generating them.
 
         Parameters
         ----------
@@ -45,12 +45,12 @@ class PredictsFromSeeds:
         -------
         ndarray of shape (n,)
         """
-        F = self._check(Z)
+        F = self._checked_features(Z)
         return self.probe_.predict(F)
 
     @available_if(_probe_has("predict_proba"))
     def predict_proba(self, Z: ArrayLike) -> np.ndarray:
-        """Return the probability of each class, without generating.
+        """Return the probability of each class for the samples of seeds, without generating them.
 
         Parameters
         ----------
@@ -59,13 +59,14 @@ class PredictsFromSeeds:
         Returns
         -------
         ndarray of shape (n, n_classes)
-            0 for classes that the probe lacks. A probe of confident seeds is too sure of others.
+            Probabilities, which are 0 for classes that the probe lacks. A probe of confident seeds
+            is too sure of others.
         """
-        return self._proba(self._check(Z))
+        return self._proba(self._checked_features(Z))
 
     @available_if(_probe_has("decision_function"))
     def decision_function(self, Z: ArrayLike) -> np.ndarray:
-        """Return the decision values of the probe, without generating.
+        """Return the decision values of the probe for seeds, without generating samples.
 
         Parameters
         ----------
@@ -74,9 +75,10 @@ class PredictsFromSeeds:
         Returns
         -------
         ndarray of shape (n, n_classes) or (n,)
-            One column for two classes. The least float for classes that the probe lacks.
+            Decision values, as a vector for two classes. They are the least float for classes that
+            the probe lacks.
         """
-        F = self._check(Z)
+        F = self._checked_features(Z)
         values = self.probe_.decision_function(F)
         known = self.probe_.classes_
         if len(known) == len(self.classes_):
@@ -89,9 +91,9 @@ class PredictsFromSeeds:
 
     @available_if(_probe_has("predict_proba"))
     def predict_confidence(self, Z: ArrayLike) -> np.ndarray:
-        """Return how confident a sample will be, by the largest probability of its class.
+        """Return how confident samples of seeds will be, as the largest probability of a class.
 
-        It orders seeds; its values are those of the probe, not of the classifier.
+        The values are meant for ordering seeds: they are those of the probe, not of the classifier.
 
         Parameters
         ----------
@@ -103,7 +105,7 @@ class PredictsFromSeeds:
         """
         return self.predict_proba(Z).max(axis=1)
 
-    def _check(self, Z):
+    def _checked_features(self, Z):
         seeds = self._check_seeds(Z)
         return features_of_seeds(self._options(), seeds)
 

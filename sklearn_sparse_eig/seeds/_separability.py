@@ -18,30 +18,32 @@ def fisher_separability(
 ) -> float:
     r"""Return the Fisher criterion tr(S_w^-1 S_b), optionally free of bias.
 
-    S_w is the mean covariance within classes, S_b that of the class means, weighted by the
-    sizes of the classes.
+    S_w is the mean covariance within classes, and S_b is the covariance of the class means,
+    weighted by the sizes of the classes.
 
     Parameters
     ----------
     X : array-like of shape (n, d)
+        Rows.
     y : array-like of shape (n,)
+        Labels of the rows.
     X_test, y_test : array-like, default=None
-        Rows not in X, with labels. With them one factor of S_b is from X and the other from
-        X_test, and the inverse of S_w is corrected, so that the expectation is that of infinitely
-        many rows: 0 for labels without meaning, where the plain criterion is about
-        d (n_classes - 1) / n. It can then be negative.
+        Rows not in X, with labels. If they are given, one factor of S_b is from X and the other
+        from X_test, and the inverse of S_w is corrected, so that the expectation is that of
+        infinitely many rows: 0 for labels without meaning, where the plain criterion is about
+        d (n_classes - 1) / n. The result can then be negative.
 
     Returns
     -------
     float
-        NaN where it is not defined: without test rows if X has not more rows than features and
-        classes together, with them if it has not two more; or if fewer than two classes are in
-        both. Infinite if classes do not vary at all but differ.
+        The criterion. It is NaN if it is not defined: if X does not have more rows than features
+        and classes together (with test rows, at least two more), or if fewer than two classes are
+        in both. It is infinite if classes differ but do not vary at all.
 
     Notes
     -----
-    The correction, (nu - d - 1) / nu with nu = n - n_classes, is exact for normal classes of the
-    same covariance: the mean of an inverse Wishart matrix. O(n d^2 + d^3).
+    The correction, (nu - d - 1) / nu with nu = n - n_classes, is the mean of an inverse Wishart
+    matrix, and exact for normal classes of the same covariance. The time is O(n d^2 + d^3).
 
     References
     ----------

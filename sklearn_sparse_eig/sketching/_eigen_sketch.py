@@ -37,64 +37,66 @@ _MOMENTS_LIMIT = 1 << 20
 class EigenSketch(SecondMoments):
     """One-pass linear sketch S = M A Omega^T of a symmetric matrix A.
 
-    A is the covariance of all rows passed to :meth:`update` (or, with ``center=False``, their
-    second moment), or else a matrix given by entries, tiles or an operator. Everything kept is
-    linear in A: merging is addition, deleting is adding with negative weight, forgetting is a
-    factor. Nothing of length ``n_features`` is allocated unless the identity is measured or
-    feature moments are asked for.
+    A is the covariance of all rows passed to :meth:`update` (or their second moment, with
+    ``center=False``), or a matrix given by entries, tiles or an operator. Everything that is kept
+    is linear in A: merging is addition, deleting is adding with negative weight, and forgetting is
+    multiplication by a factor. No array of length ``n_features`` is allocated unless the
+    measurement is the identity or feature moments are requested.
 
     Parameters
     ----------
     n_features : int
-        N, up to 2**62.
+        Number of features N, up to 2**62.
     n_measurements : int or None
-        m, the length of a measured row. ``None`` only with ``measurement="identity"`` (m = N).
+        Length m of a measured row; ``None`` only with ``measurement="identity"``, where m = N.
     range_size : int or None, default=None
-        k, the rows of an independent sparse-sign test matrix. ``None`` uses M on both sides: the
-        symmetric MAM* sketch, the natural form for entry streams.
+        Number k of rows of an independent sparse-sign test matrix. ``None`` uses M on both sides:
+        the symmetric MAM* sketch, the natural form for streams of entries.
     measurement : {"sparse_sign", "gaussian", "identity", "prime_residue"} or Measurement, \
 default="sparse_sign"
+        The measurement M, or the name of its ensemble.
     center : bool, default=True
-        Subtract the mean of the rows. Exact whatever the order of batches; irrelevant to entries.
+        Whether to subtract the mean of the rows, exactly for any order of batches (not of entries).
     feature_moments : bool or "auto", default="auto"
-        Keep the exact mean and variance of each feature (24 bytes per feature). ``"auto"`` does so
-        up to about a million features.
+        Whether to keep the exact mean and variance of each feature, in 24 bytes per feature.
+        ``"auto"`` keeps them for up to about a million features.
     identification : "auto", None, int or (int, int), default="auto"
-        The size of the bit-test side sketch, by which ``decoder="bit_test"`` finds features in time
-        that does not grow with N: its number of buckets, and its width (by default 32, enough for
-        24 components). It takes ``8 * n_buckets * width * (1 + log2(n_features))`` bytes and makes
-        updates several times slower. ``"auto"`` keeps 3072 buckets where there are more than 2**27
-        features, so many that sweeping over them would take minutes in a recovery.
+        Size of the bit-test side sketch, from which ``decoder="bit_test"`` finds features in time
+        that does not grow with N: number of buckets, and width (default 32, enough for 24
+        components). It takes ``8 * n_buckets * width * (1 + log2(n_features))`` bytes and makes
+        updates several times slower. ``"auto"`` keeps 3072 buckets beyond 2**27 features, where
+        sweeps would take minutes in a recovery. ``None`` keeps none.
     random_state : int, RandomState, Generator or None, default=None
-        Decides M and Omega. Only sketches made from the same seed can be merged, so give an int
-        where sketches are made in several places.
+        Seed of M and Omega. Only sketches made from the same seed can be merged, so pass an int if
+        sketches are made in several places.
 
     Attributes
     ----------
     n_samples : int
-        Rows seen (deleted rows subtracted).
+        Number of rows seen, less the rows deleted.
     weight : float
-        The sum of their weights.
+        Sum of the weights of these rows.
     nbytes : int
-        Bytes held in arrays.
+        Number of bytes held in arrays.
     revision : int
-        Changes whenever the content does.
+        A number that changes whenever the content does.
     shard_ids : frozenset
-        Names of the shards that were merged, where they have names.
+        Names of the shards that were merged, if they have names.
+    content : {"rows", "entries"} or None
+        What has been added to the sketch; None while it is empty.
 
     Raises
     ------
     ValueError
         If a parameter is out of range.
     MemoryError
-        If the sketch does not fit; the message says what would.
+        If the sketch does not fit into memory; the message says what would.
 
     Notes
     -----
-    Memory 8 (m k + 2 (m + k)) bytes, and 24 N with feature moments. An update of n rows with z
-    nonzeros costs O(n K z) to hash and O(n m k) for the product, or O(n K z k) where the rows are
-    sparse enough to scatter. Sums are float64, and about the mean of the rows where that is large
-    against their spread.
+    The sketch takes 8 (m k + 2 (m + k)) bytes, and 24 N more with feature moments. An update of n
+    rows with z nonzeros each costs O(n K z) for hashing and O(n m k) for the product, or O(n K z k)
+    if rows are sparse enough to scatter. Sums are in float64, about the mean if that is large.
 
     References
     ----------
@@ -184,24 +186,24 @@ default="sparse_sign"
 
     @all_or_nothing
     def update(self, X: MatrixLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Add rows.
+        """Add rows to the sketch.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, n_features)
-            Dense, or CSR with int32 or int64 indices (other formats are converted).
+            Rows, dense or CSR with int32 or int64 indices. Other formats are converted.
         sample_weight : float or array-like of shape (n,), default=None
-            A negative weight deletes a row added before with the opposite weight.
+            Weight of each row. A negative one deletes a row added before with the opposite weight.
 
         Returns
         -------
-        self
+        self : EigenSketch
 
         Raises
         ------
         ValueError
-            If X has another number of features, is not numeric, has NaN or infinity, or the
-            weights do not fit; or if the sketch holds matrix entries. The state is untouched.
+            If X has another number of features, is not numeric or not finite, if the weights do not
+            fit, or if the sketch holds matrix entries. The sketch is then left as it was.
         """
         X = check_rows(X, self.n_features)
         self._check_content("rows")
@@ -218,36 +220,35 @@ default="sparse_sign"
         *,
         n_rows: int | None = None,
     ) -> Self:
-        """Add rows that come as entries: values[e] at feature_ids[e] of row row_ids[e].
+        """Add rows given by their entries: values[e] at feature_ids[e] of row row_ids[e].
 
-        For streams that never become a matrix. All entries of a row must come in one call, for the
-        covariance is not linear in them.
+        All entries of a row must come in one call, because the covariance is not linear in them.
 
         Parameters
         ----------
         row_ids : array-like of int, shape (n,)
-            Any integers; entries with the same one belong to the same row.
+            Row of each entry: any integers, the same one for all entries of a row.
         feature_ids : array-like of int, shape (n,)
-            In [0, n_features). Bring 64-bit hashes into range by ``ids & (2**62 - 1)``.
+            Feature of each entry, in [0, n_features): for 64-bit hashes, ``ids & (2**62 - 1)``.
         values : array-like of float, shape (n,)
-            Duplicates add.
+            Value of each entry. Values of the same row and feature are added.
         sample_weight : float or None, default=None
-            The weight of each row; negative to delete rows added before.
+            Weight of every row. A negative weight deletes rows that were added before.
         n_rows : int or None, default=None
-            Number of rows, where some have no entries at all; None for the distinct row_ids.
+            Number of rows, if some have no entries at all. None counts the distinct row_ids.
 
         Returns
         -------
-        self
+        self : EigenSketch
 
         Raises
         ------
         ValueError
-            As :meth:`update`, or if an id is out of range. The state is untouched.
+            As in :meth:`update`, or if an id is out of range. The sketch is then left as it was.
 
         Notes
         -----
-        O(n log n) time to sort the entries, then that of :meth:`update`.
+        Sorting the entries takes O(n log n) time; the rest is as in :meth:`update`.
 
         Examples
         --------
@@ -266,25 +267,25 @@ default="sparse_sign"
         weights: float | np.ndarray,
         decay: float | np.ndarray = 1.0,
     ) -> Self:
-        """Add rows known to be good, some of which may be forgotten in part already.
+        """Add rows that have been checked already, and may be partly forgotten.
 
         Parameters
         ----------
         X : ndarray or csr_array of shape (n, n_features)
-            Real and finite, without duplicates; not checked again.
+            Real and finite rows without duplicate entries. They are not checked again.
         weights : float or ndarray of float64, shape (n,)
-            How many rows a row stands for.
+            Number of rows that each row stands for.
         decay : float or ndarray of float64, shape (n,), default=1.0
-            What is left of its weight.
+            Share of its weight that each row has left.
 
         Returns
         -------
-        self
+        self : EigenSketch
 
         Raises
         ------
         ValueError
-            If values are too large for sums of squares. The state is untouched.
+            If values are too large for sums of squares. The sketch is then left as it was.
         """
         self._check_content("rows")
         add_rows(self, X, weights, decay)
@@ -296,27 +297,26 @@ default="sparse_sign"
     def update_entries(
         self, i: ArrayLike, j: ArrayLike, values: ArrayLike, *, mirror: bool = False
     ) -> Self:
-        """Add entries of A: A[i, j] += values, in coordinate form.
+        """Add entries of A in coordinate form: A[i, j] += values.
 
-        A stays symmetric: what is sketched is the symmetric part of what is given.
+        A stays symmetric: the sketch takes the symmetric part of the entries given.
 
         Parameters
         ----------
         i, j : array-like of int, shape (n,)
-            Row and column of each entry. Duplicates add.
+            Row and column of each entry. Entries at the same place are added.
         values : array-like of float, shape (n,)
-            Amounts to add; negative amounts delete.
+            Amounts to add. Negative amounts delete.
         mirror : bool, default=False
-            Whether each off-diagonal entry stands for its mirror image too. Leave it False when
-            both triangles are given, set it when only one is.
+            Whether off-diagonal entries stand for their mirror images too; set it for one triangle.
 
         Returns
         -------
-        self
+        self : EigenSketch
 
         Notes
         -----
-        Cost O(n K k) time, O(u k) temporary memory in blocks, u the number of distinct ids.
+        This takes O(n K k) time, and O(u k) temporary memory in blocks, for u distinct ids.
         """
         i, j, values = check_entries(i, j, values, self.n_features)
         self._check_content("entries")
@@ -328,20 +328,21 @@ default="sparse_sign"
     def update_tile(
         self, row_ids: ArrayLike, column_ids: ArrayLike, tile: ArrayLike, *, mirror: bool = False
     ) -> Self:
-        """Add a tile of A: A[row_ids][:, column_ids] += tile (see :meth:`update_entries`).
+        """Add a tile of A: A[row_ids][:, column_ids] += tile.
 
         Parameters
         ----------
-        row_ids : array-like of int, shape (p,)
-        column_ids : array-like of int, shape (q,)
+        row_ids, column_ids : array-like of int, of shapes (p,) and (q,)
+            Rows and columns of A that the tile covers.
         tile : array-like of float, shape (p, q)
+            Amounts to add, as in :meth:`update_entries`.
         mirror : bool, default=False
             Whether the tile stands for its transpose at the mirrored place too. A tile that
             crosses the diagonal holds both triangles there and should not be mirrored.
 
         Returns
         -------
-        self
+        self : EigenSketch
         """
         check_real(np.asarray(tile), "tile")
         tile = check_values(tile, "tile")
@@ -355,7 +356,7 @@ default="sparse_sign"
 
     @all_or_nothing
     def update_operator(self, A: Any) -> Self:
-        """Add a whole symmetric matrix: array, sparse matrix or ``LinearOperator``.
+        """Add a whole symmetric matrix, given as an array, sparse matrix or ``LinearOperator``.
 
         Parameters
         ----------
@@ -363,7 +364,7 @@ default="sparse_sign"
 
         Returns
         -------
-        self
+        self : EigenSketch
 
         Raises
         ------
@@ -372,7 +373,7 @@ default="sparse_sign"
 
         Notes
         -----
-        Cost: k products with A and O(N K k).
+        This takes k products with A, and O(N K k) time besides.
         """
         N = self.n_features
         check_real(A)
@@ -410,9 +411,10 @@ default="sparse_sign"
         Parameters
         ----------
         n_components : int, "auto" or "plateau"
+            Number of eigenpairs, or the rule that chooses it.
         **options
-            See :func:`sklearn_sparse_eig.recovery.recover`: ``n_nonzero_coefs``, ``decoder``,
-            ``noise``, ``which``, ``random_state``.
+            ``n_nonzero_coefs``, ``decoder``, ``noise``, ``which``, ``random_state`` and the others
+            of :func:`sklearn_sparse_eig.recovery.recover`.
 
         Returns
         -------
@@ -426,21 +428,20 @@ default="sparse_sign"
 
     @undisturbed
     def to_bytes(self) -> bytes:
-        """Return the sketch as bytes: versioned, checksummed, without pickle.
+        """Return the sketch as bytes, in a versioned format with a checksum and without pickle.
 
-        Measurements given as instances of unregistered classes cannot be read back elsewhere;
+        A measurement given as an instance of an unregistered class cannot be read back elsewhere;
         see :func:`sklearn_sparse_eig.sketching.measurements.register`.
         """
         return _bytes.pack(self)
 
     @classmethod
     def from_bytes(cls, data: Any) -> Self:
-        """Rebuild a sketch from :meth:`to_bytes`.
+        """Rebuild a sketch from the bytes that :meth:`to_bytes` returned.
 
         Raises
         ------
         ValueError
-            If the bytes are no sketch, are truncated or damaged, or come from a version that
-            this one cannot read.
+            If the bytes are no sketch, are damaged, or come from a version that cannot be read.
         """
         return _bytes.unpack(cls, data)

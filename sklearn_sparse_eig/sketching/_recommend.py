@@ -29,45 +29,48 @@ _MEMORY_STEP = 1.01
 
 @dataclass(frozen=True)
 class SketchRecommendation:
-    """A size of sketch, and whether it is enough. ``str`` says it in words.
+    """A recommended size of sketch, and whether it is enough. ``str`` explains it in words.
 
     Attributes
     ----------
     n_features : int
-        N.
+        Number of features N.
     regime : {"exact", "range", "compressed"}
-        The covariance itself; only its rows kept, N x k; or both sides hashed, m x k.
+        Whether the covariance itself is kept, its products N x k with a test matrix, or a sketch
+        m x k with both sides hashed.
     measurement : str
-        The measurement M, "identity" but where features are compressed.
+        The measurement M. It is "identity" unless features are compressed.
     n_measurements : int or None
-        m; None for the identity.
+        Number of measurements m; None for the identity.
     range_size : int or None
-        k; None for the same measurement on both sides.
+        Size k of the other side; None if both sides have the same measurement.
     feature_moments : bool
-        Whether means and variances of all features fit besides.
+        Whether the means and variances of all features fit as well.
     identification : (int, int) or None
-        Buckets and width of the side sketch that finds features by their ids, beyond 2**27
-        features.
+        Number of buckets and width of the side sketch that finds features by their ids. It is used
+        beyond 2**27 features.
     shape : tuple of int
-        The shape (m, k) of the sketch.
+        Shape (m, k) of the sketch.
     n_bytes : int
-        What the state takes. A recovery takes several times as much, which the budget covers.
+        Number of bytes of the sketch. A recovery takes several times as much, which the budget
+        covers.
     noise_ratio : float
-        lambda_r sqrt(n) (m k)^(1/4) / (sigma^2 N): the weakest component over what noise leaves in
-        the sketch. Infinite without noise.
+        lambda_r sqrt(n) (m k)^(1/4) / (sigma^2 N), the ratio of the weakest component to what
+        noise leaves in the sketch. It is infinite without noise.
     required_ratio : float
-        The ratio from which such components were found in experiments, at least 2; infinite where
-        the supports do not fit.
+        The ratio from which such components were found in experiments, at least 2. It is infinite
+        if the supports do not fit.
     supports_fit : bool
         Whether the features of all components can be told apart.
     sufficient : bool
-        Whether the supports fit, the rows are more than the components and the noise ratio is
-        as large as required.
+        Whether the supports fit, there are more rows than components, and the noise ratio is as
+        large as required.
     memory_needed : float
-        The smallest budget in bytes, to a percent or two, at which that would be so; infinite where
-        no sketch is enough, for want of rows.
+        The smallest sufficient budget in bytes, to a percent or two. It is infinite if no sketch is
+        enough because there are too few rows.
     n_samples_needed : float
-        The rows with which this very size would be enough; infinite where the supports do not fit.
+        The number of rows with which a sketch of this size would be enough. It is infinite if the
+        supports do not fit.
     """
 
     n_features: int
@@ -133,41 +136,42 @@ def recommend_sketch(
 ) -> SketchRecommendation:
     """Recommend the size of a sketch, and say whether it is enough for the data.
 
-    The size is that which :class:`SketchedSparsePCA` takes for the same memory: the largest of
-    use that fits. Whether it is enough depends on the supports, which the measurements must tell
-    apart, and on noise: what n rows of it leave in the sketch must stay below the weakest
-    component.
+    The size is the one that :class:`SketchedSparsePCA` chooses for the same memory: the largest
+    useful size that fits. Whether it is enough depends on the supports, which the measurements
+    must be able to tell apart, and on noise: what is left of it in a sketch of n rows must stay
+    below the weakest component.
 
     Parameters
     ----------
     n_features : int
-        N, up to 2**62.
+        Number of features N, up to 2**62.
     n_components : int
-        r, the number of components.
+        Number of components r.
     n_nonzero_coefs : int
-        s, the features in each.
+        Number of features s in each component.
     noise : float, default=0.0
-        Variance of the noise in a feature over the variance of the weakest component,
-        sigma^2 / lambda_r. Whatever variance is left outside the components counts as noise.
+        Variance of the noise in a feature relative to the variance of the weakest component,
+        sigma^2 / lambda_r. All variance outside the components counts as noise.
     memory : float, default=256e6
-        Budget in bytes for the sketch and its recovery, as ``memory_budget`` there.
+        Budget in bytes for the sketch and its recovery, as ``memory_budget`` of
+        :class:`SketchedSparsePCA`.
     n_samples : int or None, default=None
-        n, the rows that will be seen. Needed where there is noise. None without noise is for as
-        many rows as it takes, or for a matrix that comes in entries.
+        Number of rows n that will be seen. It is needed if there is noise. Without noise, None
+        means as many rows as are necessary, or a matrix that is given by entries.
     sketch : {"auto", "two_sided", "mam"}, default="auto"
-        As in :class:`SketchedSparsePCA`.
+        Form of the sketch, as in :class:`SketchedSparsePCA`.
 
     Returns
     -------
     SketchRecommendation
-        With the size, ``sufficient``, the expected ``noise_ratio``, the ``memory_needed`` and
-        ``arguments()`` for an :class:`EigenSketch`.
+        The size, whether it is ``sufficient``, the expected ``noise_ratio``, the
+        ``memory_needed``, and ``arguments()`` for an :class:`EigenSketch`.
 
     Raises
     ------
     ValueError
-        If a number is out of range, noise is given without n_samples, or the memory cannot hold
-        even the smallest sketch for these components; the message says how much would.
+        If a number is out of range, if noise is given without n_samples, or if the memory cannot
+        hold even the smallest sketch for these components; the message says how much memory would.
 
     See Also
     --------
@@ -176,26 +180,18 @@ def recommend_sketch(
 
     Notes
     -----
-    Derived here, in ``doc/how_the_sketch_works.md``, and measured: noise of variance sigma^2,
-    removed in the mean, leaves entries of variance sigma^4 N^2 / (n m k) in the sketch. In a
-    Gaussian matrix of that kind a component shows when it exceeds (m k)^(1/4) standard deviations
-    [1]_, so the ratio must exceed 1 whatever the shape.
+    Noise of variance sigma^2 whose mean has been removed leaves entries of variance
+    sigma^4 N^2 / (n m k) in the sketch; this is derived in ``doc/how_the_sketch_works.md``, and was
+    measured. In a Gaussian matrix of that kind a component shows when it exceeds (m k)^(1/4)
+    standard deviations [1]_, so the ratio must exceed 1 for any shape.
 
-    What is required is more. It is 2, where the sweeps of ``benchmarks/recovery/bench_phases.py``
-    found all, and, for t features in all supports, also
-    (c t log(1 + N / t) / N)^(1/2) (m / k)^(1/4), as noise in the measured vectors hides their
-    features: with c = 6 (1 + 1 / r) for M = I. Where
-    both sides are compressed, c = 10 (1 + 1 / r), and m - 5 (1 + 1 / r) t takes the place of the
-    last N; the supports fit if that is positive. The factors are set above what was needed in two
-    dozen shapes of sketch and data, mostly by less than a half in the ratio. Beyond 2**27 features
-    ids are spelled by buckets, three blocks of b of them with l columns, whose noise has entries of
-    variance sigma^4 N^2 / (n b l): the entries lambda_r s^(-1/2) must be four times as large.
+    The required ratio is larger, at least 2, and depends on the number of features in all supports;
+    section 11 of that page has the formula and its origin. The recommendation is an expectation on
+    the safe side for isotropic noise and dense rows, not a guarantee: noise of unequal or
+    heavy-tailed features needs more. Supports are assumed to be disjoint, which is the worst case,
+    and one recovery looks at no more than 4000 features in all.
 
-    That makes an expectation for isotropic noise and dense rows, on the safe side, not a guarantee:
-    noise of unequal or heavy-tailed features needs more. Supports are taken for disjoint, the worst
-    case; 4000 features in all are the most that one recovery looks at.
-
-    O(1) time and memory, whatever the sizes.
+    This takes O(1) time and memory for all sizes.
 
     References
     ----------

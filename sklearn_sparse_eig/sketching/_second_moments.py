@@ -22,10 +22,10 @@ class SecondMoments(SketchState):
     @property
     @undisturbed
     def effective_samples(self) -> float | None:
-        """The number of rows that would be as informative; None for entries.
+        """Number of rows of equal weight that would be as informative; None for entries.
 
-        A weight counts as so many rows, as everywhere in scikit-learn; rows that :meth:`scale` has
-        made lighter count by what they still contribute.
+        An integer weight stands for repetition, as everywhere in scikit-learn. Rows whose weight
+        :meth:`scale` has reduced count by what they still contribute.
         """
         if self.content != "rows":
             return None
@@ -45,17 +45,18 @@ class SecondMoments(SketchState):
 
     @undisturbed
     def identify(self, W: np.ndarray) -> np.ndarray:
-        """Return what the buckets of the identification and their bits hold of A Psi^T W.
+        """Return the sums over A Psi^T W that the buckets of the bit-test side sketch hold.
 
         Parameters
         ----------
         W : ndarray of shape (l, r)
-            l is the number of rows of Psi = G Omega, see ``identification_fold``.
+            Combinations of the l rows of Psi = G Omega; see ``identification_fold``.
 
         Returns
         -------
         ndarray of shape (n_buckets, 1 + n_bits, r)
-            Row [j, 0] is what bucket j holds, row [j, 1 + i] the part from ids with bit i set.
+            Entry [j, 0] is the sum over the rows of A Psi^T W in bucket j, and entry [j, 1 + i] the
+            part of this sum from ids whose bit i is set.
         """
         self._check_not_empty()
         cells = self._identifying()
@@ -73,12 +74,12 @@ class SecondMoments(SketchState):
 
     @property
     def identification_hash(self) -> Measurement:
-        """The measurement by whose rows the cells of :meth:`identify` are hashed."""
+        """The measurement that assigns ids to the buckets of :meth:`identify`."""
         return self._identifying().hash
 
     @property
     def identification_fold(self) -> sp.csr_array:
-        """G^T of shape (k, l), by which Psi = G Omega."""
+        """The matrix G^T of shape (k, l), where Psi = G Omega."""
         return self._identifying().fold
 
     @undisturbed
@@ -115,10 +116,11 @@ class SecondMoments(SketchState):
 
     @undisturbed
     def total_variance(self) -> float | None:
-        """Return the trace of A: exact where the diagonal is tracked, else an unbiased estimate.
+        """Return the trace of A, exact if the diagonal is tracked and unbiased otherwise.
 
-        The estimate is the trace of M A M^T (MAM*) or of Omega A Omega^T (two-sided); None for a
-        two-sided sketch of entries, which does not determine it.
+        The estimate is the trace of M A M^T for MAM* sketches and of Omega A Omega^T for two-sided
+        ones. The result is None for a two-sided sketch of entries, which does not determine the
+        trace.
         """
         diagonal = self.feature_variance()
         if diagonal is not None:
@@ -132,12 +134,12 @@ class SecondMoments(SketchState):
 
     @undisturbed
     def check_variance(self) -> None:
-        """Raise ValueError unless the rows have a variance that can be worked with.
+        """Raise an error if the rows have no variance that computations could use.
 
         Raises
         ------
         ValueError
-            If all rows are the same but for rounding, or their variances have no squares in
-            floating point.
+            If all rows are the same up to rounding, or if squares of their variances overflow or
+            vanish in floating point.
         """
         check_variance(self, self.matrix())

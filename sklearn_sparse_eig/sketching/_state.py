@@ -206,9 +206,10 @@ class SketchState(LinearState):
 
     @all_or_nothing
     def scale(self, factor: float) -> Self:
-        """Multiply A's weight by `factor` in (0, inf): forgetting is ``scale(0.99)``.
+        """Multiply the weight of A by `factor` in (0, inf); ``scale(0.99)`` forgets a little.
 
-        For rows the covariance itself is unchanged, but later rows count more. Returns self.
+        For rows, this leaves the covariance unchanged and makes later rows count more. The sketch
+        itself is returned.
         """
         if not (np.isfinite(factor) and factor > 0):
             raise ValueError(f"factor must be positive and finite, got {factor}.")

@@ -43,7 +43,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Return the coordinates of the rows' projections onto the span of the components.
 
-        The components need not be orthogonal: coordinates are those of the least-squares fit
+        The components need not be orthogonal. The coordinates Z are those of the least-squares fit
         ``X - mean_ ~ Z @ components_``, so ``inverse_transform(transform(X))`` is the orthogonal
         projection of X.
 
@@ -54,7 +54,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            float32 for float32 input, else float64.
+            Coordinates in float32 if X is float32, and in float64 otherwise.
         """
         X = self._check_new_rows(X)
         onto = self._projection()
@@ -73,7 +73,7 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         return self._cached("projection", compute)
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray | Any:
-        """Return the rows with given coordinates: ``X @ components_ + mean_``.
+        """Return the rows with the given coordinates: ``X @ components_ + mean_``.
 
         Parameters
         ----------
@@ -82,7 +82,8 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Returns
         -------
         ndarray of shape (n_samples, n_features), or csr_array
-            A csr_array on the support features where there are too many to track their means.
+            If there are too many features to track their means, the result is a csr_array on the
+            features of the support.
         """
         check_is_fitted(self)
         X = validate_array(X, dtype=[np.float64, np.float32])
@@ -106,19 +107,20 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
     def explained_variance_score(self, X: MatrixLike, y: Any = None) -> float:
         """Return the share of the variance of X that lies in the span of the components.
 
-        It rises with every further component, also on held-out rows: to choose their number, use
-        ``score``. It is exact for any number of features, tracked or not.
+        The share rises with every further component, also on held-out rows. To choose the number
+        of components, use ``score`` instead. The share is exact for any number of features,
+        whether or not their variances are tracked.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Held-out rows; their own mean is subtracted.
+            Held-out rows. Their own mean is subtracted.
         y : Ignored
 
         Returns
         -------
         float
-            At most 1, higher is better; NaN, with a warning, where X has no variance.
+            At most 1; higher is better. If X has no variance, the result is NaN, with a warning.
         """
         X = self._check_new_rows(X)
         onto = self._projection()
@@ -142,11 +144,11 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Parameters
         ----------
         indices : bool, default=False
-            Return their indices rather than a mask of length n_features.
+            Whether to return the indices of these features rather than a mask of length n_features.
 
         Returns
         -------
-        ndarray
+        ndarray of bool, shape (n_features,), or of int64
 
         Raises
         ------
@@ -169,10 +171,11 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Parameters
         ----------
         input_features : sequence of str, default=None
-            Names; None for ``feature_names_in_``, or for indices where there are none. Only those
-            of the support are looked up, so a sequence may make them when asked.
+            Names of the features. None means ``feature_names_in_``, or indices if there are no
+            names. Only names of the support are looked up, so the sequence may generate names on
+            demand.
         max_features : int, default=None
-            At most this many per component.
+            Largest number of pairs per component. None returns all of them.
 
         Returns
         -------
@@ -195,12 +198,17 @@ class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         return described
 
     def densify(self) -> Self:
-        """Make ``components_`` an ndarray. Returns self.
+        """Turn ``components_`` into an ndarray.
+
+        Returns
+        -------
+        self : object
+            The estimator with dense components.
 
         Raises
         ------
         ValueError
-            If it would take more than 16 GiB. The components stay sparse.
+            If the array would take more than 16 GiB. The components then stay sparse.
         """
         check_is_fitted(self)
         self._check_dense(

@@ -39,128 +39,136 @@ _FORGOTTEN = 1e-100
 class SketchedSparsePCA(ComponentsMixin, StreamMixin, BaseEstimator):
     """Sparse principal components from one pass over wide rows.
 
-    Finds the few directions that carry the variance, each made of few features, from a linear
-    sketch of the covariance: rows are measured, added to a sketch of fixed size and forgotten.
-    Memory is bounded by ``memory_budget`` whatever the number of rows and features; sketches of
-    different shards merge. Dense and CSR rows, float32 and float64, are taken as they are.
+    The estimator finds the few directions that carry the variance, each made of a few features.
+    Rows are measured, added to a linear sketch of the covariance, and forgotten. The sketch has a
+    fixed size: ``memory_budget`` bounds the memory for any number of rows and features. Estimators
+    fitted to different shards can be merged. Dense and CSR rows in float32 or float64 are used
+    without conversion.
 
     Parameters
     ----------
     n_components : int, "auto" or "plateau", default=2
-        Number of components. ``"auto"`` counts those whose variance stands above what white noise
-        of the estimated variance leaves, at one false alarm in a hundred fits; ``"plateau"``
-        stops, among these, before the largest ratio of consecutive variances. Both are decided
-        when components are computed, from all rows seen, give at least 1 and at most 32, and
-        size the sketch for 10. See Notes.
+        Number of components. ``"auto"`` counts the components whose variance is larger than white
+        noise of the estimated variance would produce, with one false alarm in a hundred fits.
+        ``"plateau"`` stops among these before the largest ratio of consecutive variances. Both
+        rules are applied when components are computed, to all rows seen; they return between 1 and
+        32 components, and the sketch is sized for 10. See Notes.
     n_nonzero_coefs : int, array-like of int of shape (n_components,) or "auto", default="auto"
-        Features in each component, at most 1000. ``"auto"`` keeps those that stand out from
-        noise, at a nominal 0.05 false ones in all; more pass where features are hashed into a
-        small sketch, or are rarely nonzero and then large (word counts): give a number there.
+        Number of features in each component, at most 1000. ``"auto"`` keeps the features that stand
+        out from noise, nominally with 0.05 false ones in all. More false ones pass when features
+        are hashed into a small sketch, or are rarely nonzero but then large, as word counts are;
+        give a number in these cases.
     sketch : {"auto", "two_sided", "mam"}, default="auto"
-        ``"auto"`` keeps the exact covariance where ``memory_budget`` holds it (up to 2400 features
-        at the default), else a two-sided sketch S = M A Omega^T. ``"mam"`` uses the same
-        compressed measurement on both sides.
-        ``sketch_`` tells what was chosen.
+        ``"auto"`` keeps the exact covariance if it fits into ``memory_budget`` (up to 2400 features
+        at the default), and otherwise a two-sided sketch S = M A Omega^T. ``"mam"`` uses the same
+        compressed measurement on both sides. ``sketch_`` shows what was chosen.
     measurement : {"sparse_sign", "gaussian", "identity", "prime_residue"} or Measurement, \
 default="sparse_sign"
-        How features are compressed where they must be.
+        The ensemble of measurements that compresses the features when they have to be compressed.
     n_measurements, range_size : int or "auto", default="auto"
-        The sizes m and k of the sketch. ``"auto"`` is what ``memory_budget`` allows, up to where
-        more stops helping.
+        The sizes m and k of the sketch. ``"auto"`` uses as much as ``memory_budget`` allows, up to
+        the point beyond which a larger sketch no longer helps.
     decoder : {"auto", "htp", "bit_test", "median", "diagonal_network"} or Decoder, default="auto"
-        How supports are found from compressed measurements. ``"htp"`` sweeps over all features, at
-        some 50 million a second. ``"bit_test"`` reads their ids from a side sketch, in time that
-        does not depend on their number, for up to 2**62 of them; it slows updates down and takes
-        half of the memory. ``"auto"`` is ``"bit_test"`` beyond 2**27 features, else ``"htp"``.
-        ``"median"`` is the decoder of the MAM* experiments, ``"diagonal_network"`` solves for the
-        least l1 norm, column by column.
+        The method that finds supports from compressed measurements. ``"htp"`` sweeps over all
+        features, at some 50 million a second. ``"bit_test"`` reads their ids from a side sketch, in
+        time that does not depend on their number, for up to 2**62 of them; it slows updates down
+        and takes half of the memory. ``"auto"`` is ``"bit_test"`` beyond 2**27 features and
+        ``"htp"`` otherwise. ``"median"`` is the decoder of the MAM* experiments;
+        ``"diagonal_network"`` solves for the least l1 norm, column by column.
     noise : {"isotropic", "diagonal"} or None, default="isotropic"
-        Noise model removed from the sketch. ``"diagonal"`` allows each feature its own variance:
-        that is factor analysis rather than PCA, and finds what features share even where some
-        are much louder than others. It keeps 24 bytes per feature. Features that were hashed
-        together are weighed by ``fit`` alone, which reads the rows once more.
+        Model of the noise that is removed from the sketch. ``"diagonal"`` gives each feature a
+        variance of its own: this is factor analysis rather than PCA, and finds what features share
+        even if some are much louder than others. It keeps 24 bytes per feature. Features that were
+        hashed together are weighed only by ``fit``, which reads the rows once more.
     refine : {"auto", "data", "sketch"}, default="auto"
-        ``"data"``: ``fit`` reads X a second time, only the columns of the candidate features, and
-        solves on their exact covariance. ``"sketch"``: one pass, the same result as
-        ``partial_fit``. ``"auto"`` is ``"data"`` for ``fit``; ``partial_fit`` never reads twice.
+        With ``"data"``, ``fit`` reads the columns of the candidate features of X a second time, and
+        solves on their exact covariance. With ``"sketch"`` it makes a single pass, with the same
+        result as ``partial_fit``. ``"auto"`` is ``"data"`` for ``fit``; ``partial_fit`` never reads
+        rows twice.
     center : bool, default=True
-        Subtract the mean of the features.
+        Whether to subtract the mean of the features.
     forgetting : float in (0, 1], default=1.0
-        Factor on the weight of all earlier rows with each new row: half of the weight lies in the
-        last ``log(2) / (1 - forgetting)`` rows. The same in whatever batches rows come.
+        Each new row multiplies the weight of all earlier rows by this factor, so that half of the
+        weight lies in the last ``log(2) / (1 - forgetting)`` rows. How the rows are divided into
+        batches makes no difference.
     memory_budget : float, default=256e6
-        Bytes for the sketch and its recovery, besides the batch of rows itself.
+        Bytes for the sketch and its recovery; the batch of rows itself comes on top.
     batch_size : int or None, default=None
-        Rows that ``fit`` reads at a time. None for 8192.
+        Number of rows that ``fit`` reads at a time. None means 8192.
     n_jobs : int or None, default=None
-        Threads. None leaves the choice to ``OMP_NUM_THREADS`` and the number of cores.
+        Number of threads. None leaves the choice to ``OMP_NUM_THREADS`` and the number of cores.
     random_state : int, RandomState instance or None, default=None
-        Decides the measurements. Give an int where estimators are to be merged: only sketches of
-        one seed can be.
+        Seed of the measurements. Pass an int if estimators are to be merged: only sketches made
+        from the same seed can be.
     verbose : int, default=0
-        1 reports the sketch and the recovery, with the progress of long sweeps, 2 each batch of
-        ``fit`` too.
+        1 reports the sketch, the recovery and the progress of long sweeps; 2 also reports each
+        batch of ``fit``.
 
     Attributes
     ----------
     components_ : csr_array of shape (n_components_, n_features)
-        Unit rows, the entry of largest magnitude positive (the first of those that tie). An ndarray
-        after :meth:`densify`. In the order in which each adds most variance to those before it,
-        or that of ``n_nonzero_coefs`` where its entries differ.
+        Rows of unit length, in descending order of the variance that each adds to those before it;
+        if the entries of ``n_nonzero_coefs`` differ, rows keep its order. The entry of largest
+        magnitude is positive (the first one in case of a tie). After :meth:`densify` this is an
+        ndarray.
     explained_variance_ : ndarray of shape (n_components_,)
-        Variance that each component adds to the span of those before it (divisor: the sum of the
-        weights). For orthogonal components that is the variance along each.
+        Variance that each component adds to the span of those before it (the divisor is the sum of
+        the weights). For orthogonal components this is the variance along each of them.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        The same as a share of the total variance, which is exact while the features' variances
-        are tracked (up to about 300 000 features at the default budget) and estimated beyond.
-        Tracked variances also cap the shares at what the features of a component have.
+        ``explained_variance_`` as a share of the total variance. The total is exact while the
+        variances of the features are tracked (up to about 300 000 features at the default budget)
+        and estimated beyond. Tracked variances also cap the share of a component at the variance
+        of its features.
     singular_values_ : ndarray of shape (n_components_,)
-        ``sqrt(weight * explained_variance_)``, where the weight is that of all rows: for
-        orthogonal components, the norms of the centred rows along them.
+        ``sqrt(weight * explained_variance_)``, where the weight is that of all rows. For orthogonal
+        components these are the norms of the centred rows along them.
     var_ : ndarray of shape (n_features,)
-        Variance of each feature. Only where these are tracked.
+        Variance of each feature. It exists only if variances are tracked.
     mean_ : ndarray of shape (n_features,) or csr_array of shape (1, n_features)
-        Mean of the features; sparse, and estimated on the support only, where there are too many
-        features to track.
+        Mean of the features. If there are too many features to track, it is sparse, and estimated
+        on the support only.
     noise_variance_ : float
-        Estimated variance of the noise in a feature, as the recovery took it off the sketch.
+        Estimated variance of the noise in a feature, which the recovery removed from the sketch.
     support_ : ndarray of int64
-        Features that occur in any component, increasing.
+        Features that occur in any component, in increasing order.
     n_components_ : int
-        Number of components found: as asked for, or as chosen.
+        Number of components, as given or as chosen.
     n_nonzero_coefs_ : ndarray of int, shape (n_components_,)
-        Features in each component.
+        Number of features in each component.
     residual_ : float
-        Share of the noise-corrected sketch (Frobenius norm) that the components leave unexplained.
+        Share of the noise-corrected sketch, in Frobenius norm, that the components leave
+        unexplained.
     eigenpairs_ : SparseEigenpairs
-        The recovery itself, with eigengaps, detection strength and error estimates.
+        The result of the recovery, with eigengaps, detection strengths and error estimates.
     sketch_ : EigenSketch
-        The state; it can be merged, saved and recovered from again. Rows deleted or added there
-        count here too.
+        The sketch of all rows seen. It can be merged, saved, and recovered from again; rows added
+        to it or deleted from it count here too.
     n_samples_seen_ : int
+        Number of rows seen.
     n_features_in_ : int
+        Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Only where all features of X had string names.
+        Names of the features, if X had names that are all strings.
 
     See Also
     --------
-    EigenSketch : The sketch alone, also for matrices that come in entries.
-    sparse_eigsh : Sparse eigenvectors of a matrix at hand.
-    sklearn.decomposition.IncrementalPCA : Dense components, dense rows.
+    EigenSketch : The sketch alone, also for matrices that are given by entries.
+    sparse_eigsh : Sparse eigenvectors of a matrix that is at hand.
+    sklearn.decomposition.IncrementalPCA : Dense components of dense rows.
 
     Notes
     -----
-    Components are computed when first looked at, so a stream of ``partial_fit`` pays only for the
-    sketch. Time per row with z nonzeros: O(K z + m k), or O(K z k) where sparse rows are
-    scattered; recovery O(N K r) per sweep over the features and O(p^2 s) on p <= 1000 candidates.
-    When dense PCA, or a method with O(N r) memory, fits and accuracy under noise matters most, use
-    it: compression to m measurements costs a factor of sqrt(N / m) in the noise it can bear.
+    Components are computed when they are first accessed, so a stream of ``partial_fit`` calls pays
+    only for the sketch. A row with z nonzeros takes O(K z + m k) time, or O(K z k) if sparse rows
+    are scattered. A recovery takes O(N K r) per sweep over the features and O(p^2 s) on p <= 1000
+    candidates. If dense PCA, or a method with O(N r) memory, fits into memory and accuracy under
+    noise matters most, prefer it: compression to m measurements costs a factor of sqrt(N / m) in
+    the noise that can be tolerated.
 
-    ``n_components="auto"`` takes noise for white, or with ``noise="diagonal"`` for independent:
-    data whose spectrum decays without a gap have many components above it, and are warned of. A
-    component near the edge is missed rather than invented, and where there is
-    nothing but noise one component is returned, with a warning. ``doc/low_rank_and_smooth.md``
-    compares both rules.
+    ``n_components="auto"`` assumes that noise is white, or independent with ``noise="diagonal"``.
+    Data whose spectrum decays without a gap have many components above this noise; a warning says
+    so. A component near the edge is missed rather than invented. If there is nothing but noise, one
+    component is returned, with a warning. ``doc/low_rank_and_smooth.md`` compares both rules.
 
     References
     ----------
@@ -224,19 +232,20 @@ default="sparse_sign"
 
     @fitting(prefer_skip_nested_validation=True)
     def fit(self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to X alone, forgetting what was seen before.
+        """Fit to X alone, and forget all rows seen before.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative counts of rows: an integer weight stands for repetition. Their scale
-            decides what stands out from noise, so weights should not be made to sum to one.
+            Non-negative counts of rows: an integer weight stands for repetition. The scale of the
+            weights decides what stands out from noise, so do not normalise them to sum to one.
 
         Returns
         -------
-        self
+        self : object
+            The fitted estimator.
 
         Raises
         ------
@@ -270,26 +279,27 @@ default="sparse_sign"
     def partial_fit(
         self, X: MatrixLike, y: Any = None, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Add rows to the sketch. Components follow when they are looked at.
+        """Add rows to the sketch. Components are computed when they are first accessed.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            One row is enough; none is allowed after the first call.
+            One row is enough. After the first call, X may also be empty.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative counts of rows: an integer weight stands for repetition. Their scale
-            decides what stands out from noise, so weights should not be made to sum to one.
+            Non-negative counts of rows: an integer weight stands for repetition. The scale of the
+            weights decides what stands out from noise, so do not normalise them to sum to one.
 
         Returns
         -------
-        self
+        self : object
+            The estimator with the rows added.
 
         Raises
         ------
         ValueError
-            As :meth:`fit`, and if X has another number of features than before. The fitted state
-            is then left as it was.
+            In the same cases as :meth:`fit`, and if the number of features differs from that of
+            earlier calls. The fitted state is then left as it was.
         """
         first = not hasattr(self, "sketch_")
         with limit_threads(self._n_threads()):
@@ -311,31 +321,33 @@ default="sparse_sign"
         n_features: int | None = None,
         n_rows: int | None = None,
     ) -> Self:
-        """Add rows that come as entries, of a stream that never becomes a matrix.
+        """Add rows given by their entries, for streams that are never stored as a matrix.
 
         Parameters
         ----------
         row_ids : array-like of int, shape (n,)
-            Any integers; entries with the same one belong to the same row. All entries of a row
-            must come in one call.
+            Row of each entry: any integers, the same one for all entries of a row. All entries of a
+            row must come in one call.
         feature_ids : array-like of int, shape (n,)
-            In [0, n_features). Bring 64-bit hashes into range by ``ids & (2**62 - 1)``.
+            Feature of each entry, in [0, n_features). ``ids & (2**62 - 1)`` brings 64-bit hashes
+            into this range.
         values : array-like of float, shape (n,)
-            Duplicates add.
+            Value of each entry. Values of the same row and feature are added.
         n_features : int or None, default=None
-            Number of features, up to 2**62; needed in the first call.
+            Number of features, up to 2**62. It is needed in the first call.
         n_rows : int or None, default=None
-            Number of rows, where some have no entries at all; None for the distinct row_ids.
+            Number of rows, if some have no entries at all. None counts the distinct row_ids.
 
         Returns
         -------
-        self
+        self : object
+            The estimator with the rows added.
 
         Raises
         ------
         ValueError
-            As :meth:`partial_fit`, or if an id is out of range. The fitted state is then left as
-            it was.
+            In the same cases as :meth:`partial_fit`, or if an id is out of range. The fitted state
+            is then left as it was.
 
         Examples
         --------
@@ -408,7 +420,7 @@ default="sparse_sign"
         sketch = EigenSketch(
             n_features, center=self.center, random_state=self.random_state, **size.arguments()
         )
-        self._say(f"{sketch!r}, {sketch.nbytes / 1e6:.1f} MB")
+        self._report(f"{sketch!r}, {sketch.nbytes / 1e6:.1f} MB")
         return sketch
 
     def _add_rows(self, sketch: EigenSketch, X: Any, weights: Any) -> None:
@@ -419,7 +431,7 @@ default="sparse_sign"
                 sketch.scale(max(self.forgetting**n, _FORGOTTEN))
             decay = np.maximum(self.forgetting ** np.arange(n - 1, -1, -1.0), _FORGOTTEN)
         sketch.add_checked_rows(X, weights, decay)
-        self._say(f"{sketch.n_samples} rows", level=2)
+        self._report(f"{sketch.n_samples} rows", level=2)
 
     def _can_polish(self, n_features: int, n_components: int) -> bool:
         """Whether products with all of the centred rows say what a component is, and fit."""

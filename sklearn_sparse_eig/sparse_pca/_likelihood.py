@@ -36,11 +36,11 @@ class LikelihoodMixin(RecoveredMixin):
 
         Notes
         -----
-        The model is a Gaussian of mean ``mean_`` and covariance :meth:`get_covariance`. A row of z
-        nonzeros takes O(z r) time, for r components; sparse rows are not made dense. Where the
-        means of the features are not tracked, those off the support enter by their sketch, as an
-        estimate. The value is a sum over all features: among 10^18 of them, differences of less
-        than some hundreds drown in rounding.
+        The model is a Gaussian with mean ``mean_`` and covariance :meth:`get_covariance`. A row
+        with z nonzeros takes O(z r) time for r components, and sparse rows are not made dense. If
+        the means of the features are not tracked, those outside the support are estimated from the
+        sketch. The value is a sum over all features: with 10^18 of them, differences of less than a
+        few hundred are lost in rounding.
         """
         X = self._check_new_rows(X)
         return self._gaussian_model().log_density(X)
@@ -48,8 +48,9 @@ class LikelihoodMixin(RecoveredMixin):
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-likelihood of rows under the components plus noise.
 
-        As that of ``PCA``: on held-out rows it rises with components that these share, and falls
-        with those that fit noise, so a search by it chooses their number and size.
+        It corresponds to ``PCA.score``. On held-out rows it rises with components that these rows
+        share and falls with components that fit noise, so a search by it can choose the number of
+        components and their size.
 
         Parameters
         ----------
@@ -62,26 +63,28 @@ class LikelihoodMixin(RecoveredMixin):
         Returns
         -------
         float
-            In nats per row; higher is better. See :meth:`explained_variance_score` for a share.
+            Log-likelihood in nats per row; higher is better. For a share of the variance, see
+            :meth:`explained_variance_score`.
         """
         values = self.score_samples(X)
         weights = check_counts_of_rows(sample_weight, len(values))
         return float(np.average(values, weights=weights))
 
     def get_covariance(self) -> np.ndarray | LinearOperator:
-        """Return the covariance of the model: that of the components, plus noise.
+        """Return the covariance of the model, which is that of the components plus noise.
 
         Returns
         -------
         ndarray of shape (n_features, n_features), or LinearOperator
-            An operator where there are more than 4096 features.
+            The result is an operator if there are more than 4096 features.
 
         Notes
         -----
-        With q_i the components, orthogonalised in their order, it is
-        ``sum_i (explained_variance_[i] - s) q_i q_i^T + s I``, where the noise has the variance
-        s that the total leaves over, per dimension left. With ``noise="diagonal"`` each feature
-        has noise of its own, such that the diagonal holds the features' variances.
+        Let q_i be the components, orthogonalised in their order. The covariance is
+        ``sum_i (explained_variance_[i] - s) q_i q_i^T + s I``, where s, the variance of the noise,
+        is what the components leave of the total variance, divided by the number of remaining
+        dimensions. With ``noise="diagonal"`` each feature has noise of its own, such that the
+        diagonal holds the variances of the features.
         """
         return self._gaussian_model().covariance()
 
@@ -91,7 +94,7 @@ class LikelihoodMixin(RecoveredMixin):
         Returns
         -------
         ndarray of shape (n_features, n_features), or LinearOperator
-            An operator where there are more than 4096 features.
+            The result is an operator if there are more than 4096 features.
         """
         return self._gaussian_model().precision()
 

@@ -108,13 +108,13 @@ class RecoveredMixin(LazyDisplayMixin):
     def _recover(self, sketch: EigenSketch, rank: Rank, **options) -> SparseEigenpairs:
         options |= self._recovery_options()
         pairs = recover(sketch, rank.count, noise_is_known=rank.is_only_noise, **options)
-        self._say(
+        self._report(
             f"recovered {pairs.eigenvectors.nnz} nonzeros in {pairs.n_iter} steps: "
             f"{pairs.stop_reason}"
         )
         return pairs
 
-    def _say(self, message: str, level: int = 1) -> None:
+    def _report(self, message: str, level: int = 1) -> None:
         report(type(self).__name__, message, self.verbose, level)
 
     def _recover_from_data(

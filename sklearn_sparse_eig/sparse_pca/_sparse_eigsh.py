@@ -49,55 +49,57 @@ def sparse_eigsh(
 ) -> SparseEigenpairs:
     """Find sparse eigenvectors of a symmetric matrix.
 
-    ``scipy.sparse.linalg.eigsh`` with few nonzeros per vector. The matrix may be indefinite, and
-    may be given through its products alone. For a matrix that can only be streamed, see
-    :class:`EigenSketch`.
+    This is ``scipy.sparse.linalg.eigsh`` with few nonzeros per vector. The matrix may be
+    indefinite, and a ``LinearOperator`` that only forms products is enough. For a matrix that can
+    only be streamed, see :class:`EigenSketch`.
 
     Parameters
     ----------
     A : ndarray, sparse matrix or LinearOperator of shape (n, n)
-        Symmetric. Not modified.
+        Symmetric matrix. It is not modified.
     k : int, default=1
         Number of eigenpairs.
     n_nonzero_coefs : int, sequence of int or "auto", default="auto"
-        Nonzeros of each vector. ``"auto"`` returns the eigenvectors with the zeros they have: for
-        a matrix with sparse eigenvectors that is all of the answer, for another one it is dense.
+        Number of nonzeros of each vector. ``"auto"`` returns the eigenvectors with the zeros that
+        they have: this is the whole answer if the eigenvectors of A are sparse, and dense
+        otherwise.
     which : {"LA", "SA", "LM"}, default="LA"
-        Largest algebraic, smallest algebraic or largest magnitude eigenvalues.
+        Which eigenvalues to find: the algebraically largest, the algebraically smallest, or those
+        of largest magnitude.
     n_candidates : int or "auto", default="auto"
-        Features the sparse problem may choose from, those with most weight in the leading
-        eigenvectors. ``"auto"`` is all of an array, and of a sparse matrix up to n = 4000, else at
-        least 1000.
+        Number of features that the sparse problem may choose from; they are those with most weight
+        in the leading eigenvectors. ``"auto"`` takes all features of an array, and of a sparse
+        matrix up to n = 4000; otherwise it takes at least 1000.
     tol : float, default=0.0
-        Relative accuracy of the leading eigenvectors; 0 is machine precision.
+        Relative accuracy of the leading eigenvectors. 0 means machine precision.
     random_state : int or None, default=0
-        Seeds the start of the Lanczos iteration and of the sparse search.
+        Seed of the start of the Lanczos iteration and of the sparse search.
     certificate : bool, default=False
-        Also bound what any vector of so many nonzeros could reach, over all n features: the
-        result then has ``upper_bound`` and ``optimality_gap``. It takes seconds.
+        Whether to bound also what any vector with as many nonzeros could reach, over all n
+        features. The result then has ``upper_bound`` and ``optimality_gap``. This takes seconds.
 
     Returns
     -------
     SparseEigenpairs
         ``eigenvectors`` is a csc_array of shape (n, k); later vectors solve the problem deflated
         by the earlier ones. ``residual`` is the largest ||A v - lambda v||. The errors are the
-        distances to the eigenpairs of A after one step of block Lanczos from the vectors: where
-        more nonzeros were needed, they say how far the sparse vectors are from eigenvectors.
+        distances to the eigenpairs of A after one step of block Lanczos from the vectors; if more
+        nonzeros were needed, they show how far the sparse vectors are from eigenvectors.
 
     Raises
     ------
     ValueError
-        If A is not square, real, symmetric and finite, or k or n_nonzero_coefs is out of range;
-        or if a certificate is wanted for an operator on more than 2500 features.
+        If A is not square, real, symmetric and finite, if k or n_nonzero_coefs is out of range, or
+        if a certificate is wanted for an operator on more than 2500 features.
 
     Notes
     -----
-    The sparse vectors are local optima from several starts which no exchange of one nonzero for
-    another improves, and the best of all supports where these are at most a thousand. The bound
-    of the certificate is the best of several, by branch and bound where that ends soon. See
-    ``doc/sparse_eigenproblem.md``. Time: Lanczos products with A, one for each candidate where A
-    is a LinearOperator, then O(s^2 p) per round of exchanges on p candidates. Memory
-    O(n k + p^2).
+    The sparse vectors are local optima, found from several starts: exchanging one nonzero for
+    another does not improve them. If there are at most a thousand supports, the best of all is
+    returned. The bound of the certificate is the best of several bounds, by branch and bound if
+    that ends soon. See ``doc/sparse_eigenproblem.md``. The time is that of the Lanczos products
+    with A, of one product for each candidate if A is a LinearOperator, and O(s^2 p) per round of
+    exchanges on p candidates. Memory is O(n k + p^2).
 
     Examples
     --------

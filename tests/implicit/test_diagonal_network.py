@@ -600,7 +600,7 @@ def test_decoder_in_sparse_pca():
     assert pca.support_.tolist() == data.support.tolist()
 
 
-# ------------------------------------------------------------------------------------------ shell
+# -------------------------------------------------------------------------------------- estimator
 
 
 def test_grid_search_over_depth_and_scale():

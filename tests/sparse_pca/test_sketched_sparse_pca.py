@@ -563,7 +563,7 @@ def test_a_million_features_within_the_budget():
 
 
 def test_two_to_the_62_features(monkeypatch):
-    """The shell makes no vector as long as a row. Recovery at this width is not tested here."""
+    """The estimator makes no vector as long as a row. Recovery at this width is not tested here."""
     N = 2**62
     rng = np.random.default_rng(0)
     support = np.sort(rng.integers(0, N, 6))

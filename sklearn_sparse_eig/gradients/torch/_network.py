@@ -198,7 +198,7 @@ class TorchNetwork(Network):
         return makers
 
     def _run(self, engine, batch, indices):
-        self._tell(engine, [self._layers[i] for i in indices])
+        self._warn_without_closed_form(engine, [self._layers[i] for i in indices])
         try:
             return engine.makers(batch, indices)
         except EngineFailure as failure:
@@ -209,7 +209,7 @@ class TorchNetwork(Network):
         self._engines.remove(engine)
         return {}
 
-    def _tell(self, engine, layers):
+    def _warn_without_closed_form(self, engine, layers):
         if self._has_warned or self.engine != "auto" or not engine.note:
             return
         self._has_warned = True

@@ -69,15 +69,15 @@ class SpanRequest:
 
 
 class KnownGradients(LinearState):
-    """Counts, and what a subclass keeps of the gradients of known samples.
+    """Base class of what is kept of the gradients of known samples, with their counts.
 
-    A subclass names itself, keeps gradients (:meth:`_update`) and says which subspace follows from
-    them (:meth:`span`). Decorated with :func:`register` it can be chosen by its name.
+    A subclass has a name, keeps gradients (:meth:`_update`) and determines which subspace follows
+    from them (:meth:`span`). Decorated with :func:`register`, it can be chosen by its name.
 
     Parameters
     ----------
     plan : Plan
-        As :meth:`complete` returns it.
+        The plan that :meth:`complete` returns.
 
     Attributes
     ----------
@@ -88,9 +88,9 @@ class KnownGradients(LinearState):
     can_be_chosen : bool
         Whether users may ask for this kind; others follow from the backend.
     counts : ndarray of int64, shape (n_classes,)
-        Samples of each class.
+        Number of samples of each class.
     seen_rows : SeenRows
-        A sample of the rows themselves, where they were noted.
+        A sample of the rows themselves, if they were noted.
     """
 
     name: ClassVar[str]

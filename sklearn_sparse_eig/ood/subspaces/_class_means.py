@@ -10,24 +10,25 @@ from ._span import Span, classes_with_means, combine
 class ClassMeanSubspace(Span):
     """Span of G_c - centre over classes c, where the centre is the unweighted mean of the G_c.
 
-    Works on the Gram matrix of the class means (n_classes x n_classes), from which the directions
-    follow as combinations of class means.
+    It is computed from the Gram matrix of the class means (n_classes x n_classes). The directions
+    are combinations of class means.
 
     Parameters
     ----------
     state : GradientState
-        Classes of fewer than two samples are left out.
+        Class sums. Classes with fewer than two samples are left out.
     metric : Metric
+        Inner product of gradients.
     n_components : int, float or None
-        None for all, one less than there are classes; a float in (0, 1) for the fewest whose
-        eigenvalues have this share of the total.
+        Number of directions. None takes all, one less than there are classes. A float in (0, 1)
+        takes the fewest whose eigenvalues have this share of the total.
     mean_rank : int or None
-        Greatest rank of the mean of a class in a layer; None for the mean as it is.
+        Largest rank of the mean of a class in a layer. None keeps the mean as it is.
 
     Attributes
     ----------
     eigenvalues : ndarray of shape (n_components,)
-        Of the centred Gram matrix, decreasing.
+        Eigenvalues of the centred Gram matrix, in decreasing order.
     gram : ndarray of shape (n_classes, n_classes)
         Inner products of the class means.
 

@@ -19,10 +19,10 @@ _SECONDS_PER_CUBE = 5e-10
 
 
 class FrozenMetricState(KnownGradients):
-    """Counts, and a metric that later samples do not change; base of compressed states.
+    """Base class of compressed states, with a metric that later samples do not change.
 
-    A compressed gradient cannot be whitened afterwards, so the metric must be known before. It is
-    learned by :meth:`look_ahead`; only then come updates. The Euclidean metric is known from the
+    A gradient cannot be whitened after it has been compressed, so the metric must be known before.
+    :meth:`look_ahead` learns it; updates come after that. The Euclidean metric is known from the
     start. Empty copies share the metric.
 
     Parameters

@@ -11,7 +11,7 @@ from .._precision import InBothPrecisions
 
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
-_LARGEST_EXACT, _ENOUGH = 512, 0.99
+_LARGEST_EXACT, _ENERGY_KEPT = 512, 0.99
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class LowRankMeans:
         # The lefts carry the singular values.
         shares = np.cumsum(np.einsum("pcr,pcr->r", lefts, lefts))
         total = np.einsum("cpq,cpq->", matrices, matrices)
-        enough = min(int(np.searchsorted(shares, _ENOUGH * total)) + 1, len(shares))
+        enough = min(int(np.searchsorted(shares, _ENERGY_KEPT * total)) + 1, len(shares))
         return cls(
             np.ascontiguousarray(lefts[..., :enough]), np.ascontiguousarray(rights[..., :enough])
         )

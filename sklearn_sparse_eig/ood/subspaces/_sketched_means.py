@@ -99,11 +99,13 @@ class SketchedState(FrozenMetricState):
         n_parameters = self.plan.n_parameters
         kept = classes_with_means(self.counts)
         means = self.class_sums[kept] / self.counts[kept, None]
-        tell = Progress("GradPCADetector", "entries of class means") if request.verbose else None
+        progress = (
+            Progress("GradPCADetector", "entries of class means") if request.verbose else None
+        )
         n_kept = n_largest(n_parameters, request.sparsity)
         rows = [
             sp.csr_array((values, ids, [0, len(ids)]), shape=(1, n_parameters))
-            for ids, values in self.sketch.largest(means, n_kept, tell)
+            for ids, values in self.sketch.largest(means, n_kept, progress)
         ]
         return sp.vstack(rows, format="csr")
 
@@ -112,15 +114,15 @@ class SketchedMeanSubspace(JointSpan):
     r"""Span of the class means, by inner products of sketches.
 
     Norms of gradients are exact. Sketches add noise to the coordinates: with k directions and m
-    measurements, what lies outside, of squared norm q^2, adds about :math:`k q^2 / m` to the
-    squared length inside. That share is taken off again.
+    measurements, the part outside the subspace, of squared norm q^2, adds about :math:`k q^2 / m`
+    to the squared length inside. This amount is subtracted again.
 
     Parameters
     ----------
     state : SketchedState
-        Classes of fewer than two samples are left out.
+        Sketched class sums. Classes with fewer than two samples are left out.
     n_components : int, float or None
-        As in ClassMeanSubspace.
+        Number of directions, as in ClassMeanSubspace.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ _ROUNDING, _CANCELLED = 1e-12, 1e-14
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Where gradients lie relative to the subspace.
+    """Position of gradients relative to the subspace.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Coordinates:
     distance : ndarray of shape (n_samples,)
         Norm of g - centre; never zero.
     residual : ndarray of shape (n_samples,)
-        Norm of what the subspace leaves of g - centre; never zero.
+        Norm of the part of g - centre outside the subspace; never zero.
     """
 
     projected: np.ndarray
@@ -39,7 +39,7 @@ class Coordinates:
 
 
 class Span(ABC):
-    """A subspace through a centre, by inner products of gradients with its directions.
+    """Affine subspace through a centre, given by inner products of gradients with its directions.
 
     Parameters
     ----------

@@ -12,10 +12,10 @@ from ._sparse_rows import SparseRows
 
 
 class SparseMeanSubspace(JointSpan):
-    """Span of class means of which each keeps its largest entries in the coordinates of a metric.
+    """Span of class means that keep only their largest entries in the coordinates of a metric.
 
-    The norms of gradients stay exact, over all parameters: evidence against a sample lies where
-    the class means have nothing.
+    The norms of gradients remain exact, over all parameters, because evidence against a sample lies
+    where the class means have nothing.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ class SparseMeanSubspace(JointSpan):
         Sparse class means, whitened, layer after layer.
     layer_shapes : sequence of (int, int)
     n_components : int, float or None
-        As in ClassMeanSubspace.
+        Number of directions, as in ClassMeanSubspace.
 
     Attributes
     ----------
     means : csr_array of shape (n_classes, n_parameters)
     eigenvalues : ndarray of shape (n_components,)
     gram : ndarray of shape (n_classes, n_classes)
-        Of the sparse means.
+        Inner products of the sparse means.
     """
 
     def __init__(

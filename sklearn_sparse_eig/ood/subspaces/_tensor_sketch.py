@@ -168,7 +168,7 @@ class TensorSketch:
         self,
         sketches: np.ndarray,
         n_kept: int,
-        tell: Callable[[int, int], None] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return for each vector the entries that look largest in its sketch.
 
@@ -179,7 +179,7 @@ class TensorSketch:
         ----------
         sketches : ndarray of shape (k, n_measurements)
         n_kept : int
-        tell : callable, default=None
+        progress : callable, default=None
             Called with the number of entries swept over, and of all.
 
         Returns
@@ -199,11 +199,11 @@ class TensorSketch:
                 first = start + rows.start * q
                 for low in range(0, buckets.shape[1], _CACHED):
                     part = slice(low, low + _CACHED)
-                    at, sign = buckets[:, part], signs[:, part]
+                    bucket, sign = buckets[:, part], signs[:, part]
                     for sketch, largest in zip(sketches, found, strict=True):
-                        largest.add(first + low, _estimates(sketch, at, sign))
-                if tell is not None:
-                    tell(first + buckets.shape[1], n_entries)
+                        largest.add(first + low, _estimates(sketch, bucket, sign))
+                if progress is not None:
+                    progress(first + buckets.shape[1], n_entries)
             start += p * q
         return [largest.end() for largest in found]
 

@@ -21,9 +21,10 @@ class Decoder(ABC):
     name : str
         The name under which the class is registered.
     needs_identification : bool
-        Whether it reads the ids of features from a side sketch.
+        Whether the decoder reads the ids of features from a side sketch.
     report : callable or None
-        Called as ``report(n_done, n_features)`` between the chunks of a sweep over the features.
+        Function that is called as ``report(n_done, n_features)`` between the chunks of a sweep over
+        the features.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Decoder(ABC):
     def attach(self, sketch: Any, S: np.ndarray | None) -> Self:
         """Return a decoder for one recovery from a sketch, whose matrix less noise is S.
 
-        Most decoders need nothing but what :meth:`decode` is given, and return themselves.
+        Most decoders need only the arguments of :meth:`decode`, and return themselves.
         """
         return self
 
@@ -56,7 +57,7 @@ class Decoder(ABC):
         measurement : Measurement
         Q : ndarray of shape (m, r)
         size : int or None
-            At most this many rows; None for as many as stand out from noise.
+            Largest number of rows to return. None returns as many as stand out from noise.
 
         Returns
         -------
@@ -65,9 +66,9 @@ class Decoder(ABC):
         """
 
     def strongest(self, fit: SupportFit, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return features that explain most of what a fit leaves of Q.
+        """Return the features that explain most of what a fit leaves of Q.
 
-        The default scores all features of the measurement, see :func:`strongest_features`.
+        The default scores all features of the measurement; see :func:`strongest_features`.
 
         Parameters
         ----------
@@ -77,16 +78,16 @@ class Decoder(ABC):
         Returns
         -------
         ids : ndarray of int64, sorted
-            At most `size`.
+            At most `size` ids.
         energies : ndarray of float64
-            Squared norms of their rows of M^T R, R the residual of the fit.
+            Squared norms of their rows of M^T R, where R is the residual of the fit.
         """
         return strongest_features(fit.measurement, fit.residual, size, self.report)
 
     def n_hypotheses(self, measurement: Measurement) -> int:
         """Return the number of features that :meth:`strongest` compares.
 
-        It sets the level above which the strongest of them are no coincidence.
+        This number sets the level above which the strongest of them are not due to chance.
         """
         return measurement.n_features
 

@@ -11,42 +11,42 @@ from ._htp import HTPDecoder
 from ._registry import register
 
 # The least certain bits of a bucket are tried both ways; a wrong id then passes the test of its
-# bucket 2^_DOUBTS / b times in a bucket, and is left to its score.
-_DOUBTS = 6
+# bucket 2^_UNCERTAIN_BITS / b times in a bucket, and is left to its score.
+_UNCERTAIN_BITS = 6
 # Share of the energy of a column that counts as noise in any case.
-_SILENCE = 1e-6
+_NOISE_FLOOR = 1e-6
 
 
 @register
 class BitTestDecoder(HTPDecoder):
     """Hard thresholding pursuit whose candidates spell their own ids.
 
-    The sketch's identification holds buckets of features, each once as it is and once for each
-    binary digit, restricted to the features whose id has that digit. Where one feature dominates a
-    bucket, the digits that keep its energy are those of its id. An id found must hash to the bucket
-    it was found in, and is scored by the main measurement, which knows nothing of the
-    identification; found features are subtracted, which uncovers others (peeling). Least squares
-    and thresholds are those of :class:`HTPDecoder`.
+    The identification of the sketch holds buckets of features. Each bucket is kept once as it is,
+    and once for each binary digit, restricted to the features whose id has this digit. If one
+    feature dominates a bucket, the digits that keep its energy are those of its id. An id that is
+    found must hash to its bucket, and is scored by the main measurement, which is independent of
+    the identification. Features found are subtracted, which uncovers others (peeling). Least
+    squares and thresholds are those of :class:`HTPDecoder`.
 
     Parameters
     ----------
     max_iter : int, default=20
-        Rounds of peeling.
+        Largest number of rounds of peeling.
 
     Notes
     -----
-    Time O(n_buckets r (l + t) log N) a round for l columns of the identification and t features
-    found, whatever N. In exact arithmetic and without noise t features are missed only where some
-    of them share all their buckets: at most t^2 / (2 b^3) expected pairs among b = n_buckets / 3,
-    as long as t is below about 0.8 n_buckets. In noise the bits of a feature are read from one
-    bucket, not from all K blocks of the main measurement, so that features must stand out more
-    than for a sweep by ``"htp"``; see ``doc/huge_feature_spaces.md`` for the measured loss.
+    A round takes O(n_buckets r (l + t) log N) time for l columns of the identification and t
+    features found. In exact arithmetic and without noise, of t features only those are missed that
+    share all their buckets: at most t^2 / (2 b^3) expected pairs among b = n_buckets / 3, as long
+    as t is below about 0.8 n_buckets. In noise, the bits of a feature are read from one bucket, not
+    from all K blocks of the main measurement, so features must stand out more than for a sweep by
+    ``"htp"``; see ``doc/huge_feature_spaces.md`` for the measured loss.
 
     References
     ----------
-    Derived here. The public MAM* experiments (arXiv:2507.17036) multiply the whole measurement
-    with a bit-test matrix; here the bits are a thin side sketch. Peeling is that of invertible
-    Bloom lookup tables (Goodrich and Mitzenmacher, arXiv:1101.2245).
+    The method is derived here. The public MAM* experiments (arXiv:2507.17036) multiply the whole
+    measurement with a bit-test matrix; here the bits are a thin side sketch. Peeling is that of
+    invertible Bloom lookup tables (Goodrich and Mitzenmacher, arXiv:1101.2245).
     """
 
     name = "bit_test"
@@ -68,7 +68,7 @@ class BitTestDecoder(HTPDecoder):
         return bound
 
     def n_hypotheses(self, measurement: Measurement) -> int:
-        return self._sketch.identification_hash.n_measurements << _DOUBTS
+        return self._sketch.identification_hash.n_measurements << _UNCERTAIN_BITS
 
     def decode(
         self, measurement: Measurement, Q: np.ndarray, size: int | None = None
@@ -88,8 +88,8 @@ class BitTestDecoder(HTPDecoder):
             hash_.add_bit_tests(cells, fit.ids, -known)
         return best_of(fit, np.setdiff1d(spelled_ids(hash_, cells), fit.ids), size)
 
-    def _look_again(self, fit, size):
-        return False  # every round reads all buckets
+    def _refresh_pool(self, fit, size):
+        return False  # there is no pool: every round reads all buckets
 
     def _cells(self, Q):
         """Return the identification of the F that Q measures, shape (n_buckets, 1 + n_bits, r').
@@ -127,7 +127,7 @@ def spelled_ids(hash_: Any, cells: np.ndarray) -> np.ndarray:
     # Columns of weak components are louder. Most buckets hold nothing but noise, so their median
     # tells how loud; without noise it is zero, and all columns are alike.
     squares = np.square(whole)
-    noise = np.median(squares, axis=0) + _SILENCE * squares.mean(axis=0)
+    noise = np.median(squares, axis=0) + _NOISE_FLOOR * squares.mean(axis=0)
     weighted = np.divide(whole, noise, out=np.zeros_like(whole), where=noise > 0.0)
     energy = np.einsum("jr,jr->j", weighted, whole)
     # Half of the energy is the border between a bit that is set and one that is not.
@@ -137,10 +137,10 @@ def spelled_ids(hash_: Any, cells: np.ndarray) -> np.ndarray:
     margin = margin[used]
     powers = np.left_shift(np.int64(1), np.arange(n_bits))
     ids = (margin > 0.0) @ powers if n_bits else np.zeros(len(used), dtype=np.int64)
-    doubts = min(_DOUBTS, n_bits)
+    n_uncertain = min(_UNCERTAIN_BITS, n_bits)
     candidates = ids[:, None]
-    order = np.argpartition(np.abs(margin), doubts - 1, axis=1) if doubts else candidates
-    for i in range(doubts):
+    order = np.argpartition(np.abs(margin), n_uncertain - 1, axis=1) if n_uncertain else candidates
+    for i in range(n_uncertain):
         flipped = candidates ^ powers[order[:, i]][:, None]
         candidates = np.hstack([candidates, flipped])
     buckets = np.repeat(used, candidates.shape[1])

@@ -18,17 +18,17 @@ _CANDIDATES = 4
 
 @register
 class DiagonalNetworkDecoder(Decoder):
-    """Each column of Q on its own: the solution of M f = q near the least l1 norm.
+    """Decoder that solves M f = q for each column q of Q, near the least l1 norm.
 
-    Of the features that correlate most with Q, four for each measurement, and without a penalty or
-    a sparsity to know. Columns are not helped by one another, and what is noise in Q is fitted by
-    many small entries, of which the largest rows are kept: prefer ``"htp"``, which is joint, faster
-    and knows noise.
+    It uses the features that correlate most with Q, four for each measurement, and needs neither a
+    penalty nor a sparsity. Columns do not help one another, and noise in Q is fitted by many small
+    entries, of which the largest rows are kept. Prefer ``"htp"``, which is joint, faster and models
+    noise.
 
     Notes
     -----
-    O(N K r) for one sweep, then some 20 products with an m x 4 m matrix, or a few factors of
-    O(m^3), for each column. Memory O(m^2).
+    A sweep takes O(N K r) time. Each column takes some 20 products with an m x 4 m matrix, or a few
+    factorisations of O(m^3). Memory is O(m^2).
 
     References
     ----------

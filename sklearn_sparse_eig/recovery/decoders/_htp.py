@@ -28,21 +28,22 @@ _PROGRESS = 0.99
 class HTPDecoder(Decoder):
     """Simultaneous CoSaMP / hard thresholding pursuit on the union of the supports.
 
-    All columns of Q are decoded together: rank makes the problem easier, and only the span of the
-    sketch's leading vectors is meaningful, not each of them. With a given size this is CoSaMP
-    [1]_ with row norms; without one, every sweep adds what stands out from the ghosts and drops
-    what no longer does, until nothing changes.
+    All columns of Q are decoded together, because rank makes the problem easier, and because only
+    the span of the sketch's leading vectors is meaningful, not each of them. With a given size this
+    is CoSaMP [1]_ with row norms. Without one, every sweep adds what stands out from the ghosts and
+    drops what no longer does, until nothing changes.
 
     Parameters
     ----------
     max_iter : int, default=20
-        Rounds of scoring and fitting. Exact input converges in 3 to 8.
+        Largest number of rounds of scoring and fitting. Exact input converges in 3 to 8 rounds.
 
     Notes
     -----
-    A sweep over the features costs O(N K r). Up to 2**20 features every round makes one. Beyond,
-    rounds score the 2**17 strongest features of the last sweep, and the decoding ends when another
-    brings nothing stronger: one sweep a decoding where it is repeated, as in a recovery.
+    A sweep over the features takes O(N K r) time. Up to 2**20 features every round makes one.
+    Beyond that, rounds score the 2**17 strongest features of the last sweep, and the decoding ends
+    when another sweep brings nothing stronger. Decodings that are repeated, as in a recovery, then
+    take one sweep each.
 
     References
     ----------
@@ -71,7 +72,7 @@ class HTPDecoder(Decoder):
             self._pool = super().strongest(fit, max(size, _POOL))[0]
         return best_of(fit, self._pool, size)
 
-    def _look_again(self, fit, size):
+    def _refresh_pool(self, fit, size):
         """Sweep over all features; return whether that brings any that were not in the pool."""
         if fit.measurement.n_features <= _SWEPT_ALWAYS:
             return False
@@ -114,7 +115,7 @@ class HTPDecoder(Decoder):
                 best, best_norm = fit.ids, norm
             if settled:
                 looks -= 1
-                if looks < 0 or not self._look_again(fit, room):
+                if looks < 0 or not self._refresh_pool(fit, room):
                     break
         return best
 
@@ -147,7 +148,7 @@ class HTPDecoder(Decoder):
                 break
             if norm >= _PROGRESS * last:
                 looks -= 1
-                if looks < 0 or not self._look_again(fit, limit):
+                if looks < 0 or not self._refresh_pool(fit, limit):
                     break
             last = norm
         return fit.ids

@@ -9,11 +9,11 @@ from ._registry import register
 
 @register
 class MedianDecoder(Decoder):
-    """Each column of Q on its own: the median of a feature's K readings estimates its entry.
+    """Decoder that estimates each entry by the median of K readings, column by column.
 
-    A feature's readings are the entries of Q where its column of M is nonzero, divided by them.
-    As long as fewer than half are hit by other nonzeros, their median is exact. Columns are not
-    helped by one another, and any noise or rotation between them is decoded as signal; prefer
+    The readings of a feature are the entries of Q at the nonzeros of its column of M, divided by
+    these. As long as fewer than half are hit by other nonzeros, their median is exact. Columns do
+    not help one another, and any noise or rotation between them is decoded as signal. Prefer
     ``"htp"``.
 
     References

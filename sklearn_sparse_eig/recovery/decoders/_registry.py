@@ -14,7 +14,7 @@ _Class = TypeVar("_Class", bound=type[Decoder])
 
 
 def register(cls: _Class) -> _Class:
-    """Make a decoder class known by its ``name``. Returns the class, so it decorates."""
+    """Make a decoder class known by its ``name``, and return it: a class decorator."""
     _REGISTRY[cls.name] = cls
     return cls
 
@@ -27,16 +27,17 @@ def decoder_names() -> list[str]:
 def make_decoder(
     decoder: DecoderName | Decoder, n_features: int = 0, *, identifies: bool = True
 ) -> Decoder:
-    """Return a decoder from its name, or an instance as it is.
+    """Return the decoder of a given name; an instance is returned as it is.
 
     Parameters
     ----------
     decoder : "auto", a registered name or Decoder
     n_features : int, default=0
-        Number of features, by which "auto" chooses: "bit_test" where there are so many that a
-        sketch identifies them unless asked otherwise (2**27), else "htp".
+        Number of features, by which "auto" chooses. It is "bit_test" beyond 2**27 features, which
+        a sketch identifies by default, and "htp" otherwise.
     identifies : bool, default=True
-        Whether the sketch holds the ids of features, or will; without them "auto" is "htp".
+        Whether the sketch holds the ids of features, or will hold them. Without ids "auto" is
+        "htp".
 
     Returns
     -------

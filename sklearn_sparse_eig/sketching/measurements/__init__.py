@@ -32,7 +32,7 @@ _Class = TypeVar("_Class", bound=type[Measurement])
 
 
 def register(cls: _Class) -> _Class:
-    """Make a measurement class known by its ``name``. Returns the class, so it decorates."""
+    """Make a measurement class known by its ``name``, and return it: a class decorator."""
     _REGISTRY[cls.name] = cls
     return cls
 

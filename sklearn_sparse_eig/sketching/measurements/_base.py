@@ -21,11 +21,11 @@ class Measurement(ABC):
     Parameters
     ----------
     n_features : int
-        N, the length of a row of data.
+        Length N of a row of data.
     n_measurements : int
-        m, the length of its measurement.
+        Length m of its measurement.
     seed : int, 0 <= seed < 2**64
-        Decides every entry of M.
+        Seed that determines every entry of M.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Measurement(ABC):
 
     @abstractmethod
     def columns(self, ids: np.ndarray) -> sp.csr_array:
-        """Return columns of M as rows.
+        """Return columns of M, as the rows of a sparse array.
 
         Parameters
         ----------
@@ -90,11 +90,11 @@ class Measurement(ABC):
         """
 
     def nonzeros_per_column(self) -> int:
-        """Return the number of nonzeros in a column of M (the mean, where columns differ)."""
+        """Return the number of nonzeros in a column of M, or its mean if columns differ."""
         return self.n_measurements
 
     def measure(self, X: Any) -> np.ndarray:
-        """Measure rows densely: Y = X M^T.
+        """Return the measurements Y = X M^T of rows as a dense array.
 
         Parameters
         ----------
@@ -114,12 +114,16 @@ class Measurement(ABC):
         return Y
 
     def measure_sparse(self, X: sp.csr_array) -> sp.csr_array:
-        """Measure CSR rows into CSR rows: the same Y, for rows with few nonzeros.
+        """Return the measurements Y = X M^T of CSR rows with few nonzeros as CSR rows.
+
+        Parameters
+        ----------
+        X : csr_array of shape (n, n_features)
 
         Returns
         -------
         csr_array of float64, shape (n, n_measurements)
-            Duplicates are possible; they add.
+            The array may have duplicate entries, which are to be added.
         """
         ids, local = compress_columns(X)
         return sp.csr_array(local @ self.columns(ids))

@@ -8,10 +8,10 @@ from ._base import CHUNK, Measurement
 
 
 class GaussianMeasurement(Measurement):
-    """Independent normal entries of variance 1/m, generated again whenever needed.
+    """Independent normal entries of variance 1/m, generated again whenever they are needed.
 
-    The best-understood ensemble of compressed sensing, here as a reference: it costs O(m) per
-    nonzero of the data, where the sparse-sign ensemble costs 8.
+    This is the best-understood ensemble of compressed sensing, and serves as a reference: it costs
+    O(m) per nonzero of the data, while the sparse-sign ensemble costs 8.
 
     Parameters
     ----------

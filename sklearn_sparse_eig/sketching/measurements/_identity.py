@@ -11,16 +11,16 @@ from ._base import Measurement
 class IdentityMeasurement(Measurement):
     """M = I: every feature is its own measurement, m = N.
 
-    On both sides of a sketch it keeps the exact second moment; on one side, a one-pass low-rank
-    (Nystrom) sketch. It costs O(N) memory per column of the sketch and no hashing.
+    On both sides of a sketch it keeps the exact second moment; on one side it gives a one-pass
+    low-rank (Nystrom) sketch. It takes O(N) memory per column of the sketch and no hashing.
 
     Parameters
     ----------
     n_features : int
     n_measurements : int or None, default=None
-        None or `n_features`: nothing else makes sense.
+        Either None or `n_features`.
     seed : int, default=0
-        Ignored; there is nothing random.
+        Ignored, because nothing is random.
     """
 
     name = "identity"

@@ -11,20 +11,20 @@ from ._base import Measurement
 class PrimeResidueMeasurement(Measurement):
     """One block per prime p; column n has a single 1/sqrt(K) per block, at row n mod p.
 
-    The deterministic ensemble of the public MAM* experiments, kept for comparison. It has no
-    signs, so any diffuse background or non-zero mean in the data adds a large spurious
-    eigenvector, and runs of consecutive features collide; prefer ``"sparse_sign"``.
+    This is the deterministic ensemble of the public MAM* experiments, kept for comparison. It has
+    no signs, so any diffuse background or non-zero mean in the data adds a large spurious
+    eigenvector, and runs of consecutive features collide. Prefer ``"sparse_sign"``.
 
     Parameters
     ----------
     n_features : int
     n_measurements : int
-        An upper bound: the K consecutive primes with the largest sum not above it are taken, and
-        ``n_measurements`` is their sum.
+        Upper bound on the number of measurements. The K consecutive primes with the largest sum
+        not above it are taken, and the attribute ``n_measurements`` is their sum.
     seed : int, default=0
-        Ignored; there is nothing random.
+        Ignored, because nothing is random.
     n_blocks : int, default=13
-        K, the number of primes.
+        Number K of primes.
 
     Raises
     ------

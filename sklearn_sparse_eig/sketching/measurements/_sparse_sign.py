@@ -12,25 +12,26 @@ from ._base import Measurement
 class SparseSignMeasurement(Measurement):
     """K blocks of hashed buckets, one entry +-1/sqrt(K) per block and column.
 
-    Never stored: a versioned 64-bit hash of (seed, id) gives bucket and sign, drawn for every
-    (column, block) separately. Known as SparseStack, OSNAP or a sparse Johnson-Lindenstrauss
-    transform. Equal blocks and signs keep M M^T close to (N/m) I, so that a diffuse background in
-    the data adds no spurious leading eigenvector, unlike the unsigned prime-residue ensemble.
+    The matrix is never stored: a versioned 64-bit hash of (seed, id) gives the bucket and the sign
+    of every (column, block) separately. The ensemble is known as SparseStack, OSNAP or a sparse
+    Johnson-Lindenstrauss transform. Equal blocks and signs keep M M^T close to (N/m) I, so that a
+    diffuse background in the data adds no spurious leading eigenvector, as it does with the
+    unsigned prime-residue ensemble.
 
     Parameters
     ----------
     n_features : int
-        N, up to 2**62. Nothing of this length is ever allocated.
+        Number of features N, up to 2**62. No array of this length is ever allocated.
     n_measurements : int
-        m, a multiple of ``n_blocks``.
+        Number of measurements m, a multiple of ``n_blocks``.
     seed : int, default=0
     n_blocks : int, default=8
-        K, the nonzeros of a column. More cost more per nonzero of data and isolate features
-        better; 8 is where the recovery of sparse vectors stops improving.
+        Number K of nonzeros in a column. More nonzeros cost more per nonzero of the data and
+        isolate features better. Beyond 8 the recovery of sparse vectors no longer improves.
 
     Notes
     -----
-    Measuring costs O(K) per nonzero of the data, a sweep over all columns O(N K).
+    Measuring takes O(K) time per nonzero of the data, and a sweep over all columns O(N K).
 
     References
     ----------

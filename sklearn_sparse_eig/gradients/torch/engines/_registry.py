@@ -11,7 +11,7 @@ _REGISTRY: dict[str, type[Engine]] = {}
 
 
 def register(cls: type[Engine]) -> type[Engine]:
-    """Make an engine class known by its ``name``. Returns the class, so it decorates."""
+    """Make an engine class known by its ``name``, and return it: a class decorator."""
     _REGISTRY[cls.name] = cls
     return cls
 

@@ -1,4 +1,4 @@
-"""Labels that do not fit the predictions of a model, which are at hand."""
+"""How well the labels that are given fit the predictions of a model."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from .._base.messages import warn_user
 _FEW_ROWS = 10
 
 
-class Doubts:
+class LabelAgreement:
     """How often a model predicts the labels that are given, batch by batch.
 
     Parameters
@@ -20,14 +20,14 @@ class Doubts:
         self._classes = classes
         self._n_labelled = self._n_right = 0
 
-    def see(self, logits: np.ndarray, labels: np.ndarray | None) -> None:
-        """Take notice of a batch, with the indices of its classes if these were given."""
+    def add(self, logits: np.ndarray, labels: np.ndarray | None) -> None:
+        """Count a batch, given the indices of its classes if there are any."""
         if labels is not None and np.isfinite(logits).all():
             self._n_labelled += len(logits)
             self._n_right += int((logits.argmax(axis=1) == labels).sum())
 
-    def tell(self) -> None:
-        """Warn of labels that most rows contradict."""
+    def warn(self) -> None:
+        """Warn if the model predicts the given label for fewer than half of the rows."""
         if self._n_labelled >= _FEW_ROWS and 2 * self._n_right < self._n_labelled:
             warn_user(
                 f"The model predicts the given label for {self._n_right / self._n_labelled:.0%} "
