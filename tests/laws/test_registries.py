@@ -8,7 +8,7 @@ from sklearn_sparse_eig import EigenSketch
 from sklearn_sparse_eig import estimator_checks as checks
 from sklearn_sparse_eig.recovery import decoders
 from sklearn_sparse_eig.sketching import Measurement, from_spec, make_measurement, register
-from sklearn_sparse_eig.sketching import measurements as registry
+from sklearn_sparse_eig.sketching.measurements import _registry as registry
 
 
 class EveryNth(Measurement):

@@ -16,7 +16,7 @@ from sklearn_sparse_eig.ood._names import ScoreName, SubspaceName
 from sklearn_sparse_eig.recovery import DecoderName
 from sklearn_sparse_eig.recovery.decoders import decoder_names, make_decoder
 from sklearn_sparse_eig.sketching import MeasurementName
-from sklearn_sparse_eig.sketching.measurements import _REGISTRY as MEASUREMENTS
+from sklearn_sparse_eig.sketching.measurements import find_measurement, measurement_names
 
 ROOMS = [sklearn_sparse_eig] + [
     import_module(f"sklearn_sparse_eig.{room.name}")
@@ -112,7 +112,7 @@ def names_of_ours(registry):
             DecoderName,
             {"auto"} | names_of_ours({n: type(make_decoder(n)) for n in decoder_names()}),
         ),
-        (MeasurementName, names_of_ours(MEASUREMENTS)),
+        (MeasurementName, names_of_ours({n: find_measurement(n) for n in measurement_names()})),
         (OutputName, set(OUTPUTS)),
         (ScoreName, names_of_ours(SCORES)),
         (SubspaceName, {"auto"} | {n for n, k in KINDS.items() if is_ours(k) and k.can_be_chosen}),

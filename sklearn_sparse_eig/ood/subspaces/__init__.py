@@ -4,9 +4,7 @@ To add one here: a file with a subclass of :class:`KnownGradients` that is decor
 :func:`register`. Its ``span`` returns a :class:`Span`.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
+from ..._base.folders import import_files
 from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
 from ._exact import GradientState
@@ -41,6 +39,4 @@ __all__ = [
     "warn_if_few",
 ]
 
-# Every file is read, so that a new kind need not be named anywhere.
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+import_files(__name__)
