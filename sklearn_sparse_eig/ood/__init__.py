@@ -7,7 +7,7 @@ from ._detector import GradPCADetector
 from ._held_out import choose_held_out
 from ._metric import Metric
 from ._names import ScoreName, SubspaceName
-from ._scores import SCORES, Place, Score, register_score, score
+from .scores import SCORES, Place, Score, register_score, score
 from .subspaces import (
     KINDS,
     SUBSPACES,

@@ -27,9 +27,9 @@ from ._held_out import choose_held_out
 from ._input import ready_model
 from ._names import ScoreName, SubspaceName
 from ._results import ResultsMixin
-from ._scores import SCORES
 from ._scoring import ScoringMixin
 from ._threshold import ThresholdMixin
+from .scores import SCORES
 from .subspaces import SUBSPACES, warn_if_few
 
 

@@ -13,7 +13,6 @@ nn = torch.nn
 
 from sklearn_sparse_eig.gradients.torch import (  # noqa: E402 - needs torch
     TorchNetwork,
-    _forms,
     closed_form,
     sum_over_places,
 )
@@ -26,6 +25,8 @@ from sklearn_sparse_eig.gradients.torch.engines import (  # noqa: E402
     engine_names,
     register,
 )
+from sklearn_sparse_eig.gradients.torch.forms import _registry as _forms  # noqa: E402
+from sklearn_sparse_eig.gradients.torch.forms._linear import linear  # noqa: E402
 
 
 class Bias(nn.Module):
@@ -53,7 +54,7 @@ def bias(module, inputs, delta):
 
 def kernel(module, inputs, delta):
     """Return squares and a one beside delta, place by place."""
-    return _forms.linear(module, inputs**2, delta)
+    return linear(module, inputs**2, delta)
 
 
 # A layer of each registered kind, and the shape of what enters it for one sample.

@@ -1,0 +1,68 @@
+"""Scores by name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..subspaces import Span
+from ._place import Place
+
+Formula = Callable[[np.ndarray, Place], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score by its formula.
+
+    Parameters
+    ----------
+    formula : callable
+        Of the outputs, an ndarray (n_samples,), and their Place.
+    uses_output : bool
+        Whether it changes with the output; others can be had where only gradients are known.
+    """
+
+    formula: Formula
+    uses_output: bool
+
+
+SCORES: dict[str, Score] = {}
+
+
+def register_score(name: str, *, uses_output: bool = True) -> Callable[[Formula], Formula]:
+    """Make a formula available as ``score_function=name``; a decorator of the function.
+
+    Parameters
+    ----------
+    name : str
+    uses_output : bool, default=True
+        As in Score. The formula of one that does not must not read its first argument.
+    """
+
+    def register_formula(formula: Formula) -> Formula:
+        SCORES[name] = Score(formula, uses_output)
+        return formula
+
+    return register_formula
+
+
+def score(name: str, values: np.ndarray, layers: Sequence, subspace: Span) -> np.ndarray:
+    """Return the score of each sample.
+
+    Parameters
+    ----------
+    name : str
+        Of a registered score. With f the output, u = g - centre and theta the angle of u to the
+        subspace, ``"snr_ratio"`` is (f / |u|) cot(theta), with tan(theta) where f <= 0;
+        ``"ratio"`` cos(theta); ``"snr"`` f / |u|; ``"laplace"`` f / |g|.
+    values : ndarray of shape (n_samples,)
+        The output.
+    layers : sequence of layers of gradients
+    subspace : Span
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+    """
+    return SCORES[name].formula(values, Place(subspace, layers))
