@@ -176,6 +176,8 @@ def test_forms_that_are_wrong_are_not_used(toys):
     with pytest.warns(UserWarning, match="No closed form is known.*'layer'"):
         found = network.gradients(rows).dense()
     np.testing.assert_allclose(found, _autograd(network, rows), atol=1e-12)
+    with pytest.raises(ValueError, match="engine='hooks' does not work for 'layer'"):
+        check_form(layer, shape)
 
 
 PAGE = Path(__file__).parents[2] / "doc" / "extending.md"
@@ -234,6 +236,16 @@ def check_engine(name):
 def test_registered_engines_give_the_gradients_of_autograd(name, engines):
     assert name in engine_names()
     check_engine(name)
+
+
+def test_an_engine_that_is_wrong_is_caught(engines):
+    class Wrong(Backward):
+        def gradients(self, batch, parameters):
+            return {n: 1.001 * v for n, v in super().gradients(batch, parameters).items()}
+
+    register(Wrong)
+    with pytest.raises(AssertionError, match="Mismatched elements"):
+        check_engine("toy")
 
 
 def test_engines_are_known_by_name(engines):
