@@ -1,6 +1,7 @@
 """Annotations are complete, and say of strings what the checks of parameters say."""
 
 import inspect
+import re
 import types
 import typing
 from importlib import import_module
@@ -9,11 +10,11 @@ from pkgutil import iter_modules
 import pytest
 
 import sklearn_sparse_eig
+from sklearn_sparse_eig import EigenSketch, GradPCADetector, SketchedSparsePCA
 from sklearn_sparse_eig._base.compat import StrOptions
 from sklearn_sparse_eig.gradients import OUTPUTS, OutputName
-from sklearn_sparse_eig.ood import KINDS, SCORES
-from sklearn_sparse_eig.ood._names import ScoreName, SubspaceName
-from sklearn_sparse_eig.recovery import DecoderName
+from sklearn_sparse_eig.ood import KINDS, SCORES, ScoreName, SubspaceName
+from sklearn_sparse_eig.recovery import DecoderName, recover
 from sklearn_sparse_eig.recovery.decoders import decoder_names, make_decoder
 from sklearn_sparse_eig.sketching import MeasurementName
 from sklearn_sparse_eig.sketching.measurements import find_measurement, measurement_names
@@ -121,3 +122,21 @@ def names_of_ours(registry):
 )
 def test_literals_are_the_names_that_are_registered_here(literal, names):
     assert set(typing.get_args(literal)) == names
+
+
+@pytest.mark.parametrize(
+    ("documented", "parameter", "literal"),
+    [
+        (SketchedSparsePCA, "measurement", MeasurementName),
+        (EigenSketch, "measurement", MeasurementName),
+        (SketchedSparsePCA, "decoder", DecoderName),
+        (recover, "decoder", DecoderName),
+        (GradPCADetector, "score_function", ScoreName),
+        (GradPCADetector, "subspace", SubspaceName),
+        (GradPCADetector, "output", OutputName),
+    ],
+    ids=lambda value: getattr(value, "__name__", value if isinstance(value, str) else ""),
+)
+def test_docstrings_list_the_names_that_are_registered_here(documented, parameter, literal):
+    (listed,) = re.findall(rf"^ *{parameter} : {{(.*?)}}", documented.__doc__, re.MULTILINE)
+    assert set(re.findall(r'"(\w+)"', listed)) == set(typing.get_args(literal))

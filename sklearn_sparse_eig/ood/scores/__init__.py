@@ -7,8 +7,8 @@ with a function that is decorated with :func:`register_score`, whose name is the
 
 from ..._base.folders import import_files
 from ._place import Place
-from ._registry import SCORES, Score, register_score, score
+from ._registry import SCORES, Score, ScoreName, register_score, score
 
-__all__ = ["SCORES", "Place", "Score", "register_score", "score"]
+__all__ = ["SCORES", "Place", "Score", "ScoreName", "register_score", "score"]
 
 import_files(__name__)

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ..subspaces import Span
 from ._place import Place
 
+# The names of those here. One that is registered elsewhere is passed by its name where types are
+# not checked.
+ScoreName = Literal["snr_ratio", "ratio", "snr", "laplace"]
 Formula = Callable[[np.ndarray, Place], np.ndarray]
 
 

@@ -10,7 +10,7 @@ from ._class_means import ClassMeanSubspace
 from ._exact import GradientState
 from ._frozen_metric import FrozenMetricState, warn_if_few
 from ._principal import PrincipalState, PrincipalSubspace
-from ._registry import KINDS, SUBSPACES, make_known, register
+from ._registry import KINDS, SUBSPACES, SubspaceName, make_known, register
 from ._sketched_means import SWEEP_RATE, SketchedMeanSubspace, SketchedState
 from ._span import Coordinates, JointSpan, Span
 from ._sparse_means import SparseMeanSubspace
@@ -33,6 +33,7 @@ __all__ = [
     "Span",
     "SpanRequest",
     "SparseMeanSubspace",
+    "SubspaceName",
     "TensorSketch",
     "make_known",
     "register",
