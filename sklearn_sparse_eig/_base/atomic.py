@@ -1,5 +1,6 @@
 """All or nothing: a change of an object succeeds as a whole or leaves it as it was."""
 
+from collections.abc import Iterable
 from functools import wraps
 from typing import Any, cast
 
@@ -78,7 +79,8 @@ class _Transaction:
     def __init__(self, owner: Any, others: list[Any]) -> None:
         self._owner = owner
         # What is inside another change of the same state is taken back with that one.
-        self._states = [s for s in _journaled(owner) if s._journal is None]
+        found = _journaled([owner]) or _journaled(vars(owner).values())
+        self._states = [s for s in found if s._journal is None]
         self._locks = locks_of(owner, *others)
         self._n_held = 0
         self._journals: list[Journal] = []
@@ -107,13 +109,11 @@ class _Transaction:
             self._n_held -= 1 + bool(self._locks[self._n_held - 1].release())
 
 
-def _journaled(owner: Any) -> list[Journaled]:
-    """Return the journaled objects among an object and, at any depth, its attributes."""
-    found = [owner] if isinstance(owner, Journaled) else []
-    for value in vars(owner).values():
-        if isinstance(value, Journaled):
-            found += _journaled(value)
-    return found
+def _journaled(values: Iterable[Any]) -> list[Journaled]:
+    """Return the journaled objects among some values and, at any depth, their attributes."""
+    # Attributes of an estimator may be anything its user gave: an answer of theirs means nothing.
+    found = [value for value in values if isinstance(value, Journaled)]
+    return found + [inner for one in found for inner in _journaled(vars(one).values())]
 
 
 def all_or_nothing(method: Method) -> Method:

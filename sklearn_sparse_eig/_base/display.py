@@ -13,6 +13,8 @@ else:
     class lazy_property(property):
         """A property whose value is computed when it is first read, which may take long."""
 
+        is_lazy = True
+
 
 class LazyDisplayMixin:
     """Keeps scikit-learn's HTML display from computing attributes that are lazy.
@@ -42,4 +44,4 @@ class LazyDisplayMixin:
 
 
 def _is_lazy(cls, name):
-    return isinstance(getattr(cls, name, None), lazy_property)
+    return getattr(getattr(cls, name, None), "is_lazy", False) is True

@@ -1,4 +1,4 @@
-"""Which types of entries are real numbers, and what to do with those that are not."""
+"""Which entries are numbers, real and finite, and what to do with those that are not."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -88,3 +88,15 @@ def _of_common_type(X):
         with np.errstate(over="ignore"):  # what overflows is infinite, and refused as such
             return X.astype(np.float64)
     return X.astype(np.float32) if sp.issparse(X) and X.dtype.itemsize < 4 else X
+
+
+def check_finite(X: Any, name: str = "X", advice: str = "remove or replace these entries") -> None:
+    """Raise ValueError if an array or sparse matrix has values that are not finite."""
+    values = X.data if sp.issparse(X) else X
+    if values.dtype.kind != "f":
+        return
+    # The sum of finite values may overflow; only then is the slower test of each value needed.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum(dtype=np.float64)
+    if not np.isfinite(total) and not np.isfinite(values).all():
+        raise ValueError(f"{name} contains NaN or infinity; {advice}.")

@@ -7,15 +7,17 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from .dtypes import check_numbers
+from .dtypes import check_finite, check_numbers
 
 
 def check_values(values: ArrayLike, name: str = "values") -> np.ndarray:
-    """Return real values as an array of float64, of whatever shape."""
+    """Return real and finite values as an array of float64, of whatever shape."""
     array: np.ndarray = check_numbers(np.asarray(values), name)
     if array.dtype.kind not in "biufO":
         raise ValueError(f"{name} must be real and numeric, got dtype {array.dtype}.")
-    return array.astype(np.float64, copy=False)
+    array = array.astype(np.float64, copy=False)
+    check_finite(array, name)
+    return array
 
 
 def check_ids(ids: ArrayLike, name: str, n_features: int | None = None) -> np.ndarray:

@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from scipy.sparse.linalg import LinearOperator
 from sklearn.utils.validation import check_array, validate_data
 
-from .dtypes import check_numbers
-from .sparse import canonical, check_structure
+from .dtypes import check_finite, check_numbers
+from .sparse import canonical, check_structure, check_two_axes
 
 
 def admit(X: Any, name: str = "X") -> Any:
@@ -73,11 +72,7 @@ def check_rows(X: ArrayLike | sp.sparray | sp.spmatrix, n_features: int, name: s
     X = admit(X, name)
     if not sp.issparse(X):
         X = admit(np.asarray(X), name)
-    if X.ndim != 2:
-        raise ValueError(
-            f"Expected 2D input: {name} must have two dimensions (rows, features), got shape "
-            f"{X.shape}; a single row is {name}.reshape(1, -1)."
-        )
+        check_two_axes(X, name)
     if X.shape[1] != n_features:
         raise ValueError(
             f"{name} has {X.shape[1]} features, but this sketch was made for {n_features}."
@@ -88,24 +83,5 @@ def check_rows(X: ArrayLike | sp.sparray | sp.spmatrix, n_features: int, name: s
             f"{name}.astype(float)."
         )
     X = canonical(X) if sp.issparse(X) else X
-    check_finite(X, name)
+    check_finite(X, name, "impute or remove them first (SimpleImputer)")
     return X
-
-
-def check_finite(X: Any, name: str = "X") -> None:
-    """Raise ValueError if there are values that are not finite."""
-    values = X.data if sp.issparse(X) else X
-    if values.dtype.kind != "f":
-        return
-    # The sum of finite values may overflow; only then is the slower test of each value needed.
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = values.sum(dtype=np.float64)
-    if not np.isfinite(total) and not np.isfinite(values).all():
-        raise ValueError(
-            f"{name} contains NaN or infinity; impute or remove them first (SimpleImputer)."
-        )
-
-
-def is_linear_operator(A: Any) -> bool:
-    """Whether A is to be used through products alone."""
-    return isinstance(A, LinearOperator)

@@ -6,6 +6,15 @@ import numpy as np
 import scipy.sparse as sp
 
 
+def check_two_axes(X: Any, name: str = "X") -> None:
+    """Raise ValueError unless X has rows and features."""
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D input: {name} must have two dimensions (rows, features), got shape "
+            f"{X.shape}; a single row is {name}.reshape(1, -1)."
+        )
+
+
 def check_structure(X: Any, name: str = "X") -> None:
     """Raise ValueError unless the indices of a sparse matrix fit its shape.
 
@@ -21,11 +30,7 @@ def check_structure(X: Any, name: str = "X") -> None:
     O(nnz), one pass over the indices. Indices out of range make compiled code read and write
     outside of arrays.
     """
-    if X.ndim != 2:
-        raise ValueError(
-            f"Expected 2D input: {name} must have two dimensions (rows, features), got shape "
-            f"{X.shape}; a single row is {name}.reshape(1, -1)."
-        )
+    check_two_axes(X, name)
     check = _CHECKS.get(X.format)
     if check is not None:
         check(X, f"{name} is a damaged {X.format.upper()} matrix of shape {X.shape}")

@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator
+
+from .entries import check_values
 
 # Largest |A - A^T| that passes for rounding, as a share of the largest |A|. A Gram matrix that
 # was computed in single precision is off by about 1e-7; a matrix that is not meant to be symmetric
@@ -21,6 +24,18 @@ def check_real(A: Any, name: str = "A") -> None:
             f"{name} must be real, got dtype {dtype}. The real symmetric matrix "
             "[[Re, -Im], [Im, Re]] of a Hermitian one has the same eigenvalues, each twice."
         )
+
+
+def check_matrix_values(values: Any, name: str) -> np.ndarray:
+    """Return entries of a real symmetric matrix as finite float64, of whatever shape."""
+    values = np.asarray(values)
+    check_real(values, name)
+    return check_values(values, name)
+
+
+def is_linear_operator(A: Any) -> bool:
+    """Whether A is SciPy's operator, which offers products alone."""
+    return isinstance(A, LinearOperator)
 
 
 def symmetric_part(A: Any, name: str = "A") -> Any:

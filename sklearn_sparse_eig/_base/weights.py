@@ -29,8 +29,6 @@ def check_weights(sample_weight: ArrayLike | None, n_samples: int) -> float | np
             f"sample_weight must be a number or have one entry for each of the {n_samples} rows, "
             f"got shape {weights.shape}."
         )
-    if not np.isfinite(weights).all():
-        raise ValueError("sample_weight contains NaN or infinity.")
     largest = np.abs(weights).max(initial=0.0)
     if largest and not 1.0 / _LARGEST <= largest <= _LARGEST:
         raise ValueError(

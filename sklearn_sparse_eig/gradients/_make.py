@@ -43,7 +43,7 @@ def make_network(estimator: Any) -> Network:
         If the estimator is none of these.
     """
     estimator = unwrap(estimator)
-    if isinstance(estimator, Network):
+    if is_network(estimator):
         return estimator
     if is_torch(estimator):
         from .torch import TorchNetwork
@@ -91,6 +91,12 @@ def on_device(estimator, device):
     if all(value.device == device for value in module.parameters()):
         return module
     return copy.deepcopy(module).to(device)
+
+
+def is_network(estimator):
+    """Whether it is a network already, so that nothing has to be fitted or made."""
+    # A network or an estimator, as the parameter allows: estimators of others have no say in it.
+    return isinstance(estimator, Network)
 
 
 def is_torch(estimator):

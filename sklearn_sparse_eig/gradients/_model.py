@@ -12,8 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from ._make import is_torch, unwrap
-from ._network import Network
+from ._make import is_network, is_torch, unwrap
 
 # Groups that stand in for classes where there are no labels.
 _N_GROUPS = 8
@@ -25,7 +24,7 @@ def is_ready(estimator):
     if estimator is None:
         return False
     inner = unwrap(estimator)
-    if isinstance(inner, Network) or is_torch(inner) or not hasattr(inner, "fit"):
+    if is_network(inner) or is_torch(inner) or not hasattr(inner, "fit"):
         return True
     try:
         check_is_fitted(inner[-1] if isinstance(inner, Pipeline) else inner)

@@ -6,8 +6,7 @@ from ._conformal import conformal_p_values, conformal_threshold
 from ._detector import GradPCADetector
 from ._held_out import choose_held_out
 from ._metric import Metric
-from ._names import ScoreName, SubspaceName
-from ._scores import SCORES, Place, Score, register_score, score
+from .scores import SCORES, Place, Score, ScoreName, register_score, score
 from .subspaces import (
     KINDS,
     SUBSPACES,
@@ -25,6 +24,7 @@ from .subspaces import (
     Span,
     SpanRequest,
     SparseMeanSubspace,
+    SubspaceName,
     TensorSketch,
     make_known,
     register,

@@ -25,12 +25,11 @@ from ._classes import check_counts
 from ._collecting import CollectingMixin
 from ._held_out import choose_held_out
 from ._input import ready_model
-from ._names import ScoreName, SubspaceName
 from ._results import ResultsMixin
-from ._scores import SCORES
 from ._scoring import ScoringMixin
 from ._threshold import ThresholdMixin
-from .subspaces import SUBSPACES, warn_if_few
+from .scores import SCORES, ScoreName
+from .subspaces import SUBSPACES, SubspaceName, warn_if_few
 
 
 class GradPCADetector(

@@ -10,7 +10,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..gradients import PRECOMPUTED_BACKENDS, is_ready, is_torch, make_given, unwrap
-from ._scores import SCORES
+from .scores import SCORES
 
 
 @dataclass(frozen=True)

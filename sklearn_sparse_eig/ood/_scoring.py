@@ -11,7 +11,7 @@ from .._base.locks import locked
 from .._base.typed import Auto, MatrixLike
 from ..gradients import Gradients, Network, OutputName, check_rows
 from ._pace import Pace
-from ._scores import score
+from .scores import score
 from .subspaces import KnownGradients, Span, SpanRequest
 
 

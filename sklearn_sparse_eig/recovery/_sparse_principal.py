@@ -22,8 +22,7 @@ from numbers import Integral
 import numpy as np
 from scipy.linalg import eigh
 
-from .._base.entries import check_values
-from .._base.symmetric import check_real, symmetric_part
+from .._base.symmetric import check_matrix_values, symmetric_part
 from ._exhaustive import best_support
 from ._sparse_exchange import as_result, swap_until_optimal
 from ._sparse_starts import candidate_supports
@@ -218,14 +217,9 @@ def sparse_principal_vectors(
 
 def _check_symmetric(B):
     """Return B as an exactly symmetric float64 array (p, p), B itself if it is one."""
-    B = np.asarray(B)
-    check_real(B, "B")
-    B = check_values(B, "B")
+    B = check_matrix_values(B, "B")
     if B.ndim != 2 or B.shape[0] != B.shape[1] or not B.size:
         raise ValueError(f"B must be a nonempty square matrix, got shape {B.shape}.")
-    largest = np.abs(B).max()
-    if not np.isfinite(largest):
-        raise ValueError("B must be finite, but contains NaN or infinity.")
     return np.ascontiguousarray(symmetric_part(B, "B"))
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._base.atomic import all_or_nothing
-from .._base.entries import check_values, rows_from_entries
+from .._base.entries import rows_from_entries
 from .._base.locks import undisturbed
-from .._base.rows import check_rows, is_linear_operator
+from .._base.rows import check_rows
 from .._base.seeds import check_seed
-from .._base.symmetric import check_real
+from .._base.symmetric import check_matrix_values, check_real, is_linear_operator
 from .._base.typed import ArrayLike, Auto, MatrixLike, RandomSeed
 from .._base.weights import check_weights
 from . import _bytes
@@ -344,8 +344,7 @@ default="sparse_sign"
         -------
         self : EigenSketch
         """
-        check_real(np.asarray(tile), "tile")
-        tile = check_values(tile, "tile")
+        tile = check_matrix_values(tile, "tile")
         row_ids, column_ids = np.atleast_1d(row_ids), np.atleast_1d(column_ids)
         if tile.shape != (len(row_ids), len(column_ids)):
             raise ValueError(

@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import kernels
-from .._base.entries import check_ids, check_values
-from .._base.symmetric import check_real
+from .._base.entries import check_ids
+from .._base.symmetric import check_matrix_values
 from ._rows import BUFFER
 from ._state import SketchState
 from ._variance import check_products
@@ -19,15 +19,12 @@ _COLUMNS = 32
 def check_entries(i, j, values, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return row and column ids and finite values as vectors of one length."""
     i, j = (np.atleast_1d(np.asarray(a)) for a in (i, j))
-    check_real(np.asarray(values), "values")
-    values = np.atleast_1d(check_values(values))
+    values = np.atleast_1d(check_matrix_values(values, "values"))
     if not (i.shape == j.shape == values.shape and i.ndim == 1):
         raise ValueError(
             f"i, j and values must be vectors of one length, got shapes {i.shape}, {j.shape} "
             f"and {values.shape}."
         )
-    if not np.isfinite(values).all():
-        raise ValueError("values contain NaN or infinity; remove or replace these entries.")
     return check_ids(i, "i", n_features), check_ids(j, "j", n_features), values
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .._base.typed import Auto
-from .measurements import IdentityMeasurement, Measurement, MeasurementName
+from .measurements import Measurement, MeasurementName, find_measurement
 
 SketchKind = Literal["auto", "two_sided", "mam"]
 
@@ -112,7 +112,7 @@ def choose_size(
     N, r, s = int(n_features), int(n_components), int(n_nonzero)
     m = None if n_measurements == "auto" else int(n_measurements)
     k = None if range_size == "auto" else int(range_size)
-    identity = measurement == "identity" or isinstance(measurement, IdentityMeasurement)
+    identity = find_measurement(measurement).keeps_features
     reserved = _IDENTIFICATION_SHARE if identification else 0.0
     budget = _Budget(memory_budget, N, feature_moments, reserved)
     ids = _identification_size(N, r, s, reserved * memory_budget) if identification else None

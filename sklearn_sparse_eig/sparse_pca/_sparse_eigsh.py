@@ -8,8 +8,9 @@ import scipy.sparse as sp
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from .._base.dtypes import check_finite
 from .._base.rows import admit
-from .._base.symmetric import check_real, symmetric_part
+from .._base.symmetric import check_real, is_linear_operator, symmetric_part
 from .._base.threads import limit_blas
 from .._base.typed import Auto, MatrixLike
 from ..recovery import (
@@ -182,7 +183,7 @@ def sparse_eigsh(
 
 def _check_matrix(A: Any) -> tuple[Any, int]:
     """Return A as float64 array, CSR array or LinearOperator, and its size."""
-    operator = isinstance(A, LinearOperator)  # SciPy's own class: products are all it offers
+    operator = is_linear_operator(A)
     if not operator and not sp.issparse(A):
         A = np.asarray(A)
     check_real(A)
@@ -196,9 +197,7 @@ def _check_matrix(A: Any) -> tuple[Any, int]:
     if len(A.shape) != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
         raise ValueError(f"A must be a square matrix, got shape {tuple(A.shape)}.")
     if not operator:
-        values = A.data if sp.issparse(A) else A
-        if not np.isfinite(values).all():
-            raise ValueError("A contains NaN or infinity; remove or replace these entries.")
+        check_finite(A, "A")
         A = symmetric_part(A)
     return A, A.shape[0]
 

@@ -5,14 +5,21 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.preprocessing import FunctionTransformer
 from toys import Mean, Sums
 
+from sklearn_sparse_eig import EigenSketch
 from sklearn_sparse_eig._base import messages
 from sklearn_sparse_eig._base.atomic import Journal, all_or_nothing
+from sklearn_sparse_eig._base.dtypes import check_finite
+from sklearn_sparse_eig._base.entries import check_values
 from sklearn_sparse_eig._base.linear import check_same
 from sklearn_sparse_eig._base.locks import locked
 from sklearn_sparse_eig._base.messages import Progress, warn_user
+from sklearn_sparse_eig._base.rows import check_rows
+from sklearn_sparse_eig._base.symmetric import check_matrix_values
+from sklearn_sparse_eig.seeds import fisher_separability
 
 
 def test_journal_takes_back_rows_whole_arrays_and_attributes():
@@ -140,3 +147,27 @@ def test_progress_is_silent_for_short_loops(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("[toy] sweep 2: ") for line in lines)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_are_finite_whatever_they_are_of(bad):
+    for call in (
+        lambda: check_values([1.0, bad], "what"),
+        lambda: check_matrix_values([[1.0, bad]], "what"),
+        lambda: check_finite(sp.csr_array([[1.0, bad]]), "what"),
+        lambda: check_rows(np.array([[1.0, bad]], dtype=np.float32), 2, "what"),
+    ):
+        with pytest.raises(ValueError, match="what contains NaN or infinity; .*remove"):
+            call()
+    with pytest.raises(ValueError, match="values contains NaN"):
+        EigenSketch(4, n_measurements=4).update_coo([0], [1], [bad])
+    X, y = np.ones((9, 2)), np.arange(9) % 2
+    X[3, 1] = bad
+    for data in ((X, y), (np.eye(9)[:, :2], y, X, y)):
+        with pytest.raises(ValueError, match="contains NaN"):
+            fisher_separability(*data)
+
+
+def test_finite_values_may_have_a_sum_that_is_not():
+    largest = np.full(4, np.finfo(float).max)
+    np.testing.assert_array_equal(check_values(largest), largest)

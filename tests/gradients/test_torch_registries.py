@@ -13,7 +13,6 @@ nn = torch.nn
 
 from sklearn_sparse_eig.gradients.torch import (  # noqa: E402 - needs torch
     TorchNetwork,
-    _forms,
     closed_form,
     sum_over_places,
 )
@@ -26,6 +25,8 @@ from sklearn_sparse_eig.gradients.torch.engines import (  # noqa: E402
     engine_names,
     register,
 )
+from sklearn_sparse_eig.gradients.torch.forms import _registry as _forms  # noqa: E402
+from sklearn_sparse_eig.gradients.torch.forms._linear import linear  # noqa: E402
 
 
 class Bias(nn.Module):
@@ -53,7 +54,7 @@ def bias(module, inputs, delta):
 
 def kernel(module, inputs, delta):
     """Return squares and a one beside delta, place by place."""
-    return _forms.linear(module, inputs**2, delta)
+    return linear(module, inputs**2, delta)
 
 
 # A layer of each registered kind, and the shape of what enters it for one sample.
@@ -175,6 +176,8 @@ def test_forms_that_are_wrong_are_not_used(toys):
     with pytest.warns(UserWarning, match="No closed form is known.*'layer'"):
         found = network.gradients(rows).dense()
     np.testing.assert_allclose(found, _autograd(network, rows), atol=1e-12)
+    with pytest.raises(ValueError, match="engine='hooks' does not work for 'layer'"):
+        check_form(layer, shape)
 
 
 PAGE = Path(__file__).parents[2] / "doc" / "extending.md"
@@ -233,6 +236,16 @@ def check_engine(name):
 def test_registered_engines_give_the_gradients_of_autograd(name, engines):
     assert name in engine_names()
     check_engine(name)
+
+
+def test_an_engine_that_is_wrong_is_caught(engines):
+    class Wrong(Backward):
+        def gradients(self, batch, parameters):
+            return {n: 1.001 * v for n, v in super().gradients(batch, parameters).items()}
+
+    register(Wrong)
+    with pytest.raises(AssertionError, match="Mismatched elements"):
+        check_engine("toy")
 
 
 def test_engines_are_known_by_name(engines):

@@ -191,7 +191,7 @@ def test_effective_rank():
     assert effective_rank(np.zeros((3, 2))) == 0.0
     with pytest.raises(ValueError, match="3 axes"):
         effective_rank(np.zeros((2, 2, 2)))
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(ValueError, match="X contains NaN or infinity"):
         effective_rank([np.nan])
 
 

@@ -109,7 +109,11 @@ def stream(kind, model, X, y):
 
 @pytest.mark.parametrize("kind", KIND_NAMES)
 def test_laws_of_a_kind(toys, blobs, kind):
-    # Merged is as one fit, copies and sums are independent, errors at any line change nothing.
+    check_kind(kind, blobs)
+
+
+def check_kind(kind, blobs):
+    """Merged is as one fit, copies and sums are independent, errors at any line change nothing."""
     for check in checks.yield_state_checks(*stream(kind, *blobs[:3]), max_lines=20):
         check()
 
@@ -156,11 +160,15 @@ def test_a_kind_of_exact_sums_has_the_scores_of_the_exact_one(toys, blobs, name)
 
 @pytest.mark.parametrize("name", SCORE_NAMES)
 def test_laws_of_a_score(toys, blobs, name):
+    check_score(name, blobs)
+
+
+def check_score(name, blobs):
+    """Scores are of each sample alone, higher for what is known, and use no output they deny."""
     model, X, y, Z = blobs
     detector = GradPCADetector(model, score_function=name).fit(X[:120], y[:120])
     known, new = detector.score_samples(X[120:]), detector.score_samples(Z)
     assert known.shape == (40,) and np.isfinite(known).all() and np.isfinite(new).all()
-    # Of each sample alone, and higher for what is known.
     np.testing.assert_allclose(detector.score_samples(Z[7:9]), new[7:9], rtol=1e-9)
     assert roc_auc_score(np.repeat([1, 0], [40, 60]), np.append(known, new)) > 0.6
     np.testing.assert_array_equal(detector.ood_score(Z), -new)
@@ -168,6 +176,40 @@ def test_laws_of_a_score(toys, blobs, name):
         gradients, unknown = detector._network.gradients(Z), np.full(60, np.nan)
         found = score(name, unknown, gradients.layers, detector._get_subspace())
         np.testing.assert_allclose(found, new, rtol=1e-9)
+
+
+def test_kinds_that_break_a_law_are_caught(toys, blobs):
+    class Careless(DenseSums):
+        """Writes what it did not announce."""
+
+        def _prepare_to_write(self):
+            pass
+
+    class Deaf(DenseSums):
+        """Keeps its own sums where others are merged."""
+
+        def _add_sums(self, other, sign):
+            pass
+
+    for broken in (Careless, Deaf):
+        register(broken)  # in place of the toy, which is taken back after the test
+        with pytest.raises(AssertionError):
+            check_kind(DenseSums.name, blobs)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda f, place: place.cosine - place.cosine.mean(),  # not of each sample alone
+        lambda f, place: place.distance,  # higher for what is new
+        lambda f, place: f / place.distance,  # uses the output
+    ],
+    ids=["batch", "sign", "output"],
+)
+def test_scores_that_break_a_law_are_caught(toys, blobs, formula):
+    register_score("closeness_toy", uses_output=False)(formula)
+    with pytest.raises(AssertionError):
+        check_score("closeness_toy", blobs)
 
 
 def test_scores_that_use_no_output_go_with_given_gradients(toys, blobs):

@@ -193,6 +193,6 @@ def test_an_instance_of_ones_own():
         again = EigenSketch.from_bytes(sketch.to_bytes())
         np.testing.assert_array_equal(again.matrix(), sketch.matrix())
     finally:
-        from sklearn_sparse_eig.sketching import measurements
+        from sklearn_sparse_eig.sketching.measurements import _registry
 
-        del measurements._REGISTRY["halves of tests"]
+        del _registry._REGISTRY["halves of tests"]

@@ -507,7 +507,7 @@ def test_bad_entries_leave_the_state_alone(regime):
     for i, j, values, match in (
         ([0, 1], [1], [1.0, 2.0], "vectors of one length"),
         ([[0]], [[1]], [[1.0]], "vectors of one length"),
-        ([0], [1], [np.nan], "values contain NaN"),
+        ([0], [1], [np.nan], "values contains NaN"),
         ([0.0], [1], [1.0], "i must hold integers, got dtype float64"),
         ([0], [N], [1.0], r"j must lie in \[0, n_features=150\), got 150 to 150"),
         ([-1], [0], [1.0], r"i must lie in .* got -1 to -1"),

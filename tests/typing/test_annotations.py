@@ -10,15 +10,15 @@ from pkgutil import iter_modules
 import pytest
 
 import sklearn_sparse_eig
+from sklearn_sparse_eig import EigenSketch, GradPCADetector, SketchedSparsePCA
 from sklearn_sparse_eig._base import typed
 from sklearn_sparse_eig._base.compat import StrOptions
 from sklearn_sparse_eig.gradients import OUTPUTS, OutputName
-from sklearn_sparse_eig.ood import KINDS, SCORES
-from sklearn_sparse_eig.ood._names import ScoreName, SubspaceName
-from sklearn_sparse_eig.recovery import DecoderName
+from sklearn_sparse_eig.ood import KINDS, SCORES, ScoreName, SubspaceName
+from sklearn_sparse_eig.recovery import DecoderName, recover
 from sklearn_sparse_eig.recovery.decoders import decoder_names, make_decoder
 from sklearn_sparse_eig.sketching import MeasurementName
-from sklearn_sparse_eig.sketching.measurements import _REGISTRY as MEASUREMENTS
+from sklearn_sparse_eig.sketching.measurements import find_measurement, measurement_names
 
 ROOMS = [sklearn_sparse_eig] + [
     import_module(f"sklearn_sparse_eig.{room.name}")
@@ -134,7 +134,7 @@ def names_of_ours(registry):
             DecoderName,
             {"auto"} | names_of_ours({n: type(make_decoder(n)) for n in decoder_names()}),
         ),
-        (MeasurementName, names_of_ours(MEASUREMENTS)),
+        (MeasurementName, names_of_ours({n: find_measurement(n) for n in measurement_names()})),
         (OutputName, set(OUTPUTS)),
         (ScoreName, names_of_ours(SCORES)),
         (SubspaceName, {"auto"} | {n for n, k in KINDS.items() if is_ours(k) and k.can_be_chosen}),
@@ -143,3 +143,21 @@ def names_of_ours(registry):
 )
 def test_literals_are_the_names_that_are_registered_here(literal, names):
     assert set(typing.get_args(literal)) == names
+
+
+@pytest.mark.parametrize(
+    ("documented", "parameter", "literal"),
+    [
+        (SketchedSparsePCA, "measurement", MeasurementName),
+        (EigenSketch, "measurement", MeasurementName),
+        (SketchedSparsePCA, "decoder", DecoderName),
+        (recover, "decoder", DecoderName),
+        (GradPCADetector, "score_function", ScoreName),
+        (GradPCADetector, "subspace", SubspaceName),
+        (GradPCADetector, "output", OutputName),
+    ],
+    ids=lambda value: getattr(value, "__name__", value if isinstance(value, str) else ""),
+)
+def test_docstrings_list_the_names_that_are_registered_here(documented, parameter, literal):
+    (listed,) = re.findall(rf"^ *{parameter} : {{(.*?)}}", documented.__doc__, re.MULTILINE)
+    assert set(re.findall(r'"(\w+)"', listed)) == set(typing.get_args(literal))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ._forms import NORMALISATIONS, ClosedForm, find_form, registered_layout
+from .forms import NORMALISATIONS, ClosedForm, find_form, registered_layout
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,13 @@ To add one here: a file with a subclass of :class:`KnownGradients` that is decor
 :func:`register`. Its ``span`` returns a :class:`Span`.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
+from ..._base.folders import import_files
 from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
 from ._exact import GradientState
 from ._frozen_metric import FrozenMetricState, warn_if_few
 from ._principal import PrincipalState, PrincipalSubspace
-from ._registry import KINDS, SUBSPACES, make_known, register
+from ._registry import KINDS, SUBSPACES, SubspaceName, make_known, register
 from ._sketched_means import SWEEP_RATE, SketchedMeanSubspace, SketchedState
 from ._span import Coordinates, JointSpan, Span
 from ._sparse_means import SparseMeanSubspace
@@ -35,12 +33,11 @@ __all__ = [
     "Span",
     "SpanRequest",
     "SparseMeanSubspace",
+    "SubspaceName",
     "TensorSketch",
     "make_known",
     "register",
     "warn_if_few",
 ]
 
-# Every file is read, so that a new kind need not be named anywhere.
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+import_files(__name__)

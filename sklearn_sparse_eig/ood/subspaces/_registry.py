@@ -1,8 +1,13 @@
 """Kinds of known gradients by name."""
 
 from collections.abc import Iterator, Set
+from typing import Literal
 
 from ._base import KnownGradients, Plan
+
+# The names of those here. One that is registered elsewhere is passed by its name where types are
+# not checked.
+SubspaceName = Literal["auto", "exact", "sketched", "sparse_pca"]
 
 KINDS: dict[str, type[KnownGradients]] = {}
 

@@ -4,9 +4,7 @@ To add one here: a file with a subclass of :class:`Decoder` that has a ``name`` 
 is decorated with :func:`register`. To use one from elsewhere, pass an instance as ``decoder=``.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
+from ..._base.folders import import_files
 from ._base import Decoder
 from ._bit_test import BitTestDecoder
 from ._diagonal_network import DiagonalNetworkDecoder
@@ -25,6 +23,4 @@ __all__ = [
     "register",
 ]
 
-# Every file is read, so that a new one need not be named anywhere.
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+import_files(__name__)

@@ -5,7 +5,7 @@ faster way exists. N-long objects are never formed: whatever runs over all colum
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -38,12 +38,34 @@ class Measurement(ABC):
         data, so what a decoder sees at them is exactly what it sees at an idle feature.
     is_hashed : bool
         Whether columns are hashed, with few nonzeros at places that are even on average.
+    hash_settings : (int, int, int) or None
+        The seed, the blocks and the buckets of a block by which ``kernels.hash_columns`` gives the
+        columns; None where something else does.
     """
 
     name: str
     keeps_features = False
     has_ghosts = False
     is_hashed = False
+
+    @classmethod
+    def of_size(cls, n_features: int, n_measurements: int | None, seed: int = 0) -> Self:
+        """Return the measurement of a name and a size, as it is when nothing more is asked for.
+
+        Overridden where not every size is possible.
+
+        Parameters
+        ----------
+        n_features : int
+        n_measurements : int or None
+            None is for measurements that keep the features: as many as there are.
+        seed : int, default=0
+        """
+        return cls(n_features, n_features if n_measurements is None else n_measurements, seed)
+
+    @property
+    def hash_settings(self) -> tuple[int, int, int] | None:
+        return None
 
     def __init__(self, n_features: int, n_measurements: int, seed: int = 0) -> None:
         self.n_features = int(n_features)
@@ -61,6 +83,7 @@ class Measurement(ABC):
         return f"{type(self).__name__}({settings})"
 
     def __eq__(self, other: object) -> bool:
+        # Whatever is compared: what is no measurement has no spec.
         return isinstance(other, Measurement) and self.spec() == other.spec()
 
     def __hash__(self) -> int:

@@ -5,8 +5,10 @@ import scipy.sparse as sp
 
 from ...kernels import mix64
 from ._base import CHUNK, Measurement
+from ._registry import register
 
 
+@register
 class GaussianMeasurement(Measurement):
     """Independent normal entries of variance 1/m, generated again whenever they are needed.
 

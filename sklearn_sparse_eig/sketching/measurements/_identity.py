@@ -6,8 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._base import Measurement
+from ._registry import register
 
 
+@register
 class IdentityMeasurement(Measurement):
     """M = I: every feature is its own measurement, m = N.
 
@@ -59,7 +61,7 @@ class IdentityMeasurement(Measurement):
         return np.einsum("ij,ij->i", R[start:stop], R[start:stop])
 
     def cross_gram(self, other: Measurement, diag: np.ndarray | None = None) -> np.ndarray:
-        if isinstance(other, IdentityMeasurement):
+        if other.keeps_features:
             return np.diag(np.ones(self.n_features) if diag is None else np.asarray(diag, float))
         out = other.columns(np.arange(self.n_features)).toarray()
         return out if diag is None else np.asarray(diag)[:, None] * out

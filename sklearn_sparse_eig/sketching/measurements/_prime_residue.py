@@ -6,8 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._base import Measurement
+from ._registry import register
 
 
+@register
 class PrimeResidueMeasurement(Measurement):
     """One block per prime p; column n has a single 1/sqrt(K) per block, at row n mod p.
 

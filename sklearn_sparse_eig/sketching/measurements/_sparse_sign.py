@@ -1,14 +1,16 @@
 """The default measurement: signed hashed blocks."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 
 from ... import kernels
 from ._base import Measurement
+from ._registry import register
 
 
+@register
 class SparseSignMeasurement(Measurement):
     """K blocks of hashed buckets, one entry +-1/sqrt(K) per block and column.
 
@@ -55,8 +57,18 @@ class SparseSignMeasurement(Measurement):
                 f"{-(-self.n_measurements // max(self.n_blocks, 1)) * max(self.n_blocks, 1)} fits."
             )
 
+    @classmethod
+    def of_size(cls, n_features: int, n_measurements: int | None, seed: int = 0) -> Self:
+        """Return the measurement with as many blocks as pay, and measurements rounded up to them.
+
+        Below about four buckets a block, fewer and larger blocks separate features better.
+        """
+        m = n_features if n_measurements is None else int(n_measurements)
+        n_blocks = max(1, min(8, m // 4))
+        return cls(n_features, -(-m // n_blocks) * n_blocks, seed, n_blocks)
+
     @property
-    def _hash(self) -> tuple[int, int, int]:
+    def hash_settings(self) -> tuple[int, int, int]:
         return self.seed, self.n_blocks, self.n_measurements // self.n_blocks
 
     def spec(self) -> dict[str, Any]:
@@ -66,37 +78,39 @@ class SparseSignMeasurement(Measurement):
         return self.n_blocks
 
     def columns(self, ids: np.ndarray) -> sp.csr_array:
-        rows, signs = kernels.hash_columns(ids, *self._hash)
+        rows, signs = kernels.hash_columns(ids, *self.hash_settings)
         indptr = np.arange(0, rows.size + 1, self.n_blocks)
         data = signs.ravel() / np.sqrt(self.n_blocks)
         return sp.csr_array((data, rows.ravel(), indptr), shape=(len(ids), self.n_measurements))
 
     def measure(self, X: Any) -> np.ndarray:
         if sp.issparse(X):
-            return kernels.sketch_csr(X.data, X.indices, X.indptr, *self._hash)
-        return kernels.sketch_dense(X, *self._hash)
+            return kernels.sketch_csr(X.data, X.indices, X.indptr, *self.hash_settings)
+        return kernels.sketch_dense(X, *self.hash_settings)
 
     def measure_sparse(self, X: sp.csr_array) -> sp.csr_array:
-        arrays = kernels.expand_csr(X.data, X.indices, X.indptr, *self._hash)
+        arrays = kernels.expand_csr(X.data, X.indices, X.indptr, *self.hash_settings)
         return sp.csr_array(arrays, shape=(X.shape[0], self.n_measurements))
 
     def adjoint(self, R: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        return kernels.adjoint(ids, R, *self._hash)
+        return kernels.adjoint(ids, R, *self.hash_settings)
 
     def adjoint_energy(self, R: np.ndarray, start: int, stop: int) -> np.ndarray:
-        return kernels.adjoint_energy(start, stop, R, *self._hash)
+        return kernels.adjoint_energy(start, stop, R, *self.hash_settings)
 
     def add_bit_tests(self, cells: np.ndarray, ids: np.ndarray, values: np.ndarray) -> None:
         """Measure rows and the binary digits of their ids, see :func:`kernels.add_bit_tests`."""
-        kernels.add_bit_tests(cells, ids, values, *self._hash)
+        kernels.add_bit_tests(cells, ids, values, *self.hash_settings)
 
     def buckets(self, ids: np.ndarray) -> np.ndarray:
         """Return the rows where columns are nonzero, shape (n_ids, n_blocks)."""
-        return kernels.hash_columns(ids, *self._hash)[0]
+        return kernels.hash_columns(ids, *self.hash_settings)[0]
 
     def cross_gram(self, other: Measurement, diag: np.ndarray | None = None) -> np.ndarray:
-        if not isinstance(other, SparseSignMeasurement):
+        if other.hash_settings is None:
             return super().cross_gram(other, diag)
         out = np.zeros((self.n_measurements, other.n_measurements))
-        kernels.add_cross_gram(out, (0, self.n_features), diag, self._hash, other._hash)
+        kernels.add_cross_gram(
+            out, (0, self.n_features), diag, self.hash_settings, other.hash_settings
+        )
         return out

@@ -4,9 +4,7 @@ To add one: a file in this folder with a subclass of :class:`Engine` that is dec
 :func:`register`. Imported only when a torch module is given.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
-
+from ...._base.folders import import_files
 from ._base import Batch, Engine, EngineFailure
 from ._by_samples import BySamplesEngine
 from ._registry import engine_names, make_engines, register
@@ -21,6 +19,4 @@ __all__ = [
     "register",
 ]
 
-# Every file is read, so that a new one need not be named anywhere.
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
+import_files(__name__)
