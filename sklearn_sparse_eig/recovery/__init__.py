@@ -1,6 +1,7 @@
 """Recover: from a sketch to sparse eigenpairs."""
 
 from ._errors import lanczos_errors
+from ._joint_solution import joint_principal_vectors, thresholded_eigenvectors
 from ._lifting import restricted_least_squares
 from ._options import (
     NoiseName,

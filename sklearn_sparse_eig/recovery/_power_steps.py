@@ -15,6 +15,7 @@ import numpy as np
 
 from ..sketching import MAX_CANDIDATES
 from ._detection import Detection
+from ._joint_solution import joint_principal_vectors
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._noise import IsotropicNoise, NoiseModel, NoNoise, make_noise_model
 from ._polish import NystromModel, Polished, n_candidates, polish
@@ -402,17 +403,14 @@ class PowerSteps:
         return out
 
     def _solve_on(self, A, sizes, start_vectors=None, starts=3):
+        joint = starts > 1 and self._can_polish() and self.noise.is_white
         if np.max(sizes) > _LARGE_SIZE:
             starts = 1
-        return sparse_principal_vectors(
-            A,
-            self.r,
-            sizes,
-            which=self.which,
-            starts=starts,
-            start_vectors=start_vectors,
-            rng=self.rng,
-        ).vectors
+        options = {"starts": starts, "start_vectors": start_vectors, "rng": self.rng}
+        if joint:
+            return joint_principal_vectors(A, sizes, **options)
+        found = sparse_principal_vectors(A, self.r, sizes, which=self.which, **options)
+        return found.vectors
 
 
 def _with_largest_rows(ids, B, size):

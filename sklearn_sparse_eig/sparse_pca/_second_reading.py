@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from ..recovery import Polished, n_candidates, polish, sparse_principal_vectors
+from ..recovery import Polished, joint_principal_vectors, n_candidates, polish
 from ..sketching import EigenSketch
 from ._rows import columns_of
 
@@ -117,9 +117,7 @@ def polished_candidates(
 
     def solve(ids, start_vectors=None):
         A = reading.covariance(ids).matrix()
-        return sparse_principal_vectors(
-            A, len(sizes), sizes, start_vectors=start_vectors, rng=rng
-        ).vectors
+        return joint_principal_vectors(A, sizes, start_vectors=start_vectors, rng=rng)
 
     mean, weight = reading.mean()
     better = polish(
