@@ -50,6 +50,8 @@ def joint_principal_vectors(
     are sought again only where others hold more.
     """
 
+    sizes = np.minimum(sizes, len(A))
+
     def solve(guesses):
         return sparse_principal_vectors(
             A, len(sizes), sizes, starts=starts, start_vectors=guesses, rng=rng

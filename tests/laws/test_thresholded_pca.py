@@ -77,6 +77,12 @@ def test_one_after_another_may_span_less():
     assert max(gains) > 1.001 and min(gains) > 1.0 - 1e-9
 
 
+def test_vectors_may_be_longer_than_the_candidates_are_many():
+    A = np.diag([3.0, 2.0, 1.0]) + 0.1
+    found = joint_principal_vectors(A, [5, 7], rng=0)
+    assert captured(A, found) == pytest.approx(np.linalg.eigvalsh(A)[1:].sum())
+
+
 class LeadingFeatures(SketchedSparsePCA):
     """Finds the first features, whatever the data."""
 
