@@ -32,7 +32,8 @@ def check_at_least_thresholded_pca(estimator: Any, X: Any = None, *, random_stat
     span of the leading right singular vectors, each with all but its ``n_nonzero_coefs`` largest
     entries set to zero. Singular vectors of no variance, which may be any, are left out. A sketch
     that compresses features cannot be held to it: run this where the sketch keeps the exact
-    covariance, or all features and a range of more columns than there are strong directions.
+    covariance, or all features and a range of more columns than there are strong directions. Nor
+    can components that may not be negative.
     """
     size, r = estimator.n_nonzero_coefs, estimator.n_components
     if isinstance(size, str) or np.ndim(size) or isinstance(r, str):

@@ -43,6 +43,8 @@ def polish(
     sizes: Sequence[int] | np.ndarray,
     n_features: int,
     max_candidates: int,
+    *,
+    positive: bool = False,
 ) -> Polished:
     """Improve sparse vectors over all features; the variance of their span never falls.
 
@@ -59,6 +61,8 @@ def polish(
     n_features : int
     max_candidates : int
         Features that `solve` is given, or more where the supports alone are more.
+    positive : bool, default=False
+        Set negative entries to zero in each power step; `solve` and `start` have none.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def polish(
     V = _placed(n_features, start)
     captured = captured_variance(multiply, V)
     for _ in range(_ROUNDS):
-        V, images = joint_power_steps(multiply, V, sizes)
+        V, images = joint_power_steps(multiply, V, sizes, positive=positive)
         ids = _candidates(V, images, sizes, max_candidates)
         found = Polished(ids, solve(ids, V[ids]))
         V = _placed(n_features, found)

@@ -306,7 +306,7 @@ class PowerSteps:
             if not self._can_polish() or len(ids) == len(S):
                 return found
             return self._polished(found, lambda Q: S @ Q, lambda ids: S[np.ix_(ids, ids)])
-        if self.by_index and self._can_polish() and self.noise.is_white:
+        if self.sees_all_features():
             # A model of all of A from one pass: what the sketch does not see, it lacks.
             nystrom = NystromModel(self.sketch, self.S)
             vectors = self._solve_on(nystrom.matrix(ids), self.sizes)
@@ -335,13 +335,19 @@ class PowerSteps:
             previous = captured
             rest = model.basis[:, self.r :]
             W = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest])).directions()
-        # The rounds needed a good vector each, the answer deserves a thorough search.
+        # The answer deserves a thorough search.
         vectors = self._solve_on(model.matrix(), sizes)
         return replace(found, S=S, ids=ids, model=model, vectors=vectors)
 
     def _can_polish(self):
         """Whether power steps over all features make sense: with a covariance, and given sizes."""
         return self.sizes is not None and self.sketch.content == "rows" and self.sign > 0.0
+
+    def sees_all_features(self) -> bool:
+        """Whether a model of all of A is at hand, and power steps over it make sense."""
+        return (
+            self.by_index and self._can_polish() and (self.sketch.is_exact or self.noise.is_white)
+        )
 
     def _polished(self, found, multiply, matrix):
         """Return what power steps over all features make of the vectors found."""

@@ -412,7 +412,7 @@ default="sparse_sign"
         n_components : int, "auto" or "plateau"
         **options
             See :func:`sklearn_sparse_eig.recovery.recover`: ``n_nonzero_coefs``, ``decoder``,
-            ``noise``, ``which``, ``random_state``.
+            ``noise``, ``which``, ``positive``, ``random_state``.
 
         Returns
         -------

@@ -85,6 +85,10 @@ default="sparse_sign"
         ``partial_fit``. ``"auto"`` is ``"data"`` for ``fit``; ``partial_fit`` never reads twice.
     center : bool, default=True
         Subtract the mean of the features.
+    positive : bool, default=False
+        Loadings that are never negative, as the words of a topic and the genes of a programme.
+        Components found without it are kept where they have no negative loading; the others are
+        local optima. In one pass over hashed features, candidates are chosen without regard to it.
     forgetting : float in (0, 1], default=1.0
         Factor on the weight of all earlier rows with each new row: half of the weight lies in the
         last ``log(2) / (1 - forgetting)`` rows. The same in whatever batches rows come.
@@ -196,6 +200,7 @@ default="sparse_sign"
         noise: NoiseName | None = "isotropic",
         refine: Literal["auto", "data", "sketch"] = "auto",
         center: bool = True,
+        positive: bool = False,
         forgetting: float = 1.0,
         memory_budget: float = 256e6,
         batch_size: int | None = None,
@@ -213,6 +218,7 @@ default="sparse_sign"
         self.noise = noise
         self.refine = refine
         self.center = center
+        self.positive = positive
         self.forgetting = forgetting
         self.memory_budget = memory_budget
         self.batch_size = batch_size

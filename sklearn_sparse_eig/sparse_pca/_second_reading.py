@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from ..recovery import Polished, joint_principal_vectors, n_candidates, polish
+from ..recovery import (
+    Polished,
+    is_non_negative,
+    joint_non_negative_vectors,
+    joint_principal_vectors,
+    n_candidates,
+    polish,
+)
 from ..sketching import EigenSketch
 from ._rows import columns_of
 
@@ -95,7 +102,7 @@ def noise_scale(sketch: EigenSketch) -> np.ndarray:
 
 
 def polished_candidates(
-    reading: SecondReading, ids: np.ndarray, sizes: np.ndarray, rng: int
+    reading: SecondReading, ids: np.ndarray, sizes: np.ndarray, rng: int, positive: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return candidates, and sparse vectors among them, improved over all features.
 
@@ -108,6 +115,8 @@ def polished_candidates(
         Nonzeros of each component.
     rng : int
         Seeds some starts of the small problems.
+    positive : bool, default=False
+        Where an entry is negative, go on to vectors that have none.
 
     Returns
     -------
@@ -119,15 +128,27 @@ def polished_candidates(
         A = reading.covariance(ids).matrix()
         return joint_principal_vectors(A, sizes, start_vectors=start_vectors, rng=rng)
 
+    def solve_positive(ids, guess):
+        A = reading.covariance(ids).matrix()
+        return joint_non_negative_vectors(A, sizes, [guess], rng=rng)
+
     mean, weight = reading.mean()
-    better = polish(
-        lambda Q: reading.multiply(Q, mean, weight),
-        solve,
-        Polished(ids, solve(ids)),
-        sizes,
-        reading.n_features,
-        n_candidates(int(sizes.sum())),
-    )
+
+    def improved(start, solve, positive=False):
+        return polish(
+            lambda Q: reading.multiply(Q, mean, weight),
+            solve,
+            start,
+            sizes,
+            reading.n_features,
+            n_candidates(int(sizes.sum())),
+            positive=positive,
+        )
+
+    better = improved(Polished(ids, solve(ids)), solve)
+    if positive and not is_non_negative(better.vectors):
+        start = Polished(better.ids, solve_positive(better.ids, better.vectors))
+        better = improved(start, solve_positive, positive=True)
     return better.ids, better.vectors
 
 

@@ -46,6 +46,7 @@ def sparse_eigsh(
     tol: float = 0.0,
     random_state: int | None = 0,
     certificate: bool = False,
+    positive: bool = False,
 ) -> SparseEigenpairs:
     """Find sparse eigenvectors of a symmetric matrix.
 
@@ -75,6 +76,10 @@ def sparse_eigsh(
     certificate : bool, default=False
         Also bound what any vector of so many nonzeros could reach, over all n features: the
         result then has ``upper_bound`` and ``optimality_gap``. It takes seconds.
+    positive : bool, default=False
+        Vectors without negative entries: the ones found without it where these have none, else
+        local optima, for which no exchange is certified, and the best of all where supports are
+        few. The certificate bounds vectors of any signs. Needs a number for n_nonzero_coefs.
 
     Returns
     -------
@@ -120,6 +125,11 @@ def sparse_eigsh(
     automatic = isinstance(n_nonzero_coefs, str)
     if automatic and n_nonzero_coefs != "auto":
         raise ValueError(f"n_nonzero_coefs must be 'auto' or integers, got {n_nonzero_coefs!r}.")
+    if automatic and positive:
+        raise ValueError(
+            f"positive=True needs numbers for n_nonzero_coefs, got 'auto'. Give n={n} for vectors "
+            "of any number of nonzeros."
+        )
     rng = np.random.default_rng(random_state)
 
     if automatic:
@@ -149,6 +159,7 @@ def sparse_eigsh(
                 starts=_STARTS,
                 n_row_starts=_ROW_STARTS,
                 rng=rng,
+                positive=positive,
             ).vectors
     used = np.any(vectors != 0, axis=1)
     ids, vectors = ids[used], vectors[used]
