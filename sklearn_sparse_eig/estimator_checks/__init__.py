@@ -104,8 +104,10 @@ from ._state import (
     check_warnings_name_the_caller,
     yield_state_checks,
 )
+from ._thresholded import check_at_least_thresholded_pca
 
 __all__ = [
+    "check_at_least_thresholded_pca",
     "check_bad_indices",
     "check_bad_rows",
     "check_bad_weights",

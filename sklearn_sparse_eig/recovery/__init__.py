@@ -1,7 +1,9 @@
 """Recover: from a sketch to sparse eigenpairs."""
 
 from ._errors import lanczos_errors
+from ._joint_solution import joint_principal_vectors
 from ._lifting import restricted_least_squares
+from ._non_negative_steps import is_non_negative, joint_non_negative_vectors
 from ._options import (
     NoiseName,
     NonzeroCounts,

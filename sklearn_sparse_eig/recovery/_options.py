@@ -27,3 +27,4 @@ class RecoveryOptions(TypedDict, total=False):
     random_state: int | np.random.Generator
     verbose: int
     noise_is_known: bool
+    positive: bool

@@ -11,19 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..sketching import MAX_CANDIDATES
-from ._lifting import orthonormal_range
+from ._joint_steps import WORTHWHILE, Products, captured_variance, joint_power_steps
 
-# Power steps of one round, and those without a gain after which it ends.
-_STEPS, _IDLE_STEPS = 30, 3
 # Rounds of power steps and a small problem; hardly any data need the third.
 _ROUNDS = 3
-# A relative gain in variance that is worth another round.
-_WORTHWHILE = 1e-3
-
 # Candidates at least, where the rows of A are at hand: more cost little.
 _MIN_CANDIDATES = 200
 
-Products = Callable[[np.ndarray], np.ndarray]
 SmallProblem = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -49,6 +43,8 @@ def polish(
     sizes: Sequence[int] | np.ndarray,
     n_features: int,
     max_candidates: int,
+    *,
+    positive: bool = False,
 ) -> Polished:
     """Improve sparse vectors over all features; the variance of their span never falls.
 
@@ -65,6 +61,8 @@ def polish(
     n_features : int
     max_candidates : int
         Features that `solve` is given, or more where the supports alone are more.
+    positive : bool, default=False
+        Set negative entries to zero in each power step; `solve` and `start` have none.
 
     Returns
     -------
@@ -79,7 +77,7 @@ def polish(
     V = _placed(n_features, start)
     captured = captured_variance(multiply, V)
     for _ in range(_ROUNDS):
-        V, images = _power_steps(multiply, V, sizes)
+        V, images = joint_power_steps(multiply, V, sizes, positive=positive)
         ids = _candidates(V, images, sizes, max_candidates)
         found = Polished(ids, solve(ids, V[ids]))
         V = _placed(n_features, found)
@@ -87,7 +85,7 @@ def polish(
         gain = now - captured
         if gain > 0.0:
             best, captured = found, now
-        if gain <= _WORTHWHILE * captured:
+        if gain <= WORTHWHILE * captured:
             break
     return best
 
@@ -95,48 +93,6 @@ def polish(
 def n_candidates(n_nonzero: int) -> int:
     """Return how many features the small problem is given for so many nonzeros in all."""
     return min(max(2 * n_nonzero, _MIN_CANDIDATES), MAX_CANDIDATES)
-
-
-def captured_variance(multiply: Products, V: np.ndarray) -> float:
-    """Return the trace of A on the span of V."""
-    Q = orthonormal_range(V)
-    return float(np.vdot(Q, multiply(Q)))
-
-
-def _power_steps(multiply, V, sizes):
-    """Return the best sparse V that block power steps lead to, and A Q for a basis Q of it.
-
-    Each step multiplies by A what a vector adds to those before it and keeps the largest entries
-    of what they leave: sequential deflation, for all vectors at once.
-    """
-    best, idle = (-np.inf, V, V), 0
-    for _ in range(_STEPS):
-        Q = np.linalg.qr(V)[0]
-        images = multiply(Q)
-        captured = np.vdot(Q, images)
-        idle = 0 if captured > (1.0 + _WORTHWHILE) * best[0] else idle + 1
-        if captured > best[0]:
-            best = captured, V, images
-        if idle == _IDLE_STEPS:
-            break
-        previous, V = V, _truncated(V, Q, images, sizes)
-        if np.abs(V - previous).max() < _WORTHWHILE:
-            break
-    return best[1:]
-
-
-def _truncated(V, Q, images, sizes):
-    """Return the largest entries of what earlier vectors leave of each image, as unit columns."""
-    new = np.zeros_like(V)
-    for j, size in enumerate(sizes):
-        left = images[:, j] - Q[:, :j] @ (Q[:, :j].T @ images[:, j])
-        top = np.argpartition(-np.abs(left), size - 1)[:size]
-        norm = np.linalg.norm(left[top])
-        if norm > 0.0:
-            new[top, j] = left[top] / norm
-        else:  # A has no rank for this vector: it stays as it is
-            new[:, j] = V[:, j]
-    return new
 
 
 def _candidates(V, images, sizes, max_candidates):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..sketching import MAX_CANDIDATES
 from ._detection import Detection
+from ._joint_solution import joint_principal_vectors
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._noise import IsotropicNoise, NoiseModel, NoNoise, make_noise_model
 from ._polish import NystromModel, Polished, n_candidates, polish
@@ -305,7 +306,7 @@ class PowerSteps:
             if not self._can_polish() or len(ids) == len(S):
                 return found
             return self._polished(found, lambda Q: S @ Q, lambda ids: S[np.ix_(ids, ids)])
-        if self.by_index and self._can_polish() and self.noise.is_white:
+        if self.sees_all_features():
             # A model of all of A from one pass: what the sketch does not see, it lacks.
             nystrom = NystromModel(self.sketch, self.S)
             vectors = self._solve_on(nystrom.matrix(ids), self.sizes)
@@ -334,13 +335,19 @@ class PowerSteps:
             previous = captured
             rest = model.basis[:, self.r :]
             W = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest])).directions()
-        # The rounds needed a good vector each, the answer deserves a thorough search.
+        # The answer deserves a thorough search.
         vectors = self._solve_on(model.matrix(), sizes)
         return replace(found, S=S, ids=ids, model=model, vectors=vectors)
 
     def _can_polish(self):
         """Whether power steps over all features make sense: with a covariance, and given sizes."""
         return self.sizes is not None and self.sketch.content == "rows" and self.sign > 0.0
+
+    def sees_all_features(self) -> bool:
+        """Whether a model of all of A is at hand, and power steps over it make sense."""
+        return (
+            self.by_index and self._can_polish() and (self.sketch.is_exact or self.noise.is_white)
+        )
 
     def _polished(self, found, multiply, matrix):
         """Return what power steps over all features make of the vectors found."""
@@ -402,17 +409,14 @@ class PowerSteps:
         return out
 
     def _solve_on(self, A, sizes, start_vectors=None, starts=3):
+        joint = starts > 1 and self._can_polish() and self.noise.is_white
         if np.max(sizes) > _LARGE_SIZE:
             starts = 1
-        return sparse_principal_vectors(
-            A,
-            self.r,
-            sizes,
-            which=self.which,
-            starts=starts,
-            start_vectors=start_vectors,
-            rng=self.rng,
-        ).vectors
+        options = {"starts": starts, "start_vectors": start_vectors, "rng": self.rng}
+        if joint:
+            return joint_principal_vectors(A, sizes, **options)
+        found = sparse_principal_vectors(A, self.r, sizes, which=self.which, **options)
+        return found.vectors
 
 
 def _with_largest_rows(ids, B, size):

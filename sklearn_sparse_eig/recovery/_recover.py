@@ -17,6 +17,7 @@ from ._errors import sketch_errors
 from ._false_alarms import overall_strength
 from ._lifting import orthonormal_range
 from ._noise import IsotropicNoise
+from ._non_negative_steps import without_negative_entries
 from ._options import RankRule, RecoveryOptions
 from ._pairs import RecoveryWarning, SparseEigenpairs, assemble_pairs
 from ._power_steps import PowerSteps
@@ -66,6 +67,10 @@ def recover(
         Seed of some starts of the small eigenproblem.
     verbose : int, default=0
         Whether to report the progress of long sweeps over the features.
+    positive : bool, default=False
+        Whether vectors must have no negative entries. The unconstrained vectors are kept if they
+        have none; the others are the best of several local optima among the candidates, for which
+        nothing is certified.
     noise_is_known : bool, default=False
         Whether to suppress the warning that components cannot be told from noise, because the
         caller has given one already.
@@ -148,9 +153,11 @@ def find_candidates(
 def _solved(sketch, request):
     """Return the steps and what they found, in whitened units where these can be had."""
     if _is_whitened(sketch, request):
-        return solve_whitened(sketch, request)
-    steps = PowerSteps(sketch, request)
-    return steps, steps.solve()
+        steps, found = solve_whitened(sketch, request)
+    else:
+        steps = PowerSteps(sketch, request)
+        found = steps.solve()
+    return without_negative_entries(steps, found, request) if request.positive else (steps, found)
 
 
 def _is_whitened(sketch, request):

@@ -48,6 +48,8 @@ class RecoveryRequest:
         Whether the caller has been warned that there may be nothing but noise.
     sees_everything : bool
         Whether the matrix itself is kept, of all features: no larger sketch exists.
+    positive : bool
+        Whether the vectors are to have no negative entry.
     """
 
     n_components: int
@@ -64,6 +66,7 @@ class RecoveryRequest:
     report: Callable[[int, int], None] | None
     noise_is_known: bool
     sees_everything: bool
+    positive: bool
 
     @classmethod
     def of(
@@ -81,6 +84,7 @@ class RecoveryRequest:
         random_state: int | np.random.Generator = 0,
         verbose: int = 0,
         noise_is_known: bool = False,
+        positive: bool = False,
     ) -> "RecoveryRequest":
         """Return the request that the parameters of :func:`recover` stand for, or raise.
 
@@ -110,6 +114,7 @@ class RecoveryRequest:
             report=Progress("recover", "features") if verbose else None,
             noise_is_known=noise_is_known or rank.is_only_noise,
             sees_everything=sketch.is_exact and n_hypotheses is None,
+            positive=positive,
         )
 
 

@@ -24,6 +24,7 @@ from scipy.linalg import eigh
 
 from .._base.symmetric import check_matrix_values, symmetric_part
 from ._exhaustive import best_support
+from ._non_negative import non_negative_vector
 from ._sparse_exchange import as_result, swap_until_optimal
 from ._sparse_starts import candidate_supports
 
@@ -121,6 +122,7 @@ def sparse_principal_vectors(
     n_row_starts=0,
     start_vectors=None,
     rng=None,
+    positive=False,
 ):
     """Find several sparse vectors of extreme quadratic form, one after another.
 
@@ -144,6 +146,8 @@ def sparse_principal_vectors(
         Guesses at the vectors, which are tried among the starts.
     rng : None, int or numpy.random.Generator, default=None
         Source of the random seeds among the starts.
+    positive : bool, default=False
+        Vectors without negative entries: the same where those found without it have none.
 
     Returns
     -------
@@ -176,7 +180,7 @@ def sparse_principal_vectors(
     sizes = _check_sizes(n_nonzero, n_components)
     rng = np.random.default_rng(rng)
     tol = _rounding(original)
-    options = {"starts": starts, "n_row_starts": n_row_starts}
+    options = {"starts": starts, "n_row_starts": n_row_starts, "positive": positive}
     signs = {"LA": (1.0,), "SA": (-1.0,), "LM": (1.0, -1.0)}[which]
 
     # Neither is written to while one vector is wanted, which spares the copy.
@@ -253,10 +257,14 @@ def _rounding(B):
 
 def _solve_signs(B, s, rng, tol, signs, options, guess=None):
     """Solve for each sign of B, return the result of largest value and its sign."""
-    found = [
-        (_solve(sign * B if sign < 0 else B, s, rng, tol, guess=guess, **options), sign)
-        for sign in signs
-    ]
+    found = []
+    for sign in signs:
+        signed, search = sign * B if sign < 0 else B, dict(options)
+        positive = search.pop("positive")
+        one = _solve(signed, s, rng, tol, guess=guess, **search)
+        if positive:
+            one = non_negative_vector(signed, s, one, tol, guess)
+        found.append((one, sign))
     return max(found, key=lambda pair: pair[0].eigenvalue)
 
 

@@ -31,7 +31,7 @@ def candidate_supports(B, s, starts, rng, guess=None, n_row_starts=0):
     n_grown = int(np.clip(_GROWTH_WORK // (s**3 + p * s), starts, n_columns))
     diagonal = np.diagonal(B)
     norms = np.sqrt(np.einsum("ij,ij->j", B, B))
-    leading, lowest = _krylov_extremes(B, norms)
+    leading, lowest = krylov_extremes(B, norms)
     shift = max(0.0, -lowest)
     # Half of the seeds are the best by norm, the others spread by chance over the rest.
     order = np.argsort(-norms, kind="stable")
@@ -102,7 +102,7 @@ def _restricted(vectors, supports):
     return result
 
 
-def _krylov_extremes(B, start):
+def krylov_extremes(B, start):
     """Leading Ritz vector (p,) and lowest Ritz value of a small Krylov space of B.
 
     Only a start and a shift are wanted, so that a fixed number of Lanczos steps is enough, and

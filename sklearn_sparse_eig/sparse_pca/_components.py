@@ -18,6 +18,7 @@ from .._base.typed import (
     MatrixLike,
     TransformerMixin,
 )
+from ._certificate import CertificateMixin
 from ._likelihood import LikelihoodMixin
 from ._projection import Projection
 from ._rows import columns_of
@@ -31,7 +32,9 @@ _LARGEST_DENSE = 2**34
 
 
 # Scikit-learn wraps the ``transform`` of the class that inherits from TransformerMixin itself.
-class ComponentsMixin(LikelihoodMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class ComponentsMixin(
+    LikelihoodMixin, CertificateMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+):
     """The methods of an estimator that use its components and change nothing."""
 
     def _batches(self, X: Any, weights: Any) -> Iterator[tuple[Any, Any]]:

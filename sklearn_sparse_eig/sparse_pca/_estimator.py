@@ -87,6 +87,10 @@ default="sparse_sign"
         rows twice.
     center : bool, default=True
         Whether to subtract the mean of the features.
+    positive : bool, default=False
+        Whether loadings must not be negative, as for the words of a topic or the genes of a
+        programme. Components that have no negative loading without it are kept; the others are
+        local optima. In one pass over hashed features, candidates are chosen without regard to it.
     forgetting : float in (0, 1], default=1.0
         Each new row multiplies the weight of all earlier rows by this factor, so that half of the
         weight lies in the last ``log(2) / (1 - forgetting)`` rows. How the rows are divided into
@@ -204,6 +208,7 @@ default="sparse_sign"
         noise: NoiseName | None = "isotropic",
         refine: Literal["auto", "data", "sketch"] = "auto",
         center: bool = True,
+        positive: bool = False,
         forgetting: float = 1.0,
         memory_budget: float = 256e6,
         batch_size: int | None = None,
@@ -221,6 +226,7 @@ default="sparse_sign"
         self.noise = noise
         self.refine = refine
         self.center = center
+        self.positive = positive
         self.forgetting = forgetting
         self.memory_budget = memory_budget
         self.batch_size = batch_size

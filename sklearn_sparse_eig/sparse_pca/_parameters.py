@@ -31,6 +31,7 @@ CONSTRAINTS: dict = {
     "noise": [StrOptions({"isotropic", "diagonal"}), None],
     "refine": [StrOptions({"auto", "data", "sketch"})],
     "center": ["boolean"],
+    "positive": ["boolean"],
     "forgetting": [Interval(Real, 0, 1, closed="right")],
     "memory_budget": [Interval(Real, 0, None, closed="neither")],
     "batch_size": [Interval(Integral, 1, None, closed="left"), None],

@@ -47,6 +47,7 @@ class RecoveredMixin(LazyDisplayMixin):
         decoder: DecoderName | Decoder
         noise: NoiseName | None
         center: bool
+        positive: bool
         batch_size: int | None
         n_jobs: int | None
         verbose: int
@@ -103,6 +104,7 @@ class RecoveredMixin(LazyDisplayMixin):
             "decoder": self.decoder,
             "noise": self.noise,
             "verbose": self.verbose,
+            "positive": self.positive,
         }
 
     def _recover(self, sketch: EigenSketch, rank: Rank, **options) -> SparseEigenpairs:
@@ -131,7 +133,7 @@ class RecoveredMixin(LazyDisplayMixin):
         sizes = self._wanted_sizes()
         if sizes is not None and self._can_polish(n_features, rank.count):
             sizes = np.broadcast_to(sizes, (rank.count,))
-            ids, vectors = polished_candidates(reading.scaled(scale), ids, sizes, rng=0)
+            ids, vectors = polished_candidates(reading.scaled(scale), ids, sizes, 0, self.positive)
             if scale is not None:
                 vectors = scale[ids, None] * vectors
         exact = reading.covariance(ids)

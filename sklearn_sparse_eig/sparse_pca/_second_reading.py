@@ -7,7 +7,14 @@ from typing import cast
 import numpy as np
 import scipy.sparse as sp
 
-from ..recovery import Polished, n_candidates, polish, sparse_principal_vectors
+from ..recovery import (
+    Polished,
+    is_non_negative,
+    joint_non_negative_vectors,
+    joint_principal_vectors,
+    n_candidates,
+    polish,
+)
 from ..sketching import EigenSketch
 from ._rows import columns_of
 
@@ -96,7 +103,7 @@ def noise_scale(sketch: EigenSketch) -> np.ndarray:
 
 
 def polished_candidates(
-    reading: SecondReading, ids: np.ndarray, sizes: np.ndarray, rng: int
+    reading: SecondReading, ids: np.ndarray, sizes: np.ndarray, rng: int, positive: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return candidates, and sparse vectors among them, improved over all features.
 
@@ -109,6 +116,8 @@ def polished_candidates(
         Nonzeros of each component.
     rng : int
         Seeds some starts of the small problems.
+    positive : bool, default=False
+        Where an entry is negative, go on to vectors that have none.
 
     Returns
     -------
@@ -118,19 +127,29 @@ def polished_candidates(
 
     def solve(ids, start_vectors=None):
         A = reading.covariance(ids).matrix()
-        return sparse_principal_vectors(
-            A, len(sizes), sizes, start_vectors=start_vectors, rng=rng
-        ).vectors
+        return joint_principal_vectors(A, sizes, start_vectors=start_vectors, rng=rng)
+
+    def solve_positive(ids, guess):
+        A = reading.covariance(ids).matrix()
+        return joint_non_negative_vectors(A, sizes, [guess], rng=rng)
 
     mean, weight = reading.mean()
-    better = polish(
-        lambda Q: reading.multiply(Q, mean, weight),
-        solve,
-        Polished(ids, solve(ids)),
-        sizes,
-        reading.n_features,
-        n_candidates(int(sizes.sum())),
-    )
+
+    def improved(start, solve, positive=False):
+        return polish(
+            lambda Q: reading.multiply(Q, mean, weight),
+            solve,
+            start,
+            sizes,
+            reading.n_features,
+            n_candidates(int(sizes.sum())),
+            positive=positive,
+        )
+
+    better = improved(Polished(ids, solve(ids)), solve)
+    if positive and not is_non_negative(better.vectors):
+        start = Polished(better.ids, solve_positive(better.ids, better.vectors))
+        better = improved(start, solve_positive, positive=True)
     return better.ids, better.vectors
 
 

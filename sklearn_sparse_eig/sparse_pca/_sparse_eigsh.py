@@ -47,6 +47,7 @@ def sparse_eigsh(
     tol: float = 0.0,
     random_state: int | None = 0,
     certificate: bool = False,
+    positive: bool = False,
 ) -> SparseEigenpairs:
     """Find sparse eigenvectors of a symmetric matrix.
 
@@ -78,6 +79,11 @@ def sparse_eigsh(
     certificate : bool, default=False
         Whether to bound also what any vector with as many nonzeros could reach, over all n
         features. The result then has ``upper_bound`` and ``optimality_gap``. This takes seconds.
+    positive : bool, default=False
+        Whether vectors must have no negative entries. The unconstrained vectors are kept if they
+        have none. The others are local optima for which no exchange is certified, or the best of
+        all supports if these are few. The certificate bounds vectors of any signs. Needs a number
+        for n_nonzero_coefs.
 
     Returns
     -------
@@ -123,6 +129,11 @@ def sparse_eigsh(
     automatic = isinstance(n_nonzero_coefs, str)
     if automatic and n_nonzero_coefs != "auto":
         raise ValueError(f"n_nonzero_coefs must be 'auto' or integers, got {n_nonzero_coefs!r}.")
+    if automatic and positive:
+        raise ValueError(
+            f"positive=True needs numbers for n_nonzero_coefs, got 'auto'. Give n={n} for vectors "
+            "of any number of nonzeros."
+        )
     rng = np.random.default_rng(random_state)
 
     if automatic:
@@ -152,6 +163,7 @@ def sparse_eigsh(
                 starts=_STARTS,
                 n_row_starts=_ROW_STARTS,
                 rng=rng,
+                positive=positive,
             ).vectors
     used = np.any(vectors != 0, axis=1)
     ids, vectors = ids[used], vectors[used]

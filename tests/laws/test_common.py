@@ -29,6 +29,7 @@ from sklearn_sparse_eig import (
 CONFIGURATIONS = [
     SketchedSparsePCA(),
     SketchedSparsePCA(n_nonzero_coefs=1, random_state=0),
+    SketchedSparsePCA(n_nonzero_coefs=1, positive=True, random_state=0),
     SketchedSparsePCA("auto", random_state=0),
     SketchedSparsePCA("plateau", n_measurements=48, range_size=16, random_state=0),
     SketchedSparsePCA(refine="sketch", n_nonzero_coefs=1, random_state=0),

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 
 from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
 from sklearn_sparse_eig.recovery import Polished, polish, sparse_principal_vectors
-from sklearn_sparse_eig.recovery._polish import NystromModel, captured_variance
+from sklearn_sparse_eig.recovery._joint_steps import captured_variance
+from sklearn_sparse_eig.recovery._polish import NystromModel
 
 
 def dense_directions(n_samples, n_features, seed):

@@ -1,0 +1,103 @@
+"""The small problem for several vectors, by the variance of their span.
+
+Vectors that are found one after another are each the best for what the others leave, which need
+not be best together: the largest entries of the leading eigenvectors can span more. They, and what
+power steps for all vectors at once make of them, are tried beside.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse.linalg import ArpackError, eigsh
+
+from ._joint_steps import captured_variance, joint_power_steps
+from ._sparse_principal import sparse_principal_vectors
+
+# A relative gain in variance below which the vectors found one after another are kept.
+_GAIN = 1e-9
+# Features up to which all eigenvectors are computed, the number of features for each vector from
+# which Lanczos iterations are faster, and how exact these are.
+_SMALL, _LANCZOS_SHARE, _TOLERANCE = 200, 20, 1e-8
+
+
+def joint_principal_vectors(
+    A: np.ndarray,
+    sizes: Sequence[int] | np.ndarray,
+    *,
+    starts: int = 3,
+    start_vectors: np.ndarray | None = None,
+    rng: int | np.random.Generator | None = None,
+) -> np.ndarray:
+    """Find sparse vectors whose span holds no less of A than thresholded eigenvectors.
+
+    Parameters
+    ----------
+    A : ndarray of shape (p, p)
+        Symmetric.
+    sizes : sequence of int, shape (r,)
+        Nonzeros of each vector, with r at most p.
+    starts, start_vectors, rng
+        As in :func:`sparse_principal_vectors`. The start vectors may be the answer too.
+
+    Returns
+    -------
+    ndarray of shape (p, r)
+        Those of :func:`sparse_principal_vectors`, unless others hold more.
+
+    Notes
+    -----
+    O(p^2 r) time beyond that for the leading eigenvectors and for the vectors one by one, which
+    are sought again only where others hold more.
+    """
+
+    sizes = np.minimum(sizes, len(A))
+
+    def solve(guesses):
+        return sparse_principal_vectors(
+            A, len(sizes), sizes, starts=starts, start_vectors=guesses, rng=rng
+        ).vectors
+
+    def captured(V):
+        return captured_variance(lambda Q: A @ Q, V)
+
+    found = solve(start_vectors)
+    thresholded = thresholded_eigenvectors(A, sizes)
+    others = [thresholded, joint_power_steps(lambda Q: A @ Q, thresholded, sizes)[0]]
+    if start_vectors is not None and _are_sparse(start_vectors, sizes):
+        others.append(start_vectors)
+    other = max(others, key=captured)
+    if captured(other) <= (1.0 + _GAIN) * captured(found):
+        return found
+    return max(other, solve(other), key=captured)
+
+
+def thresholded_eigenvectors(A: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return the leading eigenvectors with all but the largest entries of each set to zero."""
+    p = len(A)
+    leading = _leading(A, len(sizes))
+    vectors = np.zeros((p, len(sizes)))
+    for j, size in enumerate(sizes):
+        column = leading[:, -1 - j]
+        top = np.argsort(-np.abs(column), kind="stable")[:size]
+        vectors[top, j] = column[top] / np.linalg.norm(column[top])
+    return vectors
+
+
+def _leading(A, r):
+    """Return r leading eigenvectors of A, in increasing order of their eigenvalues."""
+    p = len(A)
+    if p > _SMALL and _LANCZOS_SHARE * r < p and A.any():
+        try:
+            start = np.random.default_rng(0).standard_normal(p)
+            values, vectors = eigsh(A, k=r, which="LA", v0=start, tol=_TOLERANCE)
+            return vectors[:, np.argsort(values, kind="stable")]
+        except ArpackError:
+            pass  # eigenvalues too close together; all of them, then
+    return np.linalg.eigh(A)[1][:, p - r :]
+
+
+def _are_sparse(vectors, sizes):
+    """Whether these are unit vectors of so many nonzeros, not merely directions to start from."""
+    norms = np.linalg.norm(vectors, axis=0)
+    few = np.count_nonzero(vectors, axis=0) <= np.asarray(sizes)
+    return bool(few.all() and np.allclose(norms, 1.0, rtol=1e-8))
