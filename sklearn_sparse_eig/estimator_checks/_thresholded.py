@@ -41,7 +41,8 @@ def check_at_least_thresholded_pca(estimator: Any, X: Any = None, *, random_stat
             f"The check needs an int n_nonzero_coefs and n_components, got {size!r} and {r!r}."
         )
     X = dense_direction_rows(random_state) if X is None else X
-    rows = X.toarray() if sp.issparse(X) else np.asarray(X)
+    given: Any = X
+    rows = given.toarray() if sp.issparse(given) else np.asarray(given)
     rows = rows - rows.mean(axis=0) if getattr(estimator, "center", True) else rows
     expected = variance_share(thresholded_pca(rows, r, size), rows)
     trials = [clone(estimator)]

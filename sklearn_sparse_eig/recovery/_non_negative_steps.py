@@ -14,7 +14,7 @@ from ._joint_steps import captured_variance
 from ._lifting import orthonormal_range
 from ._non_negative import ROUNDING, clipped
 from ._polish import NystromModel, Polished, n_candidates, polish
-from ._power_steps import Found, PowerSteps
+from ._power_steps import PowerSteps, PowerStepsResult
 from ._request import RecoveryRequest
 from ._sparse_principal import sparse_principal_vectors
 from ._support_model import fit_support_model
@@ -78,8 +78,8 @@ def joint_non_negative_vectors(
 
 
 def without_negative_entries(
-    steps: PowerSteps, found: Found, request: RecoveryRequest
-) -> tuple[PowerSteps, Found]:
+    steps: PowerSteps, found: PowerStepsResult, request: RecoveryRequest
+) -> tuple[PowerSteps, PowerStepsResult]:
     """Return what was found with vectors that have no negative entry, and the steps to it."""
     if (found.vectors >= 0.0).all():
         return steps, found
