@@ -1,6 +1,7 @@
 """States that are sums over a stream, so that shards add up, and the refusal to add others."""
 
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -52,6 +53,13 @@ def check_new_shards(mine: frozenset[str | int], theirs: frozenset[str | int]) -
             f"Cannot merge: shard {', '.join(both)} is here already, so its rows would count "
             "twice. Merge each shard once."
         )
+
+
+def _writable(value):
+    """Return an array, or a list of them, that can be written: joblib maps large ones read-only."""
+    if isinstance(value, list):
+        return [_writable(item) for item in value]
+    return np.require(value, requirements=["W"]) if isinstance(value, np.ndarray) else value
 
 
 class LinearState(Journaled, ABC):
@@ -144,6 +152,25 @@ class LinearState(Journaled, ABC):
         """Return an independent copy."""
         with locked(self):
             new = self.empty()._combine(self, 1.0)
+        return new
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, for other threads may write into the arrays before they are pickled.
+        with locked(self):
+            return deepcopy(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({name: _writable(value) for name, value in state.items()})
+
+    def __copy__(self) -> Self:
+        # copy.copy would share the arrays, which are written in place, but not the counts.
+        return deepcopy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new = object.__new__(type(self))
+        memo[id(self)] = new
+        with locked(self):
+            vars(new).update(deepcopy(vars(self), memo))
         return new
 
     def __add__(self, other: Self) -> Self:

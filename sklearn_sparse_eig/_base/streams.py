@@ -1,5 +1,6 @@
 """What estimators share whose state is a sum over a stream: shards of it merge."""
 
+from copy import copy
 from typing import Any, Self
 
 from sklearn.utils.validation import check_is_fitted
@@ -95,6 +96,15 @@ class StreamMixin:
             setattr(empty, self._state_name, state.empty())
             empty._state_changed()
         return empty
+
+    def __copy__(self) -> Self:
+        # With a state of its own: rows passed to a copy are none of this estimator's.
+        with locked(self):
+            new = object.__new__(type(self))
+            vars(new).update(vars(self))
+            if self._state_name in vars(self):
+                setattr(new, self._state_name, copy(vars(self)[self._state_name]))
+        return new
 
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):

@@ -38,6 +38,10 @@ class Moment:
         self.fourth = 0.0
         self.mass = 0.0
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.total = np.require(self.total, requirements=["W"])  # joblib maps it read-only
+
     def add(self, rows: Any) -> None:
         """Add rows, an ndarray or csr_array of shape (n, size)."""
         self.mass += rows.shape[0]

@@ -42,7 +42,7 @@ def plot_ood_scores(
     ImportError
         If matplotlib is not installed.
     TypeError
-        If the scores are not a dict.
+        If the scores are not a dict, or those of a detector not a pair.
     ValueError
         If there are no scores, or if there are not two axes.
 
@@ -59,6 +59,12 @@ def plot_ood_scores(
         )
     if not scores:
         raise ValueError("There are no scores to plot.")
+    for name, sides in scores.items():
+        if len(sides) != 2:
+            raise TypeError(
+                f"scores[{name!r}] must be a pair (scores of known inputs, scores of new inputs), "
+                f"got {type(sides).__name__} of length {len(sides)}."
+            )
     if ax is None:
         _, ax = _import_pyplot().subplots(1, 2, figsize=(10, 4.2), layout="constrained")
     panels = np.ravel(np.asarray(ax, dtype=object))

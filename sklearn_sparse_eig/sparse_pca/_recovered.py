@@ -1,7 +1,7 @@
 """What is recovered from the sketch of an estimator when it is first looked at, and then kept."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -61,6 +61,12 @@ class RecoveredMixin(LazyDisplayMixin):
 
     def _state_changed(self) -> None:
         self._keep({})
+
+    def __copy__(self) -> Self:
+        new: Self = cast(Any, super()).__copy__()  # of the stream, the next of the bases
+        if "_cache" in vars(new):
+            new._cache = dict(self._cache)
+        return new
 
     def _keep(self, values: dict[str, Any], revision: int | None = None) -> None:
         # One container, so that looking at a component after partial_fit, which computes it,

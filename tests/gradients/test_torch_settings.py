@@ -286,3 +286,21 @@ def test_forms_of_gradients_do_not_change_silently(how):
     assert isinstance(network.gradients(X).layers[0], LayerFactors)
     with pytest.raises(ValueError, match="'body' was used once.*but not in a later one"):
         network.gradients(1e-4 * X[:4]).dense()
+
+
+def test_an_interrupt_while_hooks_are_removed_leaves_the_others_out(monkeypatch):
+    module, count = _module(), [0]
+    remove = torch.utils.hooks.RemovableHandle.remove
+
+    def interrupted(handle):
+        remove(handle)
+        count[0] += 1
+        if count[0] == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.utils.hooks.RemovableHandle, "remove", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        GradientFeatures(module).fit(X)
+    for layer in module.modules():
+        assert not layer._forward_hooks
+        assert not layer._forward_pre_hooks

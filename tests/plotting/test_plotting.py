@@ -103,5 +103,7 @@ def test_scores_of_known_and_new(plt):
     assert same[0] is left
     with pytest.raises(ValueError, match="no scores"):
         plot_ood_scores({})
+    with pytest.raises(TypeError, match="must be a pair"):
+        plot_ood_scores({"only": known})
     with pytest.raises(ValueError, match="2 Axes, got 1"):
         plot_ood_scores(scores, ax=left)

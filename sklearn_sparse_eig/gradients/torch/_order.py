@@ -1,6 +1,7 @@
 """In which order the layers of a module are run, and which of them its output depends on."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
 from torch.func import functional_call
@@ -29,7 +30,6 @@ def execution_order(
     names = {id(part): name for name, part in modules.items()}
     started: dict[str, int] = {}
     left: dict[str, list[torch.Tensor]] = {}
-    hooks = []
 
     def start(part, args):
         started[names[id(part)]] = len(calls)
@@ -46,15 +46,12 @@ def execution_order(
 
     calls: list[torch.nn.Module] = []
     owners = {id(layer.module) for layer in layers}
-    try:
+    with ExitStack() as stack:  # which goes on if it is interrupted while hooks are removed
         for part in modules.values():
-            hooks.append(part.register_forward_pre_hook(start))
+            stack.callback(part.register_forward_pre_hook(start).remove)
             if id(part) in owners and part is not module:
-                hooks.append(part.register_forward_hook(end))
+                stack.callback(part.register_forward_hook(end).remove)
         raw = functional_call(module, usable_state(module), (rows,))
-    finally:
-        for hook in hooks:
-            hook.remove()
     idle = _idle(raw, left)
 
     def place(i):

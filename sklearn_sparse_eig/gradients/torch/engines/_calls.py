@@ -1,7 +1,7 @@
 """What enters and leaves layers, caught by hooks."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -15,15 +15,12 @@ Use = tuple[torch.Tensor, torch.Tensor]
 def catching(layers: Sequence[Layer], indices: Sequence[int]) -> Iterator[dict[int, list[Use]]]:
     """Catch what enters and leaves some layers, at each use, within a ``with`` block."""
     calls: dict[int, list[Use]] = {i: [] for i in indices}
-    hooks = []
-    try:
+    with ExitStack() as stack:  # which goes on if it is interrupted while hooks are removed
         for i in indices:
             hook = _catch(calls[i])
-            hooks.append(layers[i].module.register_forward_hook(hook, with_kwargs=True))
+            module = layers[i].module
+            stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
         yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _catch(calls):
