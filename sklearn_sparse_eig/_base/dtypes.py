@@ -100,3 +100,20 @@ def check_finite(X: Any, name: str = "X", advice: str = "remove or replace these
         total = values.sum(dtype=np.float64)
     if not np.isfinite(total) and not np.isfinite(values).all():
         raise ValueError(f"{name} contains NaN or infinity; {advice}.")
+
+
+def check_squares(X: Any, name: str = "X", limit: float = 1e140) -> None:
+    """Raise ValueError if an array or sparse matrix has values beyond a limit; NaN pass.
+
+    Sums of squares of values beyond 1e140 overflow, or products of such sums do.
+    """
+    values = X.data if sp.issparse(X) else X
+    largest = max(
+        np.fmax.reduce(values, axis=None, initial=0.0),
+        -np.fmin.reduce(values, axis=None, initial=0.0),
+    )
+    if largest > limit:
+        raise ValueError(
+            f"{name} has values up to {largest:.3g}, which cannot be squared and added in floating "
+            "point. Remove them if they are errors; else multiply by a constant."
+        )

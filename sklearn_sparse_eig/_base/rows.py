@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, validate_data
 
-from .dtypes import check_finite, check_numbers
+from .dtypes import check_finite, check_numbers, check_squares
 from .sparse import canonical, check_structure, check_two_axes
 
 
@@ -53,7 +53,10 @@ def validate_regression(
     options |= {"dtype": np.float64, "multi_output": True, "y_numeric": True}
     X, y = validate_rows(estimator, X, check_numbers(y, "y"), reset=reset, **options)
     # Of several targets, or of integers, scikit-learn leaves the type as it is.
-    return X, np.asarray(y, dtype=np.float64)
+    y = np.asarray(y, dtype=np.float64)
+    check_squares(X)
+    check_squares(y, "y")
+    return X, y
 
 
 def validate_array(X: Any, name: str = "X", **options: Any) -> Any:

@@ -10,6 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
+from .._base.dtypes import check_squares
 from .._base.fitting import fitting
 from .._base.messages import warn_user
 from .._base.rows import validate_regression, validate_rows
@@ -207,6 +208,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             y = np.asarray(y)
             parts = np.stack([y.real, y.imag], axis=-1).reshape(len(y), -1)
             X, parts = validate_rows(self, X, parts, dtype=np.float64, multi_output=True)
+            check_squares(parts, "y")
             y = (parts[:, ::2] + 1j * parts[:, 1::2]).reshape(y.shape)
         else:
             X, y = validate_regression(self, X, y)

@@ -8,6 +8,7 @@ from sklearn.covariance import log_likelihood
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
+from .._base.dtypes import check_squares
 from .._base.fitting import fitting
 from .._base.messages import warn_user
 from .._base.rows import validate_rows
@@ -22,6 +23,9 @@ from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, StoppingRule, run_of
 
 # What an estimator knows of its features before it has seen any row.
 _OF_FEATURES = ("n_features_in_", "feature_names_in_")
+
+# Covariances of larger values have squares that overflow.
+_LARGEST = 1e70
 
 
 class DeepFactorizationCovariance(StreamMixin, StoppedRun, EmpiricalCovariance):
@@ -165,6 +169,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             If the low-rank interval of the rank is empty, or if X has a single row.
         """
         rows: Any = validate_rows(self, X, dtype=np.float64)
+        check_squares(rows, limit=_LARGEST)
         self._moments = RunningCovariance(rows.shape[1])
         return self._add_rows(rows, sample_weight)
 
@@ -192,6 +197,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         """
         first = not hasattr(self, "_moments")
         rows: Any = validate_rows(self, X, dtype=np.float64, reset=first)
+        check_squares(rows, limit=_LARGEST)
         if first:
             self._moments = RunningCovariance(rows.shape[1])
         elif self._moments is None:

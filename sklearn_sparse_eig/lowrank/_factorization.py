@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
+from .._base.dtypes import check_squares
 from .._base.fitting import fitting
 from .._base.rows import validate_array, validate_rows
 from .._base.typed import (
@@ -205,6 +206,7 @@ class DeepMatrixFactorization(
             If the low-rank interval of the rank is empty; the message gives its ends.
         """
         X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        check_squares(X)
         observed = ~np.isnan(X)
         run, symmetric = run_of(self, self.max_iter), is_symmetric(X)
         if observed.all():

@@ -11,6 +11,8 @@ from test_state_laws import EXACT, FITS, SKETCHES, STREAMS, TWO_SIDED, N, X, Y, 
 
 import sklearn_sparse_eig
 from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
     DiagonalNetworkRegressor,
     EigenSketch,
     GradientFeatures,
@@ -333,6 +335,28 @@ def test_the_scale_of_values_is_told_truly(container, options):
         with pytest.raises(ValueError, match="cannot be squared"):
             getattr(stream, method)(container(X * 1e200))
     assert stream.sketch_.to_bytes() == before
+
+
+@pytest.mark.parametrize("huge", [1e155, -1e300])
+def test_learners_refuse_values_that_cannot_be_squared(huge):
+    many, large_y = np.array(X), np.array(X[:, 0])
+    many[3, 2], large_y[3] = huge, huge
+    targets = X[:, 0]
+    for model, rows, *y in (
+        (DeepFactorizationCovariance(), many),
+        (DeepMatrixFactorization(), many),
+        (DiagonalNetworkRegressor(), many, targets),
+        (DiagonalNetworkRegressor(), X, large_y),
+        (WeightedFourierRegressor(5), X[:, :1], large_y),
+        (WeightedFourierRegressor(5, basis="complex"), X[:, :1], large_y + 1j),
+    ):
+        with pytest.raises(ValueError, match="cannot be squared"):
+            model.fit(rows, *y)
+    covariance = DeepFactorizationCovariance().fit(X)
+    before = covariance.covariance_
+    with pytest.raises(ValueError, match="cannot be squared"):
+        covariance.partial_fit(many)
+    assert covariance.covariance_ is before and covariance.n_samples_seen_ == len(X)
 
 
 def test_every_estimator_has_a_door_in_the_table():
