@@ -5,12 +5,9 @@ from importlib.util import find_spec
 
 import joblib
 
-# Modules that need an extra; without it they cannot be imported, nor are they used.
+# What needs an extra; without it these cannot be imported, nor are they used.
 _NEEDS = {
-    "sklearn_sparse_eig/gradients/torch/__init__.py": "torch",
-    "sklearn_sparse_eig/gradients/torch/_layers.py": "torch",
-    "sklearn_sparse_eig/gradients/torch/_network.py": "torch",
-    "sklearn_sparse_eig/gradients/torch/_samples.py": "torch",
+    "sklearn_sparse_eig/gradients/torch": "torch",
     "sklearn_sparse_eig/kernels/_numba.py": "numba",
 }
 collect_ignore = [path for path, package in _NEEDS.items() if not find_spec(package)]

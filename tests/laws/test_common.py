@@ -105,6 +105,25 @@ def expected_failures(estimator):
 
 
 CONTRACT = parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expected_failures)
+# Of those that take longest, one of each kind is checked by default; the others are like it.
+LONG = {
+    repr(estimator)
+    for estimator in (
+        DiagonalNetworkRegressor(joint=True),
+        DiagonalNetworkRegressor(fit_intercept=False),
+        WeightedFourierRegressor(basis="complex"),
+        SketchedSparsePCA(
+            n_measurements=48, range_size=16, n_nonzero_coefs=1, refine="sketch", random_state=0
+        ),
+        SketchedSparsePCA("plateau", n_measurements=48, range_size=16, random_state=0),
+    )
+}
+
+
+def marked(case):
+    """Return a case of the contract, marked slow if its estimator takes long."""
+    values, marks = getattr(case, "values", case), list(getattr(case, "marks", ()))
+    return pytest.param(*values, marks=[*marks, *([pytest.mark.slow] * (repr(values[0]) in LONG))])
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_sparse_eig.RecoveryWarning")
@@ -114,7 +133,7 @@ CONTRACT = parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=expect
 @pytest.mark.filterwarnings("ignore:There is no time:UserWarning")
 @pytest.mark.filterwarnings("ignore:Too few seeds:UserWarning")
 # As a list: scikit-learn 1.6 gives a generator, which pytest 9 warns of.
-@pytest.mark.parametrize(CONTRACT.args[0], list(CONTRACT.args[1]), **CONTRACT.kwargs)
+@pytest.mark.parametrize(CONTRACT.args[0], [marked(c) for c in CONTRACT.args[1]], **CONTRACT.kwargs)
 def test_sklearn_contract(estimator, check):
     check(estimator)
 
