@@ -38,7 +38,7 @@ class ComponentsMixin(
     """The methods of an estimator that use its components and change nothing."""
 
     def _batches(self, X: Any, weights: Any) -> Iterator[tuple[Any, Any]]:
-        step = self.batch_size or _BATCH
+        step = _BATCH if self.batch_size == "auto" else self.batch_size
         for low in range(0, X.shape[0], step):
             part = weights if np.ndim(weights) == 0 else weights[low : low + step]
             yield X[low : low + step], part

@@ -97,8 +97,8 @@ default="sparse_sign"
         batches makes no difference.
     memory_budget : float, default=256e6
         Bytes for the sketch and its recovery; the batch of rows itself comes on top.
-    batch_size : int or None, default=None
-        Number of rows that ``fit`` reads at a time. None means 8192.
+    batch_size : int or "auto", default="auto"
+        Number of rows that ``fit`` reads at a time. ``"auto"`` means 8192.
     n_jobs : int or None, default=None
         Number of threads. None leaves the choice to ``OMP_NUM_THREADS`` and the number of cores.
     random_state : int, RandomState instance or None, default=None
@@ -211,7 +211,7 @@ default="sparse_sign"
         positive: bool = False,
         forgetting: float = 1.0,
         memory_budget: float = 256e6,
-        batch_size: int | None = None,
+        batch_size: int | Auto = "auto",
         n_jobs: int | None = None,
         random_state: RandomSeed = None,
         verbose: int = 0,

@@ -34,7 +34,7 @@ CONSTRAINTS: dict = {
     "positive": ["boolean"],
     "forgetting": [Interval(Real, 0, 1, closed="right")],
     "memory_budget": [Interval(Real, 0, None, closed="neither")],
-    "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     "n_jobs": [Integral, None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],

@@ -13,6 +13,7 @@ from .._base.display import LazyDisplayMixin, lazy_property
 from .._base.locks import locked
 from .._base.messages import report
 from .._base.threads import limit_threads
+from .._base.typed import Auto
 from ..recovery import (
     Decoder,
     DecoderName,
@@ -48,7 +49,7 @@ class RecoveredMixin(LazyDisplayMixin):
         noise: NoiseName | None
         center: bool
         positive: bool
-        batch_size: int | None
+        batch_size: int | Auto
         n_jobs: int | None
         verbose: int
         _batches: Callable[[Any, Any], Iterator[tuple[Any, Any]]]
