@@ -64,7 +64,8 @@ def test_pure_noise_warns(regime, n_fits, noise, size):
 @pytest.mark.parametrize("refine", ["data", "sketch"])
 @pytest.mark.parametrize("regime", REGIMES)
 def test_false_alarms_are_rare(regime, refine, noise, size):
-    assert false_alarms(200, regime, refine, noise, size) <= 10
+    # At most 5 % of fits; benchmarks/recovery/bench_false_alarms.py counts ten times as many.
+    assert false_alarms(20, regime, refine, noise, size) <= 1
 
 
 # ------------------------------------------------------------------------------- the bounds alone
