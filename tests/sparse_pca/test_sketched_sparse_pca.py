@@ -137,7 +137,7 @@ def test_forgetting_is_explicit_weights(X, regime):
         assert fit.n_samples_seen_ == n
 
 
-@pytest.mark.parametrize("batch_size", [None, 7])
+@pytest.mark.parametrize("batch_size", ["auto", 7])
 def test_forgetting_beyond_the_smallest_number(X, batch_size):
     # 0.001 ** 240 is zero in floating point; what is left is the last rows.
     pca = make(forgetting=0.001, batch_size=batch_size, noise=None).fit(X)
