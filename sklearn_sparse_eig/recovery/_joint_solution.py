@@ -1,8 +1,8 @@
 """The small problem for several vectors, by the variance of their span.
 
 Vectors that are found one after another are each the best for what the others leave, which need
-not be best together: the largest entries of the leading eigenvectors can span more. They, and what
-power steps for all vectors at once make of them, are tried beside.
+not be best together: the largest entries of the leading eigenvectors can span more. They are tried
+beside, and where they do, power steps for all vectors at once continue from them.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from ._sparse_principal import sparse_principal_vectors
 _GAIN = 1e-9
 # Features up to which all eigenvectors are computed, the number of features for each vector from
 # which Lanczos iterations are faster, and how exact these are.
-_SMALL, _LANCZOS_SHARE, _TOLERANCE = 200, 20, 1e-8
+_SMALL, _LANCZOS_SHARE, _TOLERANCE = 200, 20, 1e-6
 
 
 def joint_principal_vectors(
@@ -61,13 +61,14 @@ def joint_principal_vectors(
         return captured_variance(lambda Q: A @ Q, V)
 
     found = solve(start_vectors)
-    thresholded = thresholded_eigenvectors(A, sizes)
-    others = [thresholded, joint_power_steps(lambda Q: A @ Q, thresholded, sizes)[0]]
+    others = [thresholded_eigenvectors(A, sizes)]
     if start_vectors is not None and _are_sparse(start_vectors, sizes):
         others.append(start_vectors)
     other = max(others, key=captured)
     if captured(other) <= (1.0 + _GAIN) * captured(found):
         return found
+    # All that follows costs as much again, and is seldom needed.
+    other = max(other, joint_power_steps(lambda Q: A @ Q, other, sizes)[0], key=captured)
     return max(other, solve(other), key=captured)
 
 
