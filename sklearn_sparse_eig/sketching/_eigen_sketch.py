@@ -17,7 +17,7 @@ from .._base.entries import rows_from_entries
 from .._base.locks import undisturbed
 from .._base.rows import check_rows
 from .._base.seeds import check_seed
-from .._base.symmetric import check_matrix_values, check_real, is_linear_operator
+from .._base.symmetric import check_matrix_values, check_real, is_linear_operator, symmetric_part
 from .._base.typed import ArrayLike, Auto, MatrixLike, RandomSeed
 from .._base.weights import check_weights
 from . import _bytes
@@ -379,13 +379,8 @@ default="sparse_sign"
         if not is_linear_operator(A):
             A = check_rows(A, N, "A")
             if A.shape == (N, N):
-                A = A.astype(np.float64, copy=False)  # booleans and unsigned do not subtract
-                gap = abs(A - A.T).max() if N else 0.0
-                if gap > 1e-8 * abs(A).max():
-                    raise ValueError(
-                        f"A must be symmetric, but max |A - A^T| is {gap:.3g}; pass (A + A.T) / 2 "
-                        "if the symmetric part is meant."
-                    )
+                # Booleans and unsigned integers do not subtract.
+                A = symmetric_part(A.astype(np.float64, copy=False))
         if tuple(A.shape) != (N, N):
             raise ValueError(f"A must have shape {(N, N)}, got {tuple(A.shape)}.")
         self._check_content("entries")
