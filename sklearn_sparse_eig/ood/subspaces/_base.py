@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._base.atomic import all_or_nothing
 from ..._base.linear import LinearState
+from ..._base.locks import undisturbed
 from .._seen_rows import SeenRows
 from ._span import Span
 
@@ -96,6 +97,11 @@ class KnownGradients(LinearState):
     name: ClassVar[str]
     is_hashed: ClassVar[bool] = False
     can_be_chosen: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "span" in vars(cls):  # a subspace belongs to whole batches, whoever writes meanwhile
+            cls.span = undisturbed(cls.span)  # type: ignore[method-assign]  # the same signature
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
