@@ -78,4 +78,4 @@ class WeightedScoreMixin:
             At most 1; higher is better.
         """
         weights = check_counts_of_rows(sample_weight, n_rows(X))
-        return float(super().score(X, y, weights))  # type: ignore[misc]
+        return float(super().score(X, y, weights))  # type: ignore[misc]  # of the regressor

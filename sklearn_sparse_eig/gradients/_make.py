@@ -117,9 +117,9 @@ class _PipelineNetwork(Network):
     def order(self) -> tuple[int, ...]:
         return self._last.order
 
-    # Read only, for a torch module may learn them from the first rows that it sees.
+    # Not copied, for a torch module may learn them from the first rows that it sees.
     @property
-    def classes(self) -> np.ndarray | None:  # type: ignore[override]
+    def classes(self) -> np.ndarray | None:  # type: ignore[override]  # nothing sets it here
         return self._last.classes
 
     def look_at(self, X: Any) -> None:

@@ -1,5 +1,6 @@
 """What is said of seeds before anything is generated from them: the methods of the probe."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,7 @@ class PredictsFromSeeds:
     labels_: np.ndarray
     threshold_: float
 
-    def _options(self) -> SeedOptions:
-        raise NotImplementedError
+    _options: Callable[[], SeedOptions]
 
     def predict(self, Z: ArrayLike) -> np.ndarray:
         """Return the classes that the samples of seeds will have, without generating them.

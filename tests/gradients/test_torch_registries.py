@@ -16,8 +16,8 @@ from sklearn_sparse_eig.gradients.torch import (  # noqa: E402 - needs torch
     closed_form,
     sum_over_places,
 )
-from sklearn_sparse_eig.gradients.torch._layers import find_layers  # noqa: E402
-from sklearn_sparse_eig.gradients.torch.engines import (  # noqa: E402
+from sklearn_sparse_eig.gradients.torch._layers import find_layers  # noqa: E402 - needs torch
+from sklearn_sparse_eig.gradients.torch.engines import (  # noqa: E402 - needs torch
     BySamplesEngine,
     Engine,
     EngineFailure,
@@ -25,8 +25,8 @@ from sklearn_sparse_eig.gradients.torch.engines import (  # noqa: E402
     engine_names,
     register,
 )
-from sklearn_sparse_eig.gradients.torch.forms import _registry as _forms  # noqa: E402
-from sklearn_sparse_eig.gradients.torch.forms._linear import linear  # noqa: E402
+from sklearn_sparse_eig.gradients.torch.forms import _registry as _forms  # noqa: E402 - needs torch
+from sklearn_sparse_eig.gradients.torch.forms._linear import linear  # noqa: E402 - needs torch
 
 
 class Bias(nn.Module):

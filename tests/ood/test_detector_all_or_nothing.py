@@ -131,9 +131,9 @@ def test_an_interrupted_first_batch_leaves_nothing(blobs, subspace):
         before = set(vars(detector))
         counter = _Interrupt()
         whole = _detector(model, subspace)
-        counter.run(lambda: getattr(whole, method)(X, y))  # noqa: B023
+        counter.run(lambda: getattr(whole, method)(X, y))  # noqa: B023 - called at once
         for at in np.unique(np.linspace(1, counter.n_lines, 15).astype(int)):
-            assert _Interrupt(at).run(lambda: getattr(detector, method)(X, y))  # noqa: B023
+            assert _Interrupt(at).run(lambda: getattr(detector, method)(X, y))  # noqa: B023 - called at once
             assert set(vars(detector)) == before
 
 

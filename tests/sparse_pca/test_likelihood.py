@@ -143,7 +143,7 @@ def test_untracked_means_enter_by_their_sketch():
     pca = SketchedSparsePCA(2, n_nonzero_coefs=5, random_state=0).fit(wide)
     model = pca._gaussian_model()
     with pytest.raises(AttributeError, match="not tracked: raise memory_budget"):
-        pca.var_  # noqa: B018
+        pca.var_  # noqa: B018 - the look is what is refused
     values = pca.score_samples(wide)
     assert np.isfinite(values).all()
     # What is left of the density, when the terms that all rows share are taken away.
