@@ -40,7 +40,7 @@ def check_variance(state: SketchState, S: np.ndarray) -> None:
             f"The values of X, about {level:.3g}, are so small that their squares vanish in "
             "floating point. Multiply X by a constant, or scale its features (MaxAbsScaler)."
         )
-    if (np.abs(S) <= _rounding(state)).all():
+    if _is_rounding(state, S, largest):
         raise ValueError(
             "X has no variance: every row is the same, so there are no components to find. Check "
             "the input, or use center=False if the mean itself is of interest."
@@ -52,18 +52,22 @@ def check_variance(state: SketchState, S: np.ndarray) -> None:
         )
 
 
-def _rounding(state):
-    """Return what rounding may leave of each entry of S where there is no variance.
+def _is_rounding(state, S, largest):
+    """Whether every entry of S is what rounding may leave where there is no variance.
 
     Of the product of two means that lie by d and e from their shifts that is a share of d e, and
     of the rows themselves, before they were shifted, a share of each.
     """
     if not state.center:
-        return 0.0
+        return largest == 0.0
     left_drift, left_level = _levels(state._left, state.weight)
     right_drift, right_level = _levels(state._right, state.weight)
+    most = ROUNDING * left_drift.max() * right_drift.max()
+    most += ROUNDING**2 * left_level.max() * right_level.max()
+    if largest > most:  # beyond the bound of every entry, which spares two matrices as large as S
+        return False
     drifts, levels = np.outer(left_drift, right_drift), np.outer(left_level, right_level)
-    return ROUNDING * drifts + ROUNDING**2 * levels
+    return bool((np.abs(S) <= ROUNDING * drifts + ROUNDING**2 * levels).all())
 
 
 def _levels(side: Side, weight: float):
