@@ -17,12 +17,13 @@ from ..sketching import MAX_CANDIDATES
 from ._detection import Detection
 from ._joint_solution import joint_principal_vectors
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
+from ._loud_features import loud_features
 from ._noise import IsotropicNoise, NoiseModel, NoNoise, make_noise_model
 from ._polish import NystromModel, Polished, n_candidates, polish
 from ._request import RecoveryRequest
 from ._sparse_principal import sparse_principal_vectors
 from ._spectrum import leading_subspace
-from ._support_model import SupportModel, fit_support_model, model_of_vectors
+from ._support_model import SupportModel, explains_all, fit_support_model, model_of_vectors
 from .decoders._base import largest_rows
 
 # The sparse power steps settle in one or two rounds where there is signal.
@@ -182,7 +183,7 @@ class PowerSteps:
                 W = leading_subspace(S, rank, rank, self.sketch.is_symmetric)
                 continue
             S = self.noise.correct(self.S, model)
-            if _explains_all(S, model):
+            if explains_all(S, model):
                 reason = "the model explains the sketch to rounding"
                 break
             # Without noise the estimate of its variance falls to rounding, step by step, and the
@@ -308,9 +309,13 @@ class PowerSteps:
             return self._polished(found, lambda Q: S @ Q, lambda ids: S[np.ix_(ids, ids)])
         if self.sees_all_features():
             # A model of all of A from one pass: what the sketch does not see, it lacks.
-            nystrom = NystromModel(self.sketch, self.S)
+            noisy = self.noise.is_isotropic and not self._is_clear(S, model)
+            loud = loud_features(self.sketch, int(self.sizes.sum())) if noisy else None
+            nystrom = NystromModel(self.sketch, self.S, loud)
+            if loud is not None:
+                ids = nystrom.largest_features(self._n_candidates())
             vectors = self.solve_on(nystrom.matrix(ids), self.sizes)
-            found = replace(found, vectors=vectors)
+            found = replace(found, ids=ids, vectors=vectors)
             found = self._polished(found, nystrom.multiply, nystrom.matrix)
             Z = orthonormal_range(found.vectors)
             model = fit_support_model(self.sketch, S, found.ids, Z, self.which)
@@ -424,18 +429,6 @@ def _with_largest_rows(ids, B, size):
     others = np.setdiff1d(np.arange(len(B)), ids, assume_unique=True)
     room = max(size - len(ids), 0)
     return np.union1d(ids, others[largest_rows(B[others], room)] if room else ids)
-
-
-def _explains_all(S, model):
-    """Whether the model leaves nothing of S but rounding."""
-    size = np.vdot(S, S)
-    scaled = model.left * model.eigenvalues
-    # Cheap, and decides all cases but the exact one: |S - B|^2 = |S|^2 - 2 <S, B> + |B|^2.
-    gap = size - 2.0 * np.vdot(scaled, S @ model.right)
-    gap += np.vdot(scaled.T @ scaled, model.right.T @ model.right)
-    if gap > 1e-8 * size:
-        return False
-    return np.linalg.norm(S - scaled @ model.right.T) <= 1e-13 * np.sqrt(size)
 
 
 def _same_span(first, second, r):
