@@ -41,7 +41,10 @@ _START_STEPS = 5
 
 @dataclass(frozen=True)
 class PowerStepsResult:
-    """What the steps hand on: the sketch less noise, the candidates, the model, the vectors."""
+    """What the steps hand on: the sketch less noise, the candidates, the model, the vectors.
+
+    `wanders` where supports of nearly the same variance took turns to the end.
+    """
 
     S: np.ndarray
     ids: np.ndarray
@@ -49,6 +52,7 @@ class PowerStepsResult:
     n_iter: int
     reason: str
     vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # none as yet
+    wanders: bool = False
 
 
 class PowerSteps:
@@ -87,7 +91,7 @@ class PowerSteps:
         self.sign, self.which = request.sign, request.which
         self.max_iter, self.max_support = request.max_iter, request.max_support
         self.rng = request.rng
-        self.start_vectors = request.start_vectors
+        self.start_vectors, self.pace = request.start_vectors, request.pace
         self.S = self.sign * sketch.matrix()
         self.by_index = sketch.measurement.keeps_features
         self.decoder = self._own_decoder(request)
@@ -106,8 +110,7 @@ class PowerSteps:
     def _own_decoder(self, request):
         """Return the decoder for this recovery alone: the one given may be someone else's."""
         decoder = copy.copy(request.decoder)
-        if request.report is not None:
-            decoder.report = request.report
+        decoder.report = request.pace.sweep
         return decoder if self.by_index else decoder.attach(self.sketch, self.S)
 
     def solve(self) -> PowerStepsResult:
@@ -168,6 +171,7 @@ class PowerSteps:
         reason = "the bound on power steps was reached"
         steps = 0
         while steps < max_iter:
+            self.pace.step(max_iter - steps + _MAX_SPARSE_ROUNDS)
             steps += 1
             size = start_size or self._joint_size(W.shape[1])
             if steps == 1 and self._supports_overlap():
@@ -312,17 +316,17 @@ class PowerSteps:
             Z = orthonormal_range(found.vectors)
             model = fit_support_model(self.sketch, S, found.ids, Z, self.which)
             return replace(found, model=model)
-        S, ids, model, sizes = self._sparse_rounds(found)
+        found, sizes = self._sparse_rounds(found)
         # The answer deserves a thorough search.
-        vectors = self.solve_on(model.matrix(), sizes)
-        return replace(found, S=S, ids=ids, model=model, vectors=vectors)
+        return replace(found, vectors=self.solve_on(found.model.matrix(), sizes))
 
     def _sparse_rounds(self, found):
-        """Return S less noise, the features, their model and the sizes to solve with."""
+        """Return the features and the model on which to solve, and the sizes to solve with."""
         S, ids, W = found.S, found.ids, found.model.directions()
         captured, kept = CapturedVariance(), None
         rounds = 1 if self._is_clear(S, found.model) else _MAX_SPARSE_ROUNDS
         for left in range(rounds - 1, -1, -1):
+            self.pace.step(left + 1)
             if self.sizes is None or not self.by_index:
                 ids, Z, sizes = self._significant_rows(S, W)
             else:
@@ -335,14 +339,14 @@ class PowerSteps:
                 break
             vectors = self.solve_on(model.matrix(), sizes, starts=1)
             if captured.add(captured_trace(model, vectors)):
-                kept = S, ids, model, sizes
+                kept = replace(found, S=S, ids=ids, model=model, wanders=True), sizes
             if captured.repeats:
                 break
             if captured.takes_turns:
                 return kept
             rest = model.basis[:, self.r :]
             W = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest])).directions()
-        return S, ids, model, sizes
+        return replace(found, S=S, ids=ids, model=model), sizes
 
     def _can_polish(self):
         """Whether power steps over all features make sense: with a covariance, and given sizes."""
