@@ -110,7 +110,7 @@ class HTPDecoder(Decoder):
         news = energies[is_new]
         gain = news[_largest(news, size)].sum() / np.vdot(fit.residual, fit.residual)
         # What the fit explains is not among what it leaves, but may be wanted again.
-        self._pool = _union(self._pool, ids, fit.ids)
+        self._pool = _union(ids, fit.ids)
         self._is_settled = gain < 1.0 - _PROGRESS**2
         return not self._is_settled
 
