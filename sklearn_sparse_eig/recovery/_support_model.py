@@ -75,15 +75,3 @@ def model_of_vectors(sketch, ids, vectors):
     left = measure_rows(sketch.measurement, ids, vectors)
     right = left if sketch.is_symmetric else measure_rows(sketch.test, ids, vectors)
     return SupportModel(ids, vectors, np.ones(vectors.shape[1]), left, right)
-
-
-def explains_all(S: np.ndarray, model: SupportModel) -> bool:
-    """Return whether the model leaves nothing of S but rounding."""
-    size = np.vdot(S, S)
-    scaled = model.left * model.eigenvalues
-    # Cheap, and decides all cases but the exact one: |S - B|^2 = |S|^2 - 2 <S, B> + |B|^2.
-    gap = size - 2.0 * np.vdot(scaled, S @ model.right)
-    gap += np.vdot(scaled.T @ scaled, model.right.T @ model.right)
-    if gap > 1e-8 * size:
-        return False
-    return np.linalg.norm(S - scaled @ model.right.T) <= 1e-13 * np.sqrt(size)
