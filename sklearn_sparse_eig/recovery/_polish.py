@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sketching import MAX_CANDIDATES
+from ..sketching import MAX_CANDIDATES, ImplicitMatrix
 from ._joint_steps import WORTHWHILE, Products, captured_variance, joint_power_steps
+from ._lifting import measure_matrix
 
 # Rounds of power steps and a small problem; hardly any data need the third.
 _ROUNDS = 3
@@ -123,28 +124,29 @@ class NystromModel:
     ----------
     sketch : EigenSketch
         With all features measured as they are.
-    S : ndarray of shape (n_features, k)
+    S : ImplicitMatrix of shape (n_features, k)
 
     Attributes
     ----------
-    factor : ndarray of shape (n_features, rank)
-        F with A ~ F F^T.
+    root : ndarray of shape (k, rank)
+        P with C^-1 = P P^T, so that A ~ F F^T for F = B P, which is never formed.
     """
 
     # Eigenvalues of the core below this share of the largest are rounding.
     _RESOLUTION = 1e-9
 
-    def __init__(self, sketch, S: np.ndarray) -> None:
-        core = sketch.test.measure(np.ascontiguousarray(S.T)).T
+    def __init__(self, sketch, S: ImplicitMatrix) -> None:
+        core = measure_matrix(sketch.test, S)
         values, vectors = np.linalg.eigh(0.5 * (core + core.T))
         keep = values > self._RESOLUTION * values.max()
-        self.factor = S @ (vectors[:, keep] / np.sqrt(values[keep]))
+        self.root = vectors[:, keep] / np.sqrt(values[keep])
+        self._S = S
 
     def multiply(self, Q: np.ndarray) -> np.ndarray:
         """Return A Q."""
-        return self.factor @ (self.factor.T @ Q)
+        return self._S @ (self.root @ (self.root.T @ (self._S.T @ Q)))
 
     def matrix(self, ids: np.ndarray) -> np.ndarray:
         """Return the model of A among some features, shape (len(ids), len(ids))."""
-        rows = self.factor[ids]
+        rows = self._S.rows_product(ids, self.root)
         return rows @ rows.T

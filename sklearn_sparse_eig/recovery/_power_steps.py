@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..sketching import MAX_CANDIDATES
+from ..sketching import MAX_CANDIDATES, ImplicitMatrix
 from ._detection import Detection
 from ._joint_solution import joint_principal_vectors
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
@@ -46,7 +46,7 @@ _SAME_VARIANCE = 5e-3
 class PowerStepsResult:
     """What the steps hand on: the sketch less noise, the candidates, the model, the vectors."""
 
-    S: np.ndarray
+    S: ImplicitMatrix
     ids: np.ndarray
     model: SupportModel | None
     n_iter: int
@@ -71,7 +71,7 @@ class PowerSteps:
     sizes : ndarray of int, shape (r,), or None
     sign : float
         As in the request.
-    S : ndarray of shape (m, k)
+    S : ImplicitMatrix of shape (m, k)
         The sketch of A, or of -A.
     noise : NoiseModel
         The model of the noise, fitted along the way.
@@ -91,7 +91,7 @@ class PowerSteps:
         self.max_iter, self.max_support = request.max_iter, request.max_support
         self.rng = request.rng
         self.start_vectors = request.start_vectors
-        self.S = self.sign * sketch.matrix()
+        self.S = -sketch.operator() if self.sign < 0.0 else sketch.operator()
         self.by_index = sketch.measurement.keeps_features
         self.decoder = self._own_decoder(request)
         n_hypotheses = request.n_hypotheses
@@ -119,7 +119,7 @@ class PowerSteps:
         if all_fit and self.sizes is not None and self.noise.is_white:
             ids = np.arange(self.sketch.n_features)
             S = self.noise.correct(self.S)
-            vectors = self._solve_on(S, self.sizes, self.start_vectors)
+            vectors = self._solve_on(np.asarray(S), self.sizes, self.start_vectors)
             return PowerStepsResult(S, ids, None, 0, "all features are candidates", vectors)
         found = self._sparse_steps(self.joint_steps(self.max_iter))
         if self.sizes is not None or self.sketch.is_exact:
@@ -301,11 +301,11 @@ class PowerSteps:
         """Solve the sparse problem, multiply by its vectors, until they capture no more."""
         S, ids, model = found.S, found.ids, found.model
         if self.sketch.is_exact:
-            vectors = self._solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
+            vectors = self._solve_on(S.block(ids), self._sizes_of(S, model))
             found = replace(found, vectors=vectors)
             if not self._can_polish() or len(ids) == len(S):
                 return found
-            return self._polished(found, lambda Q: S @ Q, lambda ids: S[np.ix_(ids, ids)])
+            return self._polished(found, lambda Q: S @ Q, S.block)
         if self.sees_all_features():
             # A model of all of A from one pass: what the sketch does not see, it lacks.
             nystrom = NystromModel(self.sketch, self.S)
@@ -428,14 +428,12 @@ def _with_largest_rows(ids, B, size):
 
 def _explains_all(S, model):
     """Whether the model leaves nothing of S but rounding."""
-    size = np.vdot(S, S)
-    scaled = model.left * model.eigenvalues
+    size = S.squared_norm
     # Cheap, and decides all cases but the exact one: |S - B|^2 = |S|^2 - 2 <S, B> + |B|^2.
-    gap = size - 2.0 * np.vdot(scaled, S @ model.right)
-    gap += np.vdot(scaled.T @ scaled, model.right.T @ model.right)
+    gap = size - 2.0 * model.inner(S) + model.squared_norm()
     if gap > 1e-8 * size:
         return False
-    return np.linalg.norm(S - scaled @ model.right.T) <= 1e-13 * np.sqrt(size)
+    return model.distance(S) <= 1e-13 * np.sqrt(size)
 
 
 def _same_span(first, second, r):
