@@ -2,7 +2,7 @@
 
 Where M keeps the features, G consists of columns of Omega, which are hashed when they are needed.
 Where features are hashed on both sides every one of them is spread over all of G, which is then
-summed up once and kept, in single precision.
+summed up once and kept, in single precision unless it is symmetric.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ..sketching import ImplicitMatrix, Measurement, steps
+from ..sketching import ImplicitMatrix, Measurement, SymmetricProduct, steps
 
 # Floats of products that are hashed at a time: enough for the threads of a kernel.
 _HASHED = 1 << 17
@@ -20,7 +20,10 @@ def noise_matrix(sketch: Any, diag: np.ndarray | None = None) -> ImplicitMatrix:
     """Return M diag(d) Omega^T; None stands for ones."""
     M, test = sketch.measurement, sketch.test
     if not M.keeps_features:
-        return StoredMatrix(M.cross_gram(test, diag))
+        gram = M.cross_gram(test, diag)
+        # Lanczos iterations multiply a symmetric one by hundreds of single vectors, for each of
+        # which single precision would be widened again.
+        return SymmetricProduct(gram) if sketch.is_symmetric else StoredMatrix(gram)
     if test.keeps_features:
         return DiagonalMatrix(np.ones(M.n_features) if diag is None else diag)
     return HashedRows(test, diag)
