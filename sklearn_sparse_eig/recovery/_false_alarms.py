@@ -182,9 +182,7 @@ def _image_lengths(steps, found):
         gram = size * np.eye(sketch.shape[1]) + _signal(found)
     values, rotation = np.linalg.eigh(0.5 * (gram + gram.T))
     kept = values > 1e-9 * values.max()
-    images = (_without_noise(steps).T @ P).T @ (
-        rotation[:, kept] / np.sqrt(values[kept])
-    )
+    images = (_without_noise(steps).T @ P).T @ (rotation[:, kept] / np.sqrt(values[kept]))
     return np.sqrt(n) * np.linalg.norm(images, axis=1), np.sqrt(_noise_along(steps, found, P))
 
 

@@ -59,6 +59,9 @@ def recover(
         of largest magnitude.
     max_iter : int, default=12
         Largest number of power steps.
+    max_candidates : int or None, default=None
+        Largest number of features among which the vectors are sought at last, unless they are to
+        have more nonzeros in all. It bounds memory and time; None means 1000.
     n_hypotheses : int or None, default=None
         Number of features from which those of the sketch were chosen, for the detection levels of
         "auto". None means the number of features of the sketch.

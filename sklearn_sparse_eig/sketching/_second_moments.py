@@ -45,13 +45,13 @@ class SecondMoments(SketchState):
         added.
         """
         self._check_not_empty()
-        kind = SymmetricProduct if self.is_symmetric else CentredProduct
+        product = SymmetricProduct if self.is_symmetric else CentredProduct
         if self.content == "entries":
-            return kind(self._cross)
+            return product(self._cross)
         if not self.center:
-            return kind(self._cross, self.weight)
+            return product(self._cross, self.weight)
         means = self._left.total / self.weight, self._right.total / self.weight
-        return kind(self._cross, self.weight, *means)
+        return product(self._cross, self.weight, *means)
 
     @undisturbed
     def identify(self, W: np.ndarray) -> np.ndarray:

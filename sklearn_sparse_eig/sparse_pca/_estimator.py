@@ -14,7 +14,7 @@ from .._base.threads import limit_threads
 from .._base.typed import ArrayLike, Auto, BaseEstimator, MatrixLike, RandomSeed
 from .._base.weights import check_counts_of_rows
 from ..recovery import Decoder, choose_rank, make_decoder
-from ..sketching import EigenSketch, Measurement, choose_size
+from ..sketching import EigenSketch, Measurement, choose_size, polishing_bytes
 from ._components import ComponentsMixin
 from ._parameters import (
     CONSTRAINTS,
@@ -25,7 +25,6 @@ from ._parameters import (
     RankRule,
     SketchKind,
 )
-from ._second_reading import polishing_bytes
 from ._sizes import check_sizes, wanted_sizes
 
 # Nonzeros per component that a sketch is sized for where the number is left open.
@@ -426,6 +425,8 @@ default="sparse_sign"
         sketch = EigenSketch(
             n_features, center=self.center, random_state=self.random_state, **size.arguments()
         )
+        if size.row_buffer is not None:
+            sketch.row_buffer = size.row_buffer
         self._report(f"{sketch!r}, {sketch.nbytes / 1e6:.1f} MB")
         return sketch
 
@@ -439,10 +440,11 @@ default="sparse_sign"
         sketch.add_checked_rows(X, weights, decay)
         self._report(f"{sketch.n_samples} rows", level=2)
 
-    def _can_polish(self, n_features: int, n_components: int) -> bool:
+    def _can_polish(self, sketch: EigenSketch, n_components: int) -> bool:
         """Whether products with all of the centred rows say what a component is, and fit."""
-        return (
-            not isinstance(self.n_nonzero_coefs, str)
-            and self.forgetting == 1.0  # or rows of all weights would have to be told apart
-            and polishing_bytes(n_features, n_components) <= self.memory_budget
-        )
+        sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
+        # Rows of all weights would have to be told apart.
+        if sizes is None or self.forgetting != 1.0:
+            return False
+        needed = polishing_bytes(sketch.n_features, n_components, int(sizes.max()))
+        return sketch.nbytes + needed <= self.memory_budget

@@ -28,8 +28,8 @@ from ..recovery import (
     recover,
     restricted_least_squares,
 )
-from ..sketching import EigenSketch
-from ._second_reading import SecondReading, noise_scale, polished_candidates, scaled_rows
+from ..sketching import EigenSketch, most_candidates
+from ._second_reading import SecondReading, noise_scale, polished_candidates
 from ._sizes import wanted_sizes
 
 
@@ -49,12 +49,13 @@ class RecoveredMixin(LazyDisplayMixin):
         noise: NoiseName | None
         center: bool
         positive: bool
+        memory_budget: float
         batch_size: int | Auto
         n_jobs: int | None
         verbose: int
         _batches: Callable[[Any, Any], Iterator[tuple[Any, Any]]]
         _add_rows: Callable[..., None]
-        _can_polish: Callable[[int, int], bool]
+        _can_polish: Callable[[EigenSketch, int], bool]
 
         def __sklearn_is_fitted__(self) -> bool: ...
 
@@ -109,6 +110,7 @@ class RecoveredMixin(LazyDisplayMixin):
         return {
             "n_nonzero_coefs": "auto" if sizes is None else sizes,
             "decoder": self.decoder,
+            "max_candidates": most_candidates(self.memory_budget),
             "noise": self.noise,
             "verbose": self.verbose,
             "positive": self.positive,
@@ -132,15 +134,25 @@ class RecoveredMixin(LazyDisplayMixin):
         """Recover on the exact covariance of the candidate features, read from X again."""
         n_features = X.shape[1]
         scale = noise_scale(sketch) if self.noise == "diagonal" else None
-        ids, noise_variance = self._find_candidates(sketch, rank, X, weights, scale)
         reading = SecondReading(
-            lambda: self._batches(X, weights), n_features, self.center, self._add_rows
+            lambda: self._batches(X, weights),
+            n_features,
+            self.center,
+            self._add_rows,
+            sketch.row_buffer,
         )
+        ids, noise_variance = self._find_candidates(sketch, rank, reading, scale)
         vectors = None
         sizes = self._wanted_sizes()
-        if sizes is not None and self._can_polish(n_features, rank.count):
+        if sizes is not None and self._can_polish(sketch, rank.count):
             sizes = np.broadcast_to(sizes, (rank.count,))
-            ids, vectors = polished_candidates(reading.scaled(scale), ids, sizes, 0, self.positive)
+            ids, vectors = polished_candidates(
+                reading.scaled(scale),
+                ids,
+                sizes,
+                most_candidates(self.memory_budget),
+                positive=self.positive,
+            )
             if scale is not None:
                 vectors = scale[ids, None] * vectors
         exact = reading.covariance(ids)
@@ -154,7 +166,7 @@ class RecoveredMixin(LazyDisplayMixin):
         # The means of the support are exact here, which a compressed sketch cannot give later.
         return {"eigenpairs": pairs} | ({} if mean is None else {"support_mean": mean})
 
-    def _find_candidates(self, sketch, rank, X, weights, scale):
+    def _find_candidates(self, sketch, rank, reading, scale):
         """Return candidate features and the variance of noise, also by a sketch of even noise.
 
         Where features are hashed together a loud one hides others for good. Their variances known,
@@ -166,8 +178,8 @@ class RecoveredMixin(LazyDisplayMixin):
         if scale is None or sketch.measurement.keeps_features:
             return ids, noise_variance
         even = sketch.empty()
-        for rows, part in self._batches(X, weights):
-            self._add_rows(even, scaled_rows(rows, scale), part)
+        for rows, weights in reading.scaled(scale).scaled_blocks():
+            self._add_rows(even, rows, weights)
         others, _ = find_candidates(even, rank.count, **options | {"noise": "isotropic"})
         return np.union1d(ids, others), noise_variance
 
