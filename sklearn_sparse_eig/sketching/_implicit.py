@@ -141,7 +141,7 @@ class ImplicitMatrix(ABC):
         return float(max(np.abs(rows, out=rows).max() for _, rows in self.chunks()))
 
     def distance(self, places: Rows, left: np.ndarray, right: np.ndarray) -> float:
-        """Return the Frobenius norm of S - L right^T, where L is `left` at the places, else zero."""
+        """Return |S - L right^T| in the Frobenius norm, where L is `left` at the places."""
         ids = np.arange(len(self)) if isinstance(places, slice) else places
         squares = 0.0
         for part, rows in self.chunks():
@@ -243,6 +243,17 @@ class SymmetricProduct(CentredProduct):
             return out
         return np.where(ids >= which[:, None], C[which], C[:, which].T)
 
+    def rows_product(self, places, W):
+        # Rows lie in two triangles; the product with all of them costs less than to collect them.
+        return super().rows_product(places, W) if isinstance(places, slice) else (self @ W)[places]
+
+    def rows_adjoint(self, places, P):
+        if isinstance(places, slice):
+            return self.T @ P
+        placed = np.zeros((len(self), P.shape[1]))
+        placed[places] = P
+        return self @ placed
+
     def block(self, ids):
         out = self._cross[np.ix_(ids, ids)]
         columns = np.arange(len(ids))
@@ -343,6 +354,12 @@ class ScaledMatrix(ImplicitMatrix):
         product = self._matrix @ W
         product *= factor * self._scale[:, None]
         out += product
+
+    def rows_product(self, places, W):
+        W = self._right[:, None] * W if self._right.ndim == 1 else self._right @ W
+        out = self._matrix.rows_product(places, W)
+        out *= self._scale[places, None]
+        return out
 
     def adjoint(self, P):
         out = self._matrix.adjoint(self._scale[:, None] * P)

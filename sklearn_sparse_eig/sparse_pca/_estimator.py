@@ -14,7 +14,7 @@ from .._base.threads import limit_threads
 from .._base.typed import ArrayLike, Auto, BaseEstimator, MatrixLike, RandomSeed
 from .._base.weights import check_counts_of_rows
 from ..recovery import Decoder, choose_rank, make_decoder
-from ..sketching import EigenSketch, Measurement, choose_size, polishing_bytes
+from ..sketching import EigenSketch, Measurement, choose_size
 from ._components import ComponentsMixin
 from ._parameters import (
     CONSTRAINTS,
@@ -54,9 +54,9 @@ class SketchedSparsePCA(ComponentsMixin, StreamMixin, BaseEstimator):
         32 components, and the sketch is sized for 10. See Notes.
     n_nonzero_coefs : int, array-like of int of shape (n_components,) or "auto", default="auto"
         Number of features in each component, at most 1000. ``"auto"`` keeps the features that stand
-        out from noise, nominally with 0.05 false ones in all. More false ones pass when features
-        are hashed into a small sketch, or are rarely nonzero but then large, as word counts are;
-        give a number in these cases.
+        out from noise, nominally with 0.05 false ones in all. ``fit`` with ``refine="data"`` takes
+        their levels from the rows; in one pass, more false ones pass where features are hashed into
+        a small sketch, or are rarely nonzero but then large. Give a number in these cases.
     sketch : {"auto", "two_sided", "mam"}, default="auto"
         ``"auto"`` keeps the exact covariance if it fits into ``memory_budget`` (up to 2400 features
         at the default), and otherwise a two-sided sketch S = M A Omega^T. ``"mam"`` uses the same
@@ -271,8 +271,10 @@ default="sparse_sign"
                 self._add_rows(sketch, rows, part)
             sketch.check_variance()
             rank = choose_rank(sketch, self.n_components, self.noise)
-            if self.refine == "sketch" or sketch.is_exact:
+            if self.refine == "sketch":
                 recovered = {"eigenpairs": self._recover(sketch, rank)}
+            elif sketch.is_exact:
+                recovered = self._recover_exactly(sketch, rank, X, weights)
             else:
                 recovered = self._recover_from_data(sketch, rank, X, weights)
         self._dense = False
@@ -439,12 +441,3 @@ default="sparse_sign"
             decay = np.maximum(self.forgetting ** np.arange(n - 1, -1, -1.0), _FORGOTTEN)
         sketch.add_checked_rows(X, weights, decay)
         self._report(f"{sketch.n_samples} rows", level=2)
-
-    def _can_polish(self, sketch: EigenSketch, n_components: int) -> bool:
-        """Whether products with all of the centred rows say what a component is, and fit."""
-        sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
-        # Rows of all weights would have to be told apart.
-        if sizes is None or self.forgetting != 1.0:
-            return False
-        needed = polishing_bytes(sketch.n_features, n_components, int(sizes.max()))
-        return sketch.nbytes + needed <= self.memory_budget

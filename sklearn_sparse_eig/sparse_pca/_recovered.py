@@ -28,7 +28,7 @@ from ..recovery import (
     recover,
     restricted_least_squares,
 )
-from ..sketching import EigenSketch, most_candidates
+from ..sketching import EigenSketch, most_candidates, polishing_bytes
 from ._second_reading import SecondReading, noise_scale, polished_candidates
 from ._sizes import wanted_sizes
 
@@ -50,12 +50,12 @@ class RecoveredMixin(LazyDisplayMixin):
         center: bool
         positive: bool
         memory_budget: float
+        forgetting: float
         batch_size: int | Auto
         n_jobs: int | None
         verbose: int
         _batches: Callable[[Any, Any], Iterator[tuple[Any, Any]]]
         _add_rows: Callable[..., None]
-        _can_polish: Callable[[EigenSketch, int], bool]
 
         def __sklearn_is_fitted__(self) -> bool: ...
 
@@ -134,13 +134,7 @@ class RecoveredMixin(LazyDisplayMixin):
         """Recover on the exact covariance of the candidate features, read from X again."""
         n_features = X.shape[1]
         scale = noise_scale(sketch) if self.noise == "diagonal" else None
-        reading = SecondReading(
-            lambda: self._batches(X, weights),
-            n_features,
-            self.center,
-            self._add_rows,
-            sketch.row_buffer,
-        )
+        reading = self._reading(X, weights, sketch)
         ids, noise_variance = self._find_candidates(sketch, rank, reading, scale)
         vectors = None
         sizes = self._wanted_sizes()
@@ -156,7 +150,13 @@ class RecoveredMixin(LazyDisplayMixin):
             if scale is not None:
                 vectors = scale[ids, None] * vectors
         exact = reading.covariance(ids)
-        pairs = self._recover(exact, rank, n_hypotheses=n_features, start_vectors=vectors)
+        pairs = self._recover(
+            exact,
+            rank,
+            n_hypotheses=n_features,
+            start_vectors=vectors,
+            product_variance=self._product_variance(reading, exact, ids),
+        )
         mean = cast(np.ndarray, exact.feature_mean())[pairs.support] if self.center else None
         if scale is not None:  # all that others have is noise
             total, seen = sketch.total_variance(), exact.total_variance()
@@ -165,6 +165,38 @@ class RecoveredMixin(LazyDisplayMixin):
         pairs = pairs.embed(ids, n_features, noise_variance=noise_variance)
         # The means of the support are exact here, which a compressed sketch cannot give later.
         return {"eigenpairs": pairs} | ({} if mean is None else {"support_mean": mean})
+
+    def _recover_exactly(
+        self, sketch: EigenSketch, rank: Rank, X: Any, weights: Any
+    ) -> dict[str, Any]:
+        """Recover from the exact covariance of all features, with X at hand."""
+        reading = self._reading(X, weights, sketch)
+        variances = self._product_variance(reading, sketch, np.arange(X.shape[1]))
+        return {"eigenpairs": self._recover(sketch, rank, product_variance=variances)}
+
+    def _reading(self, X: Any, weights: Any, sketch: EigenSketch) -> SecondReading:
+        return SecondReading(
+            lambda: self._batches(X, weights),
+            X.shape[1],
+            self.center,
+            self._add_rows,
+            sketch.row_buffer,
+        )
+
+    def _product_variance(self, reading, exact, ids):
+        """Return what the rows say of the levels of "auto", None where they need not be asked."""
+        if self._wanted_sizes() is not None or self.forgetting < 1.0:
+            return None
+        return lambda V: reading.product_variance(exact, ids, V)
+
+    def _can_polish(self, sketch: EigenSketch, n_components: int) -> bool:
+        """Whether products with all of the centred rows say what a component is, and fit."""
+        sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
+        # Rows of all weights would have to be told apart.
+        if sizes is None or self.forgetting != 1.0:
+            return False
+        needed = polishing_bytes(sketch.n_features, n_components, int(sizes.max()))
+        return sketch.nbytes + needed <= self.memory_budget
 
     def _find_candidates(self, sketch, rank, reading, scale):
         """Return candidate features and the variance of noise, also by a sketch of even noise.
