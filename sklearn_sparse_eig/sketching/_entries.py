@@ -8,7 +8,6 @@ import scipy.sparse as sp
 from .. import kernels
 from .._base.entries import check_ids
 from .._base.symmetric import check_matrix_values
-from ._rows import BUFFER
 from ._state import SketchState
 from ._variance import check_products
 
@@ -54,7 +53,7 @@ def add_products(
 ) -> None:
     """Add M[:, ids] B to S, where products(low, high) gives rows low..high-1 of B."""
     state.content = "entries"
-    step = max(1, BUFFER // state.shape[1])
+    step = max(1, state.row_buffer // state.shape[1])
     for low in range(0, len(ids), step):
         high = min(low + step, len(ids))
         columns = state.measurement.columns(ids[low:high])

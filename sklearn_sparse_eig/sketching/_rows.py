@@ -11,10 +11,10 @@ from ._centring import centre, is_due, is_outweighed
 from ._state import Side, SketchState
 from ._variance import check_sums
 
-# Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
-BUFFER = 1 << 21
 # Below this share of nonzeros a scattered outer product beats a dense one (measured: 1/8 to 1/12).
 _SCATTER_SHARE = 0.1
+# Rows of a block at least.
+_FEWEST = 4
 
 
 def add_rows(
@@ -56,7 +56,8 @@ def _blocks(state: SketchState, X, weights) -> Iterator[tuple]:
     start = 0
     while start < X.shape[0]:
         scatter = _is_scattered(state, X)
-        step = max(64, BUFFER // max(_buffer_width(state, X, scatter), 1))
+        # Less than what few rows take saves little, and costs much.
+        step = max(_FEWEST, state.row_buffer // max(_buffer_width(state, X, scatter), 1))
         stop = min(start + step, X.shape[0])
         rows = X if (start, stop) == (0, X.shape[0]) else X[start:stop]
         yield rows, weights if np.ndim(weights) == 0 else weights[start:stop], scatter
