@@ -1,6 +1,7 @@
 """Sparse eigenvectors of a matrix that is at hand, to be read as often as needed."""
 
-from numbers import Integral
+from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -125,13 +126,12 @@ def sparse_eigsh(
     A, n = _check_matrix(A)
     if which not in ("LA", "SA", "LM"):
         raise ValueError(f"which must be 'LA', 'SA' or 'LM', got {which!r}.")
-    if not isinstance(k, Integral):
-        raise ValueError(f"k must be an integer, got {k!r}.")
-    if not 1 <= k <= n:
-        raise ValueError(f"k must lie in [1, n={n}], got {k}.")
-    automatic = isinstance(n_nonzero_coefs, str)
-    if automatic and n_nonzero_coefs != "auto":
-        raise ValueError(f"n_nonzero_coefs must be 'auto' or integers, got {n_nonzero_coefs!r}.")
+    _check_count("k", k, n)
+    automatic = isinstance(n_nonzero_coefs, str) and n_nonzero_coefs == "auto"
+    if not isinstance(n_candidates, str) or n_candidates != "auto":
+        _check_count("n_candidates", n_candidates, np.inf, "'auto' or an integer")
+    if not isinstance(tol, Real) or not tol >= 0.0:
+        raise ValueError(f"tol must be a number of at least 0, got {tol!r}.")
     if automatic and positive:
         raise ValueError(
             f"positive=True needs numbers for n_nonzero_coefs, got 'auto'. Give n={n} for vectors "
@@ -145,9 +145,7 @@ def sparse_eigsh(
         vectors /= np.linalg.norm(vectors, axis=0)
         ids = np.arange(n)
     else:
-        sizes = np.broadcast_to(np.asarray(n_nonzero_coefs, dtype=np.int64), (k,))
-        if sizes.min() < 1 or sizes.max() > n:
-            raise ValueError(f"n_nonzero_coefs must lie in [1, n={n}], got {n_nonzero_coefs!r}.")
+        sizes = _check_sizes(n_nonzero_coefs, k, n)
         if n_candidates == "auto":
             is_block = isinstance(A, np.ndarray) or (sp.issparse(A) and n <= _MAX_BLOCK)
             n_candidates = n if is_block else max(_MAX_CANDIDATES, 2 * int(sizes.max()))
@@ -187,6 +185,28 @@ def sparse_eigsh(
         eigenvalue_errors=value_errors,
         upper_bound=bounds,
     )
+
+
+def _check_count(name: str, value: Any, largest: float, kind: str = "an integer") -> None:
+    """Raise ValueError unless a value is an integer, no bool, from 1 to the largest."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ValueError(f"{name} must be {kind}, got {value!r}.")
+    if not 1 <= int(value) <= largest:
+        interval = "be at least 1" if np.isinf(largest) else f"lie in [1, n={largest}]"
+        raise ValueError(f"{name} must {interval}, got {value!r}.")
+
+
+def _check_sizes(n_nonzero_coefs: Any, k: int, n: int) -> np.ndarray:
+    """Return the nonzeros of each vector, shape (k,)."""
+    several = isinstance(n_nonzero_coefs, Sequence | np.ndarray) and np.ndim(n_nonzero_coefs) > 0
+    sizes = n_nonzero_coefs if several else [n_nonzero_coefs] * k
+    if len(sizes) not in (1, k):
+        raise ValueError(
+            f"n_nonzero_coefs must be an integer or k={k} of them, got {n_nonzero_coefs!r}."
+        )
+    for size in sizes:
+        _check_count("n_nonzero_coefs", size, n, "'auto' or integers")
+    return np.broadcast_to(np.array(sizes, dtype=np.int64), (k,))
 
 
 def _check_matrix(A: Any) -> tuple[Any, int]:

@@ -200,6 +200,18 @@ def test_reproducible_and_not_modifying():
         (np.eye(3), {"n_nonzero_coefs": 4}, r"n_nonzero_coefs must lie in \[1, n=3\], got 4"),
         (np.eye(3), {"n_nonzero_coefs": 0}, "n_nonzero_coefs must lie in"),
         (np.eye(3), {"n_nonzero_coefs": "few"}, "must be 'auto' or integers, got 'few'"),
+        (
+            np.eye(3),
+            {"n_nonzero_coefs": 2.5},
+            "n_nonzero_coefs must be 'auto' or integers, got 2.5",
+        ),
+        (np.eye(3), {"n_nonzero_coefs": [2.0]}, "must be 'auto' or integers, got 2.0"),
+        (np.eye(3), {"n_nonzero_coefs": None}, "must be 'auto' or integers, got None"),
+        (np.eye(3), {"n_nonzero_coefs": [1, 2]}, r"an integer or k=1 of them, got \[1, 2\]"),
+        (np.eye(3), {"k": True}, "k must be an integer, got True"),
+        (np.eye(3), {"n_candidates": 2.5}, "n_candidates must be 'auto' or an integer, got 2.5"),
+        (np.eye(3), {"n_candidates": -3}, "n_candidates must be at least 1, got -3"),
+        (np.eye(3), {"tol": -1.0}, "tol must be a number of at least 0, got -1.0"),
     ],
 )
 def test_errors(A, options, match):
