@@ -27,12 +27,14 @@ from ._numba_base import (
 )
 from ._numba_rows import expand_csr, sketch_csr
 from ._numba_tables import add_bit_tests, add_cross_gram
-from ._numba_updates import add_cross, add_outer
+from ._numba_updates import SPARSE_SHARE, add_cross, add_measured, add_outer
 
 __all__ = [
+    "SPARSE_SHARE",
     "add_bit_tests",
     "add_cross",
     "add_cross_gram",
+    "add_measured",
     "add_outer",
     "adjoint",
     "adjoint_energy",

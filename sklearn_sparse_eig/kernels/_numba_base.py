@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import float32, uint64
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from .._base.threads import run_ranges
@@ -93,6 +93,72 @@ def _axpy(typing_context, y, i, x, j, a):
         return context.get_dummy_value()
 
     return types.void(y, types.intp, x, types.intp, x.dtype), codegen
+
+
+@intrinsic
+def _prefetch(typing_context, x, i):
+    """Fetch the cache line of position `i` of a flat contiguous array, to be written to."""
+
+    def codegen(context, builder, signature, args):
+        byte, int32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", (byte,), ir.FunctionType(ir.VoidType(), [byte] + [int32] * 3)
+        )
+        place = builder.bitcast(builder.gep(data, [args[1]]), byte)
+        builder.call(function, [place, int32(1), int32(3), int32(1)])
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp), codegen
+
+
+def _row_sum(n_vectors):
+    """Return the function that sums rows of `n_vectors` vectors in registers."""
+
+    @intrinsic
+    def row_sum(typing_context, y, i, x, j, stride, rows, values, first, last):
+        """y[i : i + w] += values[e] * x[j + rows[e] * stride :][:w] for e in first..last-1."""
+
+        def codegen(context, builder, signature, args):
+            intp, int32 = ir.IntType(64), ir.IntType(32)
+            row_data = context.make_array(signature.args[5])(context, builder, args[5]).data
+            value_data = context.make_array(signature.args[6])(context, builder, args[6]).data
+            target = [
+                _vector_pointer(context, builder, signature.args[0], args[0], place)
+                for place in _lane_starts(builder, args[1], n_vectors)
+            ]
+            vector = target[0].type.pointee
+            undefined = ir.Constant(vector, ir.Undefined)
+            sums = [cgutils.alloca_once(builder, vector) for _ in target]
+            for total, pointer in zip(sums, target, strict=True):
+                builder.store(builder.load(pointer, align=8), total)
+            with cgutils.for_range_slice(builder, args[7], args[8], intp(1), intp) as (e, _):
+                row = builder.load(builder.gep(row_data, [e]))
+                start = builder.add(args[3], builder.mul(builder.zext(row, intp), args[4]))
+                scale = builder.load(builder.gep(value_data, [e]))
+                scale = builder.insert_element(undefined, scale, int32(0))
+                scale = _shuffle(builder, scale, undefined, [0] * _LANES)
+                for total, place in zip(sums, _lane_starts(builder, start, n_vectors), strict=True):
+                    source = _vector_pointer(context, builder, signature.args[2], args[2], place)
+                    term = builder.fmul(scale, builder.load(source, align=8))
+                    builder.store(builder.fadd(builder.load(total), term), total)
+            for total, pointer in zip(sums, target, strict=True):
+                builder.store(builder.load(total), pointer, align=8)
+            return context.get_dummy_value()
+
+        integers = types.intp, x, types.intp, types.intp
+        signature = types.void(y, *integers, rows, values, types.intp, types.intp)
+        return signature, codegen
+
+    return row_sum
+
+
+def _lane_starts(builder, start, n_vectors):
+    """Return the positions at which `n_vectors` consecutive vectors start."""
+    return [builder.add(start, ir.IntType(64)(t * _LANES)) for t in range(n_vectors)]
+
+
+_row_sum_8, _row_sum_4, _row_sum_1 = _row_sum(8), _row_sum(4), _row_sum(1)
 
 
 @intrinsic
@@ -172,3 +238,28 @@ def _code_table(ids, seed, n_blocks, block_size):
 
     run_ranges(part, len(ids), work=codes.size)
     return codes
+
+
+# --------------------------------------------------------------------------------------- strips
+
+
+@_jit
+def _strip(rest):
+    """Return the columns of the next strip where `rest` are left: 64, 32 or 8."""
+    if rest >= 8 * _LANES:
+        return 8 * _LANES
+    return 4 * _LANES if rest >= 4 * _LANES else _LANES
+
+
+@_jit
+def _sum_row(y, i, x, j, stride, width, rows, values, first, last):
+    """y[i : i + width] += values[e] * x[j + rows[e] * stride :][:width] for e in first..last-1.
+
+    The width is that of a strip; arrays are flat.
+    """
+    if width == 8 * _LANES:
+        _row_sum_8(y, i, x, j, stride, rows, values, first, last)
+    elif width == 4 * _LANES:
+        _row_sum_4(y, i, x, j, stride, rows, values, first, last)
+    else:
+        _row_sum_1(y, i, x, j, stride, rows, values, first, last)

@@ -11,6 +11,8 @@ from ._hashing import hash_columns as _hash
 
 # Hashed entries alive at a time: a few tens of megabytes.
 _CHUNK = 1 << 19
+# Share of nonzeros below which sparse rows are added faster than BLAS adds dense ones.
+SPARSE_SHARE = 0.1
 
 
 def _chunks(n, size):
@@ -89,6 +91,26 @@ def add_cross(S, data, indices, indptr, W):
     lo, hi = indptr[0], indptr[-1]
     Y = csr_array((data[lo:hi], indices[lo:hi], indptr - lo), shape=(len(W), len(S)))
     S += Y.T @ W
+
+
+def add_measured(S, total, data, indices, indptr, W, weights, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_measured`."""
+    first, last = indptr[0], indptr[-1]
+    for lo, hi in _chunks(last - first, _CHUNK // n_blocks):
+        lo, hi = lo + first, hi + first
+        top = np.searchsorted(indptr, lo, side="right") - 1
+        end = np.searchsorted(indptr, hi, side="left")
+        local = np.clip(indptr[top : end + 1], lo, hi) - lo
+        # Equal columns are added before they are hashed: by columns of X, then by rows of M.
+        ids, columns = np.unique(indices[lo:hi], return_inverse=True)
+        values = data[lo:hi] * np.repeat(weights[top:end], np.diff(local))
+        X = csr_array((values, columns, local), shape=(end - top, len(ids)))
+        M = _transposed_columns(ids, seed, n_blocks, block_size)
+        total += M.T @ X.sum(axis=0)
+        if 2 * len(ids) < X.nnz:
+            S += M.T @ (X.T @ W[top:end])
+        else:
+            S += (X @ M).T @ W[top:end]
 
 
 def add_outer(S, data, indices, indptr, weights):

@@ -22,6 +22,7 @@ class FeatureMoments(Journaled):
     """
 
     fields = ("total", "squares", "shift")
+    _places: tuple[np.ndarray, np.ndarray] | None = None  # a shift, and where it is not zero
 
     def __init__(self, n_features: int) -> None:
         self.total = np.zeros(n_features)
@@ -54,7 +55,7 @@ class FeatureMoments(Journaled):
         self.squares += squares
 
     def _add_sparse(self, X, weights, total_weight):
-        shifted = np.flatnonzero(self.shift)
+        shifted = self._shifted_features()
         features = X.indices
         self._keep(np.concatenate([features, shifted]) if len(shifted) else features)
         row_weights = np.repeat(np.broadcast_to(weights, X.shape[0]), np.diff(X.indptr))
@@ -70,6 +71,12 @@ class FeatureMoments(Journaled):
         weighted = row_weights * values
         _add_at(self.total, features, weighted)
         _add_at(self.squares, features, weighted * values)
+
+    def _shifted_features(self):
+        """Return the features with a shift; a new shift is always a new array."""
+        if self._places is None or self._places[0] is not self.shift:
+            self._places = self.shift, np.flatnonzero(self.shift)
+        return self._places[1]
 
     @staticmethod
     def _weight_present(shifted, features, row_weights, is_shifted):
