@@ -128,7 +128,8 @@ def _part_ids(indices, first, last, parts_log, bounds, ids, places):
 @_jit
 def _count_part(ids, places, low, high, table, features, counts, slots, occurring):
     """Count the ids low..high-1 in a hash table with open addressing, at most half full."""
-    table[:] = 0
+    for i in range(len(table)):
+        table[i] = 0
     mask, n = len(table) - 1, 0
     for e in range(low, high):
         key = ids[e]
@@ -202,7 +203,8 @@ def _sum_strips(W, k, weights, starts, rows, values, low, high, n, panels, sums)
         width = _strip(k - left)
         for f in range(low, high):
             place = n * left + f * width
-            panels[place : place + width] = 0.0
+            for i in range(width):
+                panels[place + i] = 0.0
             first, last = starts[f], starts[f + 1]
             _sum_row(panels, place, W, left, k, width, rows, values, first, last)
         left += width

@@ -76,16 +76,16 @@ def _pack(W, weights, cuts, c, panels):
 
 
 @_jit
-def _add_chunk(S, k, low, high, left, right, panels, n, rows, values, starts):
+def _add_chunk(S, k, low, high, left, right, panels, start, n, rows, values, starts):
     """Add the sorted entries of a chunk of n rows to rows low..high-1 of S, flat, of k columns.
 
-    Entries starts[i] to starts[i + 1] - 1 belong to row low + i. Only columns left..right-1, of
-    which left is the start of a strip.
+    Entries starts[i] to starts[i + 1] - 1 belong to row low + i, and `panels[start]` is the first
+    number of the chunk. Only columns left..right-1, of which left is the start of a strip.
     """
     line = np.empty(8 * _LANES)
     padded = (k + _LANES - 1) // _LANES * _LANES
     while left < right:
-        width, strip = _strip(padded - left), panels[n * left :]
+        width, strip = _strip(padded - left), start + n * left
         for row in range(low, high):
             here = row * k + left
             if row + _AHEAD < high:
@@ -95,11 +95,13 @@ def _add_chunk(S, k, low, high, left, right, panels, n, rows, values, starts):
             if first == last:
                 continue
             if left + width <= k:
-                _sum_row(S, here, strip, 0, width, width, rows, values, first, last)
+                _sum_row(S, here, panels, strip, width, width, rows, values, first, last)
             else:
-                line[: k - left] = S[here : here + k - left]
-                _sum_row(line, 0, strip, 0, width, width, rows, values, first, last)
-                S[here : here + k - left] = line[: k - left]
+                for i in range(k - left):
+                    line[i] = S[here + i]
+                _sum_row(line, 0, panels, strip, width, width, rows, values, first, last)
+                for i in range(k - left):
+                    S[here + i] = line[i]
         left += width
 
 
@@ -116,7 +118,8 @@ def _sort_block(
     """
     offset, step, size = _mix64(seed), uint64(block + 1) * _GOLDEN, uint64(b)
     scale, zero = 1.0 / np.sqrt(n_blocks), indptr[top]
-    starts[:] = 0
+    for i in range(len(starts)):
+        starts[i] = 0
     for e in range(zero, indptr[end]):
         h = _mix64(_mix64(uint64(indices[e]) + offset) + step)
         code = (((h >> _U32) * size) >> _U32) * _U2 + (h & _U1)
@@ -152,8 +155,8 @@ def _add_block(
             for i in range(b):
                 for e in range(starts[i], starts[i + 1]):
                     total[low + i] += values[e] * weights[top + rows[e]]
-        chunk = panels[top * padded : end * padded]
-        _add_chunk(S, k, low, high, left, right, chunk, end - top, rows, values, starts)
+        chunk = top * padded, end - top
+        _add_chunk(S, k, low, high, left, right, panels, *chunk, rows, values, starts)
 
 
 @_jit
@@ -170,7 +173,8 @@ def _add_few(S, k, total, data, indices, indptr, W, weights, key, line):
         if first < last:
             _encode_ids(indices, first, first + 1, seed, n_blocks, b, ahead)
         for e in range(first, last):
-            codes[0] = ahead[0]
+            for j in range(n_blocks):
+                codes[0, j] = ahead[0, j]
             if e + 1 < last:
                 _encode_ids(indices, e + 1, e + 2, seed, n_blocks, b, ahead)
             for j in range(n_blocks):
@@ -257,7 +261,8 @@ def _sorted_arrays(size):
 @_jit
 def _sort_entries(data, indices, indptr, top, end, starts, rows, values):
     """Sort the entries of rows top..end-1 of a CSR array by column, see `_sort_block`."""
-    starts[:] = 0
+    for i in range(len(starts)):
+        starts[i] = 0
     for e in range(indptr[top], indptr[end]):
         starts[indices[e] + 2] += 1
     for i in range(2, len(starts)):
@@ -275,7 +280,8 @@ def _cross_few(S, k, data, indices, indptr, W, line):
     """S += Y^T W entry by entry; S is flat, `line` a row of whole vectors."""
     whole = k // _LANES * _LANES
     for row in range(len(indptr) - 1):
-        line[:k] = W[row]
+        for i in range(k):
+            line[i] = W[row, i]
         for e in range(indptr[row], indptr[row + 1]):
             if e + 1 < indptr[row + 1]:
                 for i in range(0, k, _LANES):
@@ -301,10 +307,9 @@ def add_cross(S, data, indices, indptr, W):
     rows, values = _sorted_arrays(int(sizes.max()))
     for top, end in zip(cuts[:-1], cuts[1:], strict=True):
         _sort_entries(data, indices, indptr, top, end, starts, rows, values)
-        chunk = panels[top * padded : end * padded]
 
-        def part(low, high, chunk=chunk, n=end - top):
-            args = chunk, n, rows, values, starts[low:]
+        def part(low, high, start=top * padded, n=end - top):
+            args = panels, start, n, rows, values, starts[low:]
             _add_chunk(flat, k, low, high, 0, padded, *args)
 
         run_ranges(part, m, work=(indptr[end] - indptr[top]) * k / _LANES)

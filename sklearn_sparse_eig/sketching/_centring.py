@@ -7,6 +7,7 @@ features that are never, or next to never, zero have a shift.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -78,21 +79,28 @@ def first_rows(weights: float | np.ndarray, n: int) -> int:
 
 
 def may_be_full(
-    some: sp.csr_array, weights: float | np.ndarray, all_weights: float | np.ndarray, n: int
+    measurement: Any,
+    some: sp.csr_array,
+    weights: float | np.ndarray,
+    all_weights: float | np.ndarray,
+    n: int,
 ) -> bool:
-    """Whether a column of n rows, of which these are some, can be next to never zero.
+    """Whether a measurement of n rows, of which these are some, can be next to never zero.
 
-    ``False`` is certain; duplicates count as further rows.
+    ``False`` is certain.
 
     Parameters
     ----------
-    some : csr_array of shape (n_some, m)
+    measurement : Measurement
+    some : csr_array of shape (n_some, n_features)
     weights : float or ndarray of shape (n_some,)
     all_weights : float or ndarray of shape (n,)
     n : int
     """
     share = np.broadcast_to(np.abs(weights), some.shape[0]) / _absolute_sum(all_weights, n)
-    present = np.bincount(some.indices, np.repeat(share, np.diff(some.indptr)), some.shape[1])
+    columns = measurement.columns(some.indices)
+    shares = np.repeat(np.repeat(share, np.diff(some.indptr)), np.diff(columns.indptr))
+    present = np.bincount(columns.indices, shares, measurement.n_measurements)
     return bool(present.max(initial=0.0) > share.sum() - (1.0 - _FULL) * (1.0 + 1e-9))
 
 

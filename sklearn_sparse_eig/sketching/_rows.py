@@ -93,7 +93,7 @@ def _may_shift(state, X, weights):
         return False
     some = first_rows(weights, X.shape[0])
     part = weights if np.ndim(weights) == 0 else weights[:some]
-    return may_be_full(state.measurement.measure_sparse(X[:some]), part, weights, X.shape[0])
+    return may_be_full(state.measurement, X[:some], part, weights, X.shape[0])
 
 
 def _total_weight(weights, n):
