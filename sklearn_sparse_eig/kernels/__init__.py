@@ -34,6 +34,7 @@ __all__ = [
     "add_cross_gram",
     "add_measured",
     "add_outer",
+    "add_sparse_cross",
     "adjoint",
     "adjoint_energy",
     "expand_csr",
@@ -249,6 +250,8 @@ def add_outer(
     indices: ArrayLike,
     indptr: ArrayLike,
     weights: ArrayLike | None = None,
+    *,
+    upper: bool = False,
 ) -> None:
     """Add weighted outer products in place: S += sum_r weights[r] y_r y_r^T, y_r sparse.
 
@@ -260,10 +263,13 @@ def add_outer(
         The rows y_r, of length m, in CSR; duplicates add, order is free.
     weights : array-like of float, shape (n,), or None
         None stands for ones.
+    upper : bool, default=False
+        Whether only the upper triangle counts: the lower one is left as it is, or changed anyhow
+        where that costs nothing.
 
     Notes
     -----
-    Cost O(sum_r nnz(y_r)^2). Each thread owns a range of rows of S.
+    Cost O(sum_r nnz(y_r)^2), half of it with `upper`. Each thread owns a range of rows of S.
     """
     check_out(S, "S", (len(S), len(S)))
     csr = check_csr(data, indices, indptr, width=len(S))
@@ -271,7 +277,35 @@ def add_outer(
         weights = np.ascontiguousarray(check_float(weights, "weights", 1), dtype=np.float64)
         if len(weights) != len(csr[2]) - 1:
             raise ValueError(f"weights must have {len(csr[2]) - 1} entries, got {len(weights)}.")
-    twin().add_outer(S, *csr, weights)
+    twin().add_outer(S, *csr, weights, bool(upper))
+
+
+def add_sparse_cross(
+    S: np.ndarray,
+    left: tuple[ArrayLike, ArrayLike, ArrayLike],
+    right: tuple[ArrayLike, ArrayLike, ArrayLike],
+) -> None:
+    """Add a cross product of sparse rows in place: S += Y^T W.
+
+    Parameters
+    ----------
+    S : ndarray of float64, shape (m, k), C order
+        Updated in place.
+    left, right : tuples (data, indices, indptr)
+        Y of shape (n, m) and W of shape (n, k) in CSR; duplicates add, order is free.
+
+    Notes
+    -----
+    Cost O(sum_r nnz(y_r) nnz(w_r)). Each thread owns a range of rows of S.
+    """
+    check_out(S, "S")
+    left, right = check_csr(*left, width=len(S)), check_csr(*right, width=S.shape[1])
+    if len(left[2]) != len(right[2]):
+        raise ValueError(
+            f"left and right must have as many rows, got {len(left[2]) - 1} and "
+            f"{len(right[2]) - 1}."
+        )
+    twin().add_sparse_cross(S, left, right)
 
 
 def adjoint(ids: ArrayLike, R: ArrayLike, seed: int, n_blocks: int, block_size: int) -> np.ndarray:

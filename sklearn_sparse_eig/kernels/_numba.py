@@ -25,9 +25,10 @@ from ._numba_base import (
     _shuffle,
     _vector_pointer,
 )
+from ._numba_outer import add_outer, add_sparse_cross
 from ._numba_rows import expand_csr, sketch_csr
 from ._numba_tables import add_bit_tests, add_cross_gram
-from ._numba_updates import SPARSE_SHARE, add_cross, add_measured, add_outer
+from ._numba_updates import SPARSE_SHARE, add_cross, add_measured
 
 __all__ = [
     "SPARSE_SHARE",
@@ -36,6 +37,7 @@ __all__ = [
     "add_cross_gram",
     "add_measured",
     "add_outer",
+    "add_sparse_cross",
     "adjoint",
     "adjoint_energy",
     "expand_csr",

@@ -313,28 +313,3 @@ def add_cross(S, data, indices, indptr, W):
             _add_chunk(flat, k, low, high, 0, padded, *args)
 
         run_ranges(part, m, work=(indptr[end] - indptr[top]) * k / _LANES)
-
-
-@_jit
-def _outer_rows(S, data, indices, indptr, weights, first, last):
-    """S[first:last] += rows first..last-1 of sum_r w_r y_r y_r^T; no weights means ones."""
-    for r in range(len(indptr) - 1):
-        weight = weights[r] if weights.size else 1.0
-        for a in range(indptr[r], indptr[r + 1]):
-            row = indices[a]
-            if first <= row < last:
-                value = weight * data[a]
-                for e in range(indptr[r], indptr[r + 1]):
-                    S[row, indices[e]] += value * data[e]
-
-
-def add_outer(S, data, indices, indptr, weights):
-    """Twin of :func:`sklearn_sparse_eig.kernels.add_outer`."""
-    if weights is None:
-        weights = np.empty(0)
-
-    def part(first, last):
-        _outer_rows(S, data, indices, indptr, weights, first, last)
-
-    work = float(np.sum(np.diff(indptr).astype(np.float64) ** 2))
-    run_ranges(part, len(S), work=work, parts_per_thread=1)

@@ -113,7 +113,7 @@ def add_measured(S, total, data, indices, indptr, W, weights, seed, n_blocks, bl
             S += (X @ M).T @ W[top:end]
 
 
-def add_outer(S, data, indices, indptr, weights):
+def add_outer(S, data, indices, indptr, weights, upper):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_outer`."""
     n, m = len(indptr) - 1, len(S)
     pairs = np.concatenate(([0.0], np.cumsum(np.diff(indptr).astype(np.float64) ** 2)))
@@ -129,7 +129,25 @@ def add_outer(S, data, indices, indptr, weights):
         scaled = Y.astype(np.float64)
         if weights is not None:
             scaled.data = scaled.data * np.repeat(weights[top:end], np.diff(local))
-        S += (scaled.T @ Y).toarray()
+        S += (scaled.T @ Y).toarray()  # both triangles: taking one costs more than it saves
+        top = end
+
+
+def add_sparse_cross(S, left, right):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_sparse_cross`."""
+    n, m, k = len(left[2]) - 1, *S.shape
+    Y, W = (
+        csr_array(
+            (data[ptr[0] : ptr[-1]], indices[ptr[0] : ptr[-1]], ptr - ptr[0]), shape=(n, width)
+        )
+        for (data, indices, ptr), width in ((left, m), (right, k))
+    )
+    pairs = np.cumsum(np.diff(Y.indptr).astype(np.float64) * np.diff(W.indptr))
+    budget, top = max(_CHUNK, m * k), 0
+    while top < n:  # as for outer products
+        done = pairs[top - 1] if top else 0.0
+        end = max(top + 1, int(np.searchsorted(pairs, done + budget, side="right")))
+        S += (Y[top:end].astype(np.float64).T @ W[top:end]).toarray()
         top = end
 
 

@@ -171,7 +171,7 @@ def _scatter(state, Y, W, weights):
     state._left.total += weighted_sum(Y, weights)
     if state.is_symmetric:
         row_weights = np.broadcast_to(np.asarray(weights, dtype=np.float64), Y.shape[0])
-        kernels.add_outer(state._cross, Y.data, Y.indices, Y.indptr, row_weights)
+        kernels.add_outer(state._cross, Y.data, Y.indices, Y.indptr, row_weights, upper=True)
         return
     W = _shifted(W, state._right)
     weighted = W * (weights if np.ndim(weights) == 0 else weights[:, None])

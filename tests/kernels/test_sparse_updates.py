@@ -70,6 +70,47 @@ def test_products_are_those_of_the_definition(backend_name, seed, key, n, k, ske
     assert_allclose(total, Y.T @ weights, rtol=1e-12, atol=1e-11)
 
 
+def csr_of(rng, n, width, length):
+    """CSR arrays with empty rows, unsorted and repeated columns, from the middle of others."""
+    lengths = rng.integers(0, length + 1, n + 2)
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    columns = rng.integers(0, width, indptr[-1]).astype(rng.choice([np.int32, np.int64]))
+    return rng.standard_normal(len(columns)), columns, indptr[1:-1]
+
+
+def dense_of(csr, width):
+    data, columns, indptr = csr
+    out = np.zeros((len(indptr) - 1, width))
+    inside = slice(indptr[0], indptr[-1])
+    np.add.at(out, (np.repeat(np.arange(len(out)), np.diff(indptr)), columns[inside]), data[inside])
+    return out
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_products_of_sparse_rows_are_those_of_the_definition(backend, seed):
+    rng = np.random.default_rng(seed)
+    n, m, k = rng.integers(0, 40), *rng.integers(1, 30, 2)
+    left, right = csr_of(rng, n, m, 12), csr_of(rng, n, k, 5)
+    Y, W = dense_of(left, m), dense_of(right, k)
+    start = rng.standard_normal((m, k))
+    S = start.copy()
+    kernels.add_sparse_cross(S, left, right)
+    assert_allclose(S, start + Y.T @ W, rtol=1e-12, atol=1e-11)
+    for weights in (None, rng.standard_normal(n)):
+        expected = Y.T @ (Y if weights is None else weights[:, None] * Y)
+        for upper in (False, True):
+            square = np.zeros((m, m))
+            kernels.add_outer(square, *left, weights, upper=upper)
+            kept = np.triu if upper else np.asarray
+            assert_allclose(kept(square), kept(expected), rtol=1e-12, atol=1e-11)
+
+
+def test_sparse_products_need_as_many_rows_on_both_sides():
+    one, two = ([1.0], [0], [0, 1]), ([1.0], [0], [0, 1, 1])
+    with pytest.raises(ValueError, match="as many rows, got 1 and 2"):
+        kernels.add_sparse_cross(np.zeros((2, 2)), one, two)
+
+
 @needs_numba
 @pytest.mark.parametrize("k", [5, 72, 130])
 def test_chunks_and_recurring_columns_change_rounding_only(monkeypatch, k):
@@ -128,10 +169,20 @@ def test_bits_do_not_depend_on_threads(backend, monkeypatch):
         for n_ids, skew, n_blocks in [(2**40, 0.0, 8), (500, 5.0, 8), (2**40, 0.0, 1)]
     ]
     W, weights = rng.standard_normal((90, 200)), rng.random(90)
+    left, right = csr_of(rng, 90, 50, 20), csr_of(rng, 90, 50, 6)
+
+    def everything():
+        for csr, key in cases:
+            yield from updated(csr, W, weights, key)
+        S, square = np.zeros((50, 50)), np.zeros((50, 50))
+        kernels.add_sparse_cross(S, left, right)
+        kernels.add_outer(square, *left, weights, upper=True)
+        yield from (S, square)
+
     results = []
     for threads in (1, 2, 3, 7):
         monkeypatch.setenv("OMP_NUM_THREADS", str(threads))
-        results.append([a.tobytes() for c, key in cases for a in updated(c, W, weights, key)])
+        results.append([array.tobytes() for array in everything()])
     assert all(result == results[0] for result in results[1:])
 
 
@@ -198,6 +249,25 @@ def test_any_splitting_into_batches_gives_the_same_sketch(backend, center, full,
     scale = np.abs(whole.matrix()).max()
     for other in (split, dense):
         assert_allclose(other.matrix(), whole.matrix(), atol=1e-12 * scale)
+
+
+@pytest.mark.parametrize("range_size", [None, 40, 500])
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("n_ids", [30, 20_000])
+def test_entries_are_added_as_their_matrix_is(backend, range_size, mirror, n_ids):
+    """Few entries in each row are products of sparse rows, many are not."""
+    rng = np.random.default_rng(4)
+    i, j, values = *rng.integers(0, n_ids, (2, 400)), rng.standard_normal(400)
+    sketch = sketch_of([], range_size=range_size)
+    sketch.update_entries(i[:150], j[:150], values[:150], mirror=mirror)
+    sketch.update_entries(i[150:], j[150:], values[150:], mirror=mirror)
+    A = sp.coo_array((values, (i, j)), shape=(20_000, 20_000)).tocsr()
+    A = A + A.T if mirror else (A + A.T) / 2
+    A = A - sp.diags_array(A.diagonal() / 2) if mirror else A
+    ids = np.arange(20_000)
+    M, Omega = sketch.measurement.columns(ids), sketch.test.columns(ids)
+    expected = (M.T @ (A @ Omega)).toarray()
+    assert_allclose(sketch.matrix(), expected, atol=1e-12 * np.abs(expected).max())
 
 
 def test_rows_are_deleted_by_opposite_weights(backend):
