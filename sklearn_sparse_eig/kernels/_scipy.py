@@ -89,28 +89,37 @@ def expand_csr(data, indices, indptr, seed, n_blocks, block_size):
 def add_cross(S, data, indices, indptr, W):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_cross`."""
     lo, hi = indptr[0], indptr[-1]
-    Y = csr_array((data[lo:hi], indices[lo:hi], indptr - lo), shape=(len(W), len(S)))
-    S += Y.T @ W
+    parts = data[lo:hi], indices[lo:hi], indptr - lo
+    _add_product(S, _by_columns(parts, (len(W), len(S))), W)
+
+
+def _by_columns(parts, shape):
+    """Return a CSR array transposed, its entries sorted: each row of a product is written once."""
+    return csr_array(parts, shape=shape).T.tocsr()
+
+
+def _add_product(S, Y, W):
+    """Add Y W to S; where Y has few rows that are not empty, to these alone."""
+    filled = np.flatnonzero(np.diff(Y.indptr))
+    if 2 * len(filled) < len(S):
+        S[filled] += Y[filled] @ W
+    else:
+        S += Y @ W
 
 
 def add_measured(S, total, data, indices, indptr, W, weights, seed, n_blocks, block_size):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_measured`."""
+    m = len(S)
     first, last = indptr[0], indptr[-1]
-    for lo, hi in _chunks(last - first, _CHUNK // n_blocks):
+    for lo, hi in _chunks(last - first, _CHUNK // n_blocks):  # of nonzeros, as in `sketch_csr`
         lo, hi = lo + first, hi + first
         top = np.searchsorted(indptr, lo, side="right") - 1
         end = np.searchsorted(indptr, hi, side="left")
         local = np.clip(indptr[top : end + 1], lo, hi) - lo
-        # Equal columns are added before they are hashed: by columns of X, then by rows of M.
-        ids, columns = np.unique(indices[lo:hi], return_inverse=True)
-        values = data[lo:hi] * np.repeat(weights[top:end], np.diff(local))
-        X = csr_array((values, columns, local), shape=(end - top, len(ids)))
-        M = _transposed_columns(ids, seed, n_blocks, block_size)
-        total += M.T @ X.sum(axis=0)
-        if 2 * len(ids) < X.nnz:
-            S += M.T @ (X.T @ W[top:end])
-        else:
-            S += (X @ M).T @ W[top:end]
+        parts = expand_csr(data[lo:hi], indices[lo:hi], local, seed, n_blocks, block_size)
+        Y = _by_columns(parts, (end - top, m))
+        total += Y @ weights[top:end]
+        _add_product(S, Y, W[top:end] * weights[top:end, None])
 
 
 def add_outer(S, data, indices, indptr, weights, upper):
