@@ -13,9 +13,9 @@ import numpy as np
 import scipy.sparse as sp
 
 # Squared mean, in variances, from which sums are shifted: it costs four of sixteen digits.
-_FAR = 1e4
+FAR = 1e4
 # Squared mean, in variances, below which sums are not shifted; smaller, lest shifts come and go.
-_NEAR = _FAR / 16.0
+_NEAR = FAR / 16.0
 # Share of rows that are not zero in a feature, or more, if it needs a shift.
 _FULL = 0.99
 # A centre of earlier rows is good for all while these weigh at least this share of the later ones.
@@ -62,7 +62,7 @@ def centre(rows: np.ndarray | sp.csr_array, weights: float | np.ndarray) -> np.n
         return out
     mean = share @ values
     spread = share @ (values - mean) ** 2
-    out[columns] = np.where(mean**2 > _FAR * spread, mean, 0.0)
+    out[columns] = np.where(mean**2 > FAR * spread, mean, 0.0)
     return out
 
 
@@ -147,7 +147,7 @@ def better_shifts(
     for side, spread in zip(sides, spreads, strict=True):
         drift = side.total / weight
         mean = side.shift + drift
-        shift = np.where(drift**2 > _FAR * spread, mean, side.shift)
+        shift = np.where(drift**2 > FAR * spread, mean, side.shift)
         if fewest:
             shift[mean**2 <= _NEAR * spread] = 0.0
         shifts.append(shift)
