@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from .. import kernels
 from .._base.entries import check_ids
 from .._base.symmetric import check_matrix_values
+from .._base.threads import shared_pool
 from ._rows import BUFFER
 from ._state import SketchState
 from ._variance import check_products
@@ -42,8 +43,9 @@ def add_entries(
         A = A - sp.diags_array(A.diagonal() / 2)
     A = sp.csr_array(A)
     rows = sp.csr_array((A.data, ids[A.indices], A.indptr), shape=(len(ids), state.n_features))
-    if not _add_few_products(state, ids, rows):
-        add_products(state, ids, lambda low, high: state.test.measure(rows[low:high]))
+    with shared_pool():
+        if not _add_few_products(state, ids, rows):
+            add_products(state, ids, lambda low, high: state.test.measure(rows[low:high]))
 
 
 def _add_few_products(state, ids, rows):
