@@ -68,12 +68,6 @@ def check_measurement_columns(
     rows = csr_rows(values, ids, N)
     assert_close(measurement.measure(rows), values @ M.T, "measure(CSR rows)", rtol)
     assert_close(measurement.measure_sparse(rows), values @ M.T, "measure_sparse", rtol)
-    W, weights = rng.standard_normal((len(values), 3)), rng.random(len(values))
-    S, total = np.zeros((m, 3)), np.zeros(m)
-    measurement.add_products(S, total, rows, W, weights)
-    weighted = (values @ M.T).T * weights
-    assert_close(S, weighted @ W, "S of add_products", rtol)
-    assert_close(total, weighted.sum(axis=1), "total of add_products", rtol)
     R = rng.standard_normal((m, 3))
     assert_close(measurement.adjoint(R, ids), M.T @ R, "adjoint", rtol)
     for start, stop in ((0, min(N, 100)), (max(N - 100, 0), N)):

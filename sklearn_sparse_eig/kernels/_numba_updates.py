@@ -246,7 +246,7 @@ def _tasks(n_blocks, k):
     threads, columns = thread_count(), [(0, k)]
     if n_blocks % threads and n_blocks < 4 * threads:
         # Each part of the columns sorts the entries of its block again.
-        columns = split_range(k, -(-2 * threads // n_blocks), _STRIP)
+        columns = split_range(k, -(-2 * threads // n_blocks), _STRIP) or columns
     return [(block, left, right) for block in range(n_blocks) for left, right in columns]
 
 

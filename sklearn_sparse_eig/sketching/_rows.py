@@ -80,8 +80,9 @@ def _ways(state, X):
     """Return the ways to add rows, the best first."""
     if not _is_scattered(state, X):
         return [Way.DENSE]
+    is_hashed = state.measurement.hash_settings is not None
     # Products with both sides alike are of sparse rows with sparse rows.
-    if state.is_symmetric or state._left.shift.any():
+    if state.is_symmetric or not is_hashed or state._left.shift.any():
         return [Way.SCATTERED]
     return [Way.FUSED, Way.SCATTERED]
 
@@ -184,8 +185,13 @@ def _fuse(state, X, W, weights):
     """Add sparse rows that have no shift on the left side, while they are measured."""
     W = _shifted(W, state._right)
     row_weights = np.full(len(W), weights) if np.ndim(weights) == 0 else weights
-    state._keep_sums(state.measurement.places(X.indices))
-    state.measurement.add_products(state._cross, state._left.total, X, W, row_weights)
+    M = state.measurement
+    # Hashing twice pays only where most of C is left alone.
+    few = 2 * X.nnz * M.nonzeros_per_column() < M.n_measurements
+    state._keep_sums(M.columns(X.indices).indices if few else None)
+    csr = X.data, X.indices, X.indptr
+    sums = state._cross, state._left.total
+    kernels.add_measured(*sums, *csr, W, row_weights, *M.hash_settings)
     state._right.total += row_weights @ W
     state._power += float(row_weights @ np.einsum("ij,ij->i", W, W))
 

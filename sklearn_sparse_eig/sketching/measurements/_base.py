@@ -10,8 +10,6 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
-from ... import kernels
-
 # Columns handled at a time by the generic methods: small enough for the cache, large enough to
 # make the Python loop over chunks free.
 CHUNK = 1 << 14
@@ -152,30 +150,6 @@ class Measurement(ABC):
         """
         ids, local = compress_columns(X)
         return sp.csr_array(local @ self.columns(ids))
-
-    def places(self, ids: np.ndarray) -> np.ndarray | None:
-        """Return the measurements that ids take part in, or None where these are most of all."""
-        if 2 * len(ids) * self.nonzeros_per_column() >= self.n_measurements:
-            return None
-        return self.columns(ids).indices
-
-    def add_products(
-        self, S: np.ndarray, total: np.ndarray, X: sp.csr_array, W: np.ndarray, weights: np.ndarray
-    ) -> None:
-        """Measure CSR rows as Y = X M^T and add their products: S += Y^T diag(w) W, in place.
-
-        Parameters
-        ----------
-        S : ndarray of float64, shape (n_measurements, k), C order
-        total : ndarray of float64, shape (n_measurements,)
-            Updated too: total += Y^T w.
-        X : csr_array of shape (n, n_features)
-        W : ndarray of float64, shape (n, k)
-        weights : ndarray of float64, shape (n,)
-        """
-        Y = self.measure_sparse(X)
-        kernels.add_cross(S, Y.data, Y.indices, Y.indptr, W * weights[:, None])
-        total += Y.T @ weights
 
     def adjoint(self, R: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Return the rows ``ids`` of M^T R.

@@ -92,16 +92,6 @@ class SparseSignMeasurement(Measurement):
         arrays = kernels.expand_csr(X.data, X.indices, X.indptr, *self.hash_settings)
         return sp.csr_array(arrays, shape=(X.shape[0], self.n_measurements))
 
-    def places(self, ids: np.ndarray) -> np.ndarray | None:
-        few = 2 * len(ids) * self.n_blocks < self.n_measurements
-        return self.buckets(ids).ravel() if few else None
-
-    def add_products(
-        self, S: np.ndarray, total: np.ndarray, X: sp.csr_array, W: np.ndarray, weights: np.ndarray
-    ) -> None:
-        arrays = X.data, X.indices, X.indptr
-        kernels.add_measured(S, total, *arrays, W, weights, *self.hash_settings)
-
     def adjoint(self, R: np.ndarray, ids: np.ndarray) -> np.ndarray:
         return kernels.adjoint(ids, R, *self.hash_settings)
 
