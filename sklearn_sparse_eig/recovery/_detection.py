@@ -93,28 +93,21 @@ class Detection:
         floor = _NUMERICAL_ZERO * np.abs(entries).max(axis=0, initial=0.0)
         return entries, np.maximum(z * sigma, floor)
 
-    def products_and_levels(self, S, V):
-        """Return S V, for vectors V over all features of an exact sketch of rows, and its levels.
+    @property
+    def judges_rows(self):
+        """Whether levels can be had from the rows themselves."""
+        return self._product_variance is not None
 
-        Unlike eigenvectors these are judged by the rows themselves where that can be done.
-        """
-        if self._product_variance is None:
-            return self.entries_and_levels(S, np.arange(len(S)), V)
+    def levels_of_rows(self, V):
+        """Return levels for the entries of A V, for an exact sketch, by what the rows vary."""
         z = norm.isf(FALSE_ALARMS / (2.0 * self.n_hypotheses * V.shape[1]))
-        products = S @ V
-        levels = z * np.sqrt(self._product_variance(V) / self._samples)
-        return products, np.maximum(levels, _NUMERICAL_ZERO * np.abs(products).max(axis=0))
+        return z * np.sqrt(self._product_variance(V) / self._samples)
 
     def strength(self, S, ids, vectors, rest):
         """Return the largest entry of each vector (rows at ids) over its level, shape (r,).
 
         `rest` holds further vectors that are present, which would otherwise look like noise.
         """
-        if self._product_variance is not None:
-            V = np.zeros((len(S), vectors.shape[1]))
-            V[ids] = vectors
-            products, levels = self.products_and_levels(S, V)
-            return _strength(np.where(V != 0, products, 0.0), levels)
         model = model_of_vectors(self._sketch, ids, np.hstack([vectors, rest]))
         W = model.directions()[:, : vectors.shape[1]]
         entries, levels = self.entries_and_levels(S, ids, W)

@@ -13,6 +13,7 @@ import numpy as np
 from ..sketching import MAX_CANDIDATES, ImplicitMatrix
 from ._joint_steps import WORTHWHILE, Products, captured_variance, joint_power_steps
 from ._lifting import measure_matrix
+from ._sequential_steps import sequential_power_vectors
 
 # Rounds of power steps and a small problem; hardly any data need the third.
 _ROUNDS = 3
@@ -48,6 +49,7 @@ def polish(
     max_candidates: int,
     *,
     positive: bool = False,
+    products_are_cheap: bool = False,
 ) -> Polished:
     """Improve sparse vectors over all features; the variance of their span never falls.
 
@@ -66,6 +68,9 @@ def polish(
         Features that `solve` is given, or more where the supports alone are more.
     positive : bool, default=False
         Set negative entries to zero in each power step; `solve` and `start` have none.
+    products_are_cheap : bool, default=False
+        Whether to try vectors found one after another over all features as well, where the supports
+        alone take up most of the candidates.
 
     Returns
     -------
@@ -79,6 +84,11 @@ def polish(
     best = start
     V = _placed(n_features, start)
     captured = captured_variance(multiply, V)
+    if products_are_cheap and 2 * np.sum(sizes) > max_candidates:
+        other = sequential_power_vectors(multiply, n_features, sizes)
+        if (now := captured_variance(multiply, other)) > captured:
+            ids = np.flatnonzero(other.any(axis=1))
+            best, V, captured = Polished(ids, other[ids]), other, now
     for _ in range(_ROUNDS):
         V, images = joint_power_steps(multiply, V, sizes, positive=positive)
         ids = _candidates(V, images, sizes, max_candidates)

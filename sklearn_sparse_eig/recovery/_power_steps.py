@@ -44,7 +44,8 @@ _START_STEPS = 5
 class PowerStepsResult:
     """What the steps hand on: the sketch less noise, the candidates, the model, the vectors.
 
-    `wanders` where supports of nearly the same variance took turns to the end.
+    `wanders` where supports of nearly the same variance took turns to the end, and
+    `rests_on_few_rows` where no feature of some component stands out by the rows themselves.
     """
 
     S: ImplicitMatrix
@@ -54,6 +55,7 @@ class PowerStepsResult:
     reason: str
     vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # none as yet
     wanders: bool = False
+    rests_on_few_rows: bool = False
 
 
 class PowerSteps:
@@ -372,6 +374,7 @@ class PowerSteps:
             self.sizes,
             self.sketch.n_features,
             self._n_candidates(),
+            products_are_cheap=True,
         )
         return replace(found, ids=better.ids, vectors=better.vectors)
 

@@ -82,8 +82,8 @@ def recover(
     product_variance : callable or None, default=None
         For an exact sketch of rows: takes V of shape (n_features, r) and returns the variances over
         the rows of the products (x_i - mean) (v_j^T x - mean), of the same shape. The levels of
-        "auto" follow from them, instead of from those that Gaussian rows would have: counts that
-        are large in a few rows then no longer pass by chance.
+        "auto" follow from them, instead of from those that Gaussian rows would have, and a warning
+        tells of components that rest on a few rows of large values.
 
     Returns
     -------
@@ -98,7 +98,8 @@ def recover(
     -----
     RecoveryWarning
         If the sketch is too small for the sparsity asked for, if a component is not distinguishable
-        from noise, if the spectrum decays so slowly that no support is better than the next, if the
+        from noise, if the spectrum decays so slowly that no support is better than the next, if components
+        of size "auto" rest on a few rows, if the
         recovery takes more than 30 seconds at verbose=0, if a rule for n_components finds nothing
         above noise, or too much, or if "auto" keeps more than 100 features in a component.
 
@@ -124,6 +125,8 @@ def recover(
         )
     elif found.wanders:
         _warn_of_slow_decay()
+    if found.rests_on_few_rows:
+        _warn_of_few_rows()
     if request.sizes is None and sketch.content == "rows":
         _warn_of_length(np.diff(pairs.eigenvectors.indptr).max())
     return pairs
@@ -256,6 +259,15 @@ def _residual(steps, S, span):
         span = fit_support_model(steps.sketch, S, span.ids, span.basis, "LA")
     size = np.sqrt(S.squared_norm)
     return span.distance(S) / size if size > 0.0 else 0.0
+
+
+def _warn_of_few_rows():
+    warn_user(
+        "Some components rest on a few rows of large values: judged by the rows themselves, none "
+        "of their features stands out, and others would have taken their place in other rows. Take "
+        "logarithms of counts, remove outlying rows or give n_nonzero_coefs as a number.",
+        RecoveryWarning,
+    )
 
 
 def _warn_of_slow_decay():

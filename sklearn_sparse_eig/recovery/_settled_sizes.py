@@ -12,7 +12,9 @@ def with_settled_sizes(steps: PowerSteps, found: PowerStepsResult) -> PowerSteps
 
     The sizes come from eigenvectors in which close components mix, so that a component is given
     features of another. Its sparse vector mixes far less: levels are taken again along it, over all
-    features, and the small problem is solved again on those that pass.
+    features, and the small problem is solved again on those that pass. Where the rows can be asked,
+    their levels decide, unless no feature of a component passes them: then a few rows make most of
+    its variance, which they cannot tell from chance.
 
     Parameters
     ----------
@@ -27,8 +29,13 @@ def with_settled_sizes(steps: PowerSteps, found: PowerStepsResult) -> PowerSteps
     """
     V = np.zeros((steps.sketch.n_features, found.vectors.shape[1]))
     V[found.ids] = found.vectors
-    products, levels = steps.detection.products_and_levels(found.S, V)
-    stands_out = np.abs(products) > levels
+    entries, levels = steps.detection.entries_and_levels(found.S, np.arange(len(V)), V)
+    stands_out = np.abs(entries) > levels
+    if steps.detection.judges_rows:
+        of_rows = np.abs(entries) > steps.detection.levels_of_rows(V)
+        by_rows = of_rows.any(axis=0)
+        stands_out[:, by_rows] = of_rows[:, by_rows]
+        found = replace(found, rests_on_few_rows=not by_rows.all())
     stands_out[np.abs(V).argmax(axis=0), np.arange(V.shape[1])] = True
     ids = np.flatnonzero(stands_out.any(axis=1))
     sizes = stands_out.sum(axis=0)

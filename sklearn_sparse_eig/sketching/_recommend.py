@@ -189,8 +189,9 @@ def recommend_sketch(
     section 11 of that page has the formula and its origin. The recommendation is an expectation on
     the safe side for isotropic noise and dense rows, not a guarantee: noise of unequal or
     heavy-tailed features needs more. Where features are kept and their exact variances point at the
-    components, as in isotropic noise that was not scaled away, less will do. Supports are assumed to be disjoint, which is the worst case,
-    and one recovery looks at no more than 4000 features in all.
+    components, as in isotropic noise that was not scaled away, less will do. Supports are assumed
+    to be disjoint, which is the worst case, and one recovery looks at no more than 4000 features in
+    all.
 
     This takes O(1) time and memory for all sizes.
 

@@ -135,16 +135,22 @@ class RecoveredMixin(LazyDisplayMixin):
         n_features = X.shape[1]
         scale = noise_scale(sketch) if self.noise == "diagonal" else None
         reading = self._reading(X, weights, sketch)
-        ids, noise_variance = self._find_candidates(sketch, rank, reading, scale)
-        vectors = None
-        sizes = self._wanted_sizes()
-        if sizes is not None and self._can_polish(sketch, rank.count):
-            sizes = np.broadcast_to(sizes, (rank.count,))
+        sizes, vectors = self._wanted_sizes(), None
+        polishes = sizes is not None and self._can_polish(sketch, rank.count)
+        if polishes and scale is None and self._is_crowded(sketch, rank, sizes):
+            # The supports alone take up most of the candidates, so their choice decides much.
+            first = recover(sketch, rank.count, noise_is_known=True, **self._recovery_options())
+            ids, noise_variance = first.support, first.noise_variance
+            vectors = first.eigenvectors[ids].toarray()
+        else:
+            ids, noise_variance = self._find_candidates(sketch, rank, reading, scale)
+        if polishes:
             ids, vectors = polished_candidates(
                 reading.scaled(scale),
                 ids,
-                sizes,
+                np.broadcast_to(sizes, (rank.count,)),
                 most_candidates(self.memory_budget),
+                start_vectors=vectors,
                 positive=self.positive,
             )
             if scale is not None:
@@ -165,6 +171,11 @@ class RecoveredMixin(LazyDisplayMixin):
         pairs = pairs.embed(ids, n_features, noise_variance=noise_variance)
         # The means of the support are exact here, which a compressed sketch cannot give later.
         return {"eigenpairs": pairs} | ({} if mean is None else {"support_mean": mean})
+
+    def _is_crowded(self, sketch, rank, sizes):
+        n_nonzero = int(np.broadcast_to(sizes, (rank.count,)).sum())
+        few = 2 * n_nonzero > most_candidates(self.memory_budget)
+        return few and sketch.measurement.keeps_features
 
     def _recover_exactly(
         self, sketch: EigenSketch, rank: Rank, X: Any, weights: Any

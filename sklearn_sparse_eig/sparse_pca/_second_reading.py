@@ -170,6 +170,7 @@ def polished_candidates(
     ids: np.ndarray,
     sizes: np.ndarray,
     max_candidates: int,
+    start_vectors: np.ndarray | None = None,
     rng: int = 0,
     positive: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -184,6 +185,8 @@ def polished_candidates(
         Nonzeros of each component.
     max_candidates : int
         Bound on the candidates.
+    start_vectors : ndarray of shape (len(ids), r) or None, default=None
+        Sparse vectors to start from; None for those of the small problem among the candidates.
     rng : int, default=0
         Seeds some starts of the small problems.
     positive : bool, default=False
@@ -216,7 +219,8 @@ def polished_candidates(
             positive=positive,
         )
 
-    better = improved(Polished(ids, solve(ids)), solve)
+    first = solve(ids) if start_vectors is None else start_vectors
+    better = improved(Polished(ids, first), solve)
     if positive and not is_non_negative(better.vectors):
         start = Polished(better.ids, solve_positive(better.ids, better.vectors))
         better = improved(start, solve_positive, positive=True)

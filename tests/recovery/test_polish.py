@@ -10,6 +10,7 @@ from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
 from sklearn_sparse_eig.recovery import Polished, polish, sparse_principal_vectors
 from sklearn_sparse_eig.recovery._joint_steps import captured_variance
 from sklearn_sparse_eig.recovery._polish import NystromModel
+from sklearn_sparse_eig.recovery._sequential_steps import sequential_power_vectors
 
 
 def dense_directions(n_samples, n_features, seed):
@@ -104,3 +105,20 @@ def test_products_of_the_second_reading_are_those_of_the_covariance(sparse):
     mean, weight = reading.mean()
     A = np.cov(X, rowvar=False, aweights=weights, ddof=0)
     assert_allclose(reading.multiply(Q, mean, weight), A @ Q, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_supports_that_fill_the_candidates_are_sought_among_all_features(seed):
+    X = dense_directions(60, 1200, seed)
+    sketch = EigenSketch(1200, n_measurements=None, measurement="identity", range_size=64)
+    sketch.update(X)
+    sizes = [30] * 8
+    pairs = sketch.recover(8, n_nonzero_coefs=sizes, max_candidates=240)
+    centred = X - X.mean(axis=0)
+
+    def multiply(Q):
+        return centred.T @ (centred @ Q) / len(X)
+
+    reference = sequential_power_vectors(multiply, 1200, sizes)
+    found = captured_variance(multiply, pairs.eigenvectors.toarray())
+    assert found >= 0.99 * captured_variance(multiply, reference)
