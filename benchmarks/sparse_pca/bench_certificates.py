@@ -36,6 +36,16 @@ def load_correlations(name):
         return np.corrcoef(X.T)
 
 
+def timed(function, *args, **options):
+    """Return a result, and the median time of the CPU over three runs, in seconds."""
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        result = function(*args, **options)
+        seconds.append(time.process_time() - start)
+    return result, float(np.median(seconds))
+
+
 def main():
     args = make_parser(__doc__).parse_args()
     rows = []
@@ -44,11 +54,8 @@ def main():
         for k in SIZES:
             if k >= len(A):
                 continue
-            start = time.perf_counter()
-            plain = sparse_eigsh(A, 1, n_nonzero_coefs=k)
-            middle = time.perf_counter()
-            pairs = sparse_eigsh(A, 1, n_nonzero_coefs=k, certificate=True)
-            seconds = time.perf_counter() - middle - (middle - start)
+            plain, solve = timed(sparse_eigsh, A, 1, n_nonzero_coefs=k)
+            pairs, seconds = timed(sparse_eigsh, A, 1, n_nonzero_coefs=k, certificate=True)
             value, bound = pairs.eigenvalues[0], pairs.upper_bound[0]
             assert value >= plain.eigenvalues[0]
             # What is left to rounding is shown as 0.
@@ -61,16 +68,16 @@ def main():
                     f"{value:.5f}",
                     f"{bound:.5f}",
                     "0" if gap < 1e-9 else f"{100 * gap:.2f} %",
-                    f"{middle - start:.2f}",
-                    f"{max(seconds, 0.0):.2f}",
+                    f"{solve:.2f}",
+                    f"{max(seconds - solve, 0.0):.2f}",
                 ]
             )
             print(f"  {rows[-1]}", file=sys.stderr, flush=True)
     print_machine()
     print_table(
-        ["matrix", "features", "k", "value", "upper bound", "gap", "solve s", "certificate s"],
+        ["matrix", "features", "k", "value", "upper bound", "gap", "solve", "certificate"],
         rows,
-        "First component of k nonzeros, and what no vector of k nonzeros can exceed",
+        "First component of k nonzeros, and what no vector of k nonzeros can exceed; CPU seconds",
     )
 
 

@@ -184,5 +184,5 @@ class _Search:
     def try_all(self, chosen, free, needed):
         self.work += comb(len(free), needed) * self.size**3 / _CUBES
         support, value = best_completion(self.B, chosen, free, needed)
-        if value > self.value:
+        if value > self.threshold:  # and not by rounding alone
             self.value, self.support = value, np.sort(support)

@@ -23,15 +23,13 @@ from ._sparse_starts import krylov_extremes
 _MARGIN = 5e-10
 # The largest entries for which matrices need not be scaled.
 _TINY, _HUGE = 1e-100, 1e100
-# Features up to which a sparse matrix is made dense at once, and what is left of it: 800 MB.
-_SMALL, _MAX_DENSE = 2500, 10000
+# Features up to which a sparse matrix is made dense, and all eigenvalues are computed: a second.
+_SMALL = 2500
 # Features up to which the search is tried, and its nodes, and squares of their features: at most
 # some three seconds.
 _MAX_BRANCHED, _MAX_NODES, _MAX_WORK = 1500, 5000, 1e8
 # Supports that are enumerated instead, which leaves nothing to rounding: less than a tenth of one.
 _MAX_SUPPORTS = 2000
-# Features up to which all eigenvalues are computed: about a second.
-_MAX_SPECTRUM = 2500
 # Features up to which the semidefinite relaxation is solved, and the steps: p^3 times so many.
 _MAX_RELAXED = 400
 _RELAXATION_WORK, _RELAXATION_STEPS = 1e9, 400
@@ -149,7 +147,7 @@ def upper_bound(
     if len(ids) < size:
         return UpperBound(value + tol)
     bound = min(bound, perron_bound(block, size, value + 0.5 * tol, sign))
-    if bound <= value + 0.5 * tol or len(ids) > _MAX_DENSE:
+    if bound <= value + 0.5 * tol or len(ids) > _SMALL:
         return UpperBound(max(bound, value + tol))
     block = _dense(block)
     with limit_blas(1):  # thousands of small decompositions
@@ -206,10 +204,8 @@ def _better_start(B, size, value):
 
 
 def _spectral_bound(B, bound):
-    """Return the largest eigenvalue, if it may be less than a bound and is not too much work."""
+    """Return the largest eigenvalue, if it may be less than a bound."""
     p = len(B)
-    if p > _MAX_SPECTRUM:
-        return np.inf
     leading, _ = krylov_extremes(B, np.linalg.norm(B, axis=0))
     if leading @ B @ leading >= bound:
         return np.inf

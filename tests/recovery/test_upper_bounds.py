@@ -244,6 +244,15 @@ def test_a_poor_start_is_left_behind():
     assert found.bound == pytest.approx(best, rel=1e-9)
 
 
+def test_rounding_is_no_better_vector():
+    """Of which all vectors would be sought again."""
+    B = strongly_correlated(300)
+    for size in (3, 6, 12):
+        first = upper_bound(B, size, 1.0)
+        for value in first.value * (1.0 + np.array([-1e-13, 0.0, 1e-13])):
+            assert upper_bound(B, size, value).support is None
+
+
 def test_the_search_does_not_depend_on_the_clock():
     B = np.corrcoef(np.random.default_rng(0).normal(size=(60, 50)), rowvar=False)
     value = sparse_principal_vector(B, 12, rng=0).eigenvalue
