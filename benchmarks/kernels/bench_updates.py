@@ -2,10 +2,10 @@
 
 The *reference* is a SciPy product in one thread: the measured rows, transposed and sorted by their
 measurement, with the rows measured by the test matrix, both made beforehand; whole or in parts of
-1000 rows, whichever is faster. An update also hashes, sorts, keeps moments and what it needs to take
-itself back. The *limits* are what a machine cannot go below in this way: as many multiplications in
-one BLAS product, and reading and writing the sketch once. CPU time is that of all threads, and says
-more where the machine has other work.
+1000 rows, whichever is faster. An update also hashes, sorts, keeps moments and what it needs to
+take itself back. The *limits* are what a machine cannot go below in this way: as many
+multiplications in one BLAS product, and reading and writing the sketch once. CPU time is that of
+all threads, and says more where the machine has other work.
 
 ``IncrementalPCA`` and ``MiniBatchSparsePCA`` are left out: they need dense batches, of 80 GB here.
 ``TruncatedSVD`` cannot go on with a second batch; it is fitted to one.

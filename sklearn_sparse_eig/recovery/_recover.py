@@ -9,6 +9,7 @@ from typing import Unpack
 
 import numpy as np
 
+from .._base.locks import locked
 from .._base.messages import warn_user
 from .._base.threads import limit_blas
 from ..sketching import SketchReading
@@ -59,6 +60,9 @@ def recover(
         of largest magnitude.
     max_iter : int, default=12
         Largest number of power steps.
+    max_candidates : int or None, default=None
+        Largest number of features among which the vectors are sought at last, unless they are to
+        have more nonzeros in all. It bounds memory and time; None means 1000.
     n_hypotheses : int or None, default=None
         Number of features from which those of the sketch were chosen, for the detection levels of
         "auto". None means the number of features of the sketch.
@@ -67,7 +71,7 @@ def recover(
     random_state : int or Generator, default=0
         Seed of some starts of the small eigenproblem.
     verbose : int, default=0
-        Whether to report the progress of long sweeps over the features.
+        Whether to report steps and sweeps over the features that take long, with the time left.
     positive : bool, default=False
         Whether vectors must have no negative entries. The unconstrained vectors are kept if they
         have none; the others are the best of several local optima among the candidates, for which
@@ -94,8 +98,9 @@ def recover(
     -----
     RecoveryWarning
         If the sketch is too small for the sparsity asked for, if a component is not distinguishable
-        from noise, if a rule for n_components finds nothing above noise, or too much, or if "auto"
-        keeps more than 100 features in a component.
+        from noise, if the spectrum decays so slowly that no support is better than the next, if the
+        recovery takes more than 30 seconds at verbose=0, if a rule for n_components finds nothing
+        above noise, or too much, or if "auto" keeps more than 100 features in a component.
 
     Notes
     -----
@@ -104,7 +109,8 @@ def recover(
     problem on p <= 1000 candidates takes O(p^2 s).
     """
     request = RecoveryRequest.of(sketch, n_components, **options)
-    with limit_blas(1):
+    # The sketch is read wherever its matrix is multiplied, and must not change meanwhile.
+    with locked(sketch), limit_blas(1):
         steps, found = _solved(sketch, request)
         strength = _strengths(steps, found)
         if steps.sketch is not sketch:
@@ -116,6 +122,8 @@ def recover(
         _warn_of_noise(
             request.sees_everything, steps.noise.differs_by_feature and not can_whiten(sketch)
         )
+    elif found.wanders:
+        _warn_of_slow_decay()
     if request.sizes is None and sketch.content == "rows":
         _warn_of_length(np.diff(pairs.eigenvectors.indptr).max())
     return pairs
@@ -141,7 +149,7 @@ def find_candidates(
         Estimated variance of the noise in a feature.
     """
     request = RecoveryRequest.of(sketch, n_components, **options)
-    with limit_blas(1):
+    with locked(sketch), limit_blas(1):
         # Sizes that are given need no vectors to be settled, unless they settle the noise.
         if request.sizes is None or _is_whitened(sketch, request):
             steps, found = _solved(sketch, request)
@@ -246,9 +254,18 @@ def _residual(steps, S, span):
     if steps.only_reports_noise:
         S = IsotropicNoise(steps.sketch).correct(S, span)
         span = fit_support_model(steps.sketch, S, span.ids, span.basis, "LA")
-    size = np.linalg.norm(S)
-    gap = np.linalg.norm(S - (span.left * span.eigenvalues) @ span.right.T)
-    return gap / size if size > 0.0 else 0.0
+    size = np.sqrt(S.squared_norm)
+    return span.distance(S) / size if size > 0.0 else 0.0
+
+
+def _warn_of_slow_decay():
+    warn_user(
+        "The spectrum decays slowly: supports of nearly the same variance took turns, and the one "
+        "that holds most was kept. Other features would do nearly as well. Larger n_nonzero_coefs "
+        "or other n_components are more stable; fit with refine='data' compares the features "
+        "exactly where the rows can be read again.",
+        RecoveryWarning,
+    )
 
 
 def _warn_of_length(largest):

@@ -9,7 +9,6 @@ from .. import kernels
 from .._base.entries import check_ids
 from .._base.symmetric import check_matrix_values
 from .._base.threads import shared_pool
-from ._rows import BUFFER
 from ._state import SketchState
 from ._variance import check_products
 
@@ -53,7 +52,7 @@ def _add_few_products(state, ids, rows):
     share = state.test.nonzeros_per_column() * rows.nnz / (max(1, rows.shape[0]) * state.shape[1])
     if share > _SPARSE_SHARE or state._identification is not None:
         return False
-    step = max(1, int(BUFFER // (1 + 2 * share * state.shape[1])))
+    step = max(1, int(state.row_buffer // (1 + 2 * share * state.shape[1])))
     for low in range(0, len(ids), step):
         high = min(low + step, len(ids))
         left = state.measurement.columns(ids[low:high])
@@ -79,7 +78,7 @@ def add_products(
 ) -> None:
     """Add M[:, ids] B to S, where products(low, high) gives rows low..high-1 of B."""
     state.content = "entries"
-    step = max(1, BUFFER // state.shape[1])
+    step = max(1, state.row_buffer // state.shape[1])
     for low in range(0, len(ids), step):
         high = min(low + step, len(ids))
         columns = state.measurement.columns(ids[low:high])

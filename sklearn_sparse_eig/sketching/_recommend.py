@@ -52,8 +52,8 @@ class SketchRecommendation:
     shape : tuple of int
         Shape (m, k) of the sketch.
     n_bytes : int
-        Number of bytes of the sketch. A recovery takes several times as much, which the budget
-        covers.
+        Number of bytes of the sketch. Updates and recoveries take about as much again, which the
+        budget covers.
     noise_ratio : float
         lambda_r sqrt(n) (m k)^(1/4) / (sigma^2 N), the ratio of the weakest component to what
         noise leaves in the sketch. It is infinite without noise.
@@ -205,11 +205,11 @@ def recommend_sketch(
     >>> from sklearn_sparse_eig import EigenSketch, recommend_sketch
     >>> found = recommend_sketch(10**6, 5, 20, noise=1e-3, memory=64e6, n_samples=50_000)
     >>> found.shape, found.sufficient
-    ((3656, 256), True)
+    ((11968, 256), True)
     >>> print(found)
-    A compressed sketch of 3656 x 256, 7.55 MB, should be enough.
-    The weakest component stands at 7 times the noise of the sketch; 3.7 times are needed.
-    It takes a budget of 25.6 MB.
+    A compressed sketch of 11968 x 256, 24.7 MB, should be enough.
+    The weakest component stands at 9.4 times the noise of the sketch; 2.6 times are needed.
+    It takes a budget of 10.2 MB.
     >>> sketch = EigenSketch(10**6, **found.arguments(), random_state=0)
     >>> sketch.nbytes == found.n_bytes
     True

@@ -13,10 +13,10 @@ from ._centring import centre, first_rows, is_due, is_outweighed, may_be_full
 from ._state import Side, SketchState
 from ._variance import check_sums
 
-# Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
-BUFFER = 1 << 21
 # Below this share of nonzeros a scattered outer product beats a dense one (measured: 1/8 to 1/12).
 _SCATTER_SHARE = 0.1
+# Rows of a block at least.
+_FEWEST = 4
 
 
 def add_rows(
@@ -66,7 +66,8 @@ def _blocks(state: SketchState, X, weights) -> Iterator[tuple]:
     start = 0
     while start < X.shape[0]:
         for way in _ways(state, X):
-            step = max(64, BUFFER // max(_buffer_width(state, X, way), 1))
+            # Less than what few rows take saves little, and costs much.
+            step = max(_FEWEST, state.row_buffer // max(_buffer_width(state, X, way), 1))
             stop = min(start + step, X.shape[0])
             rows = X if (start, stop) == (0, X.shape[0]) else X[start:stop]
             part = weights if np.ndim(weights) == 0 else weights[start:stop]
@@ -115,8 +116,10 @@ def _buffer_width(state, X, way):
     """Return the floats that a measured row takes while it is added."""
     others = 0 if state.is_symmetric else state.shape[1]
     nonzeros = X.nnz // X.shape[0] if sp.issparse(X) else 0
-    if way is Way.FUSED:  # and its k-vector once more, in strips
-        return 2 * others + nonzeros
+    # Each is counted thrice: for fused rows the k-vectors, these in strips, and as many sums of
+    # recurring features, and the tables in which these are found.
+    if way is Way.FUSED:
+        return others + 3 * nonzeros
     if way is Way.SCATTERED:  # a value and an index for each nonzero measured
         return others + 2 * state.measurement.nonzeros_per_column() * nonzeros
     return others + state.shape[0]

@@ -157,7 +157,7 @@ def test_bad_requests(options, message):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({}, ["compressed sketch of 14648 x 256", "should be enough"]),
+        ({}, ["compressed sketch of 16384 x 256", "should be enough"]),
         ({"noise": 1.0}, ["not expected", "2 times are needed", "rows"]),
         (
             {"n_nonzero_coefs": 3000},
@@ -177,11 +177,11 @@ def test_says_it_in_words(options, words):
 def test_spelling_ids_needs_more():
     """Where features are identified by buckets, these decide, and are a part of the sketch."""
     request = {"n_components": 3, "n_nonzero_coefs": 10, "n_samples": 1000, "memory": 32e6}
-    huge = recommend_sketch(2**62, noise=20_000 / 120 / 2**62, **request)
-    narrow = recommend_sketch(2**27, noise=20_000 / 120 / 2**27, sketch="two_sided", **request)
+    huge = recommend_sketch(2**62, noise=20_000 / 60 / 2**62, **request)
+    narrow = recommend_sketch(2**27, noise=20_000 / 60 / 2**27, sketch="two_sided", **request)
     assert huge.identification is not None and narrow.identification is None
     assert huge.required_ratio > narrow.required_ratio
     assert not huge.sufficient and narrow.sufficient
-    assert recommend_sketch(2**62, noise=20_000 / 240 / 2**62, **request).sufficient
+    assert recommend_sketch(2**62, noise=20_000 / 120 / 2**62, **request).sufficient
     sketch = EigenSketch(2**62, **huge.arguments(), random_state=0)
     assert sketch.identifies and sketch.nbytes == huge.n_bytes
