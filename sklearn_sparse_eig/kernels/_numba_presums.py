@@ -53,15 +53,15 @@ def find_presums(data, indices, indptr, n_blocks):
     first, last = int(indptr[0]), int(indptr[-1])
     # c K products against c + K, of which those of the sum are from farther away: twice as dear.
     fewest = 2 * n_blocks // (n_blocks - 2) + 1 if n_blocks > 2 else 0
-    if not fewest or not _recurs(indices[first:last]):
+    if not fewest or last - first >= 1 << 31 or not _recurs(indices[first:last]):
         return None
     nnz, n = last - first, len(indptr) - 1
     features, counts, slots, occurring = _count(indices, first, last)
     at_least = np.cumsum(occurring[::-1])[::-1]
-    while fewest < _OFTEN and at_least[fewest] > _MOST:
+    while fewest < _OFTEN and at_least[fewest] > min(_MOST, n):  # as many sums as rows at most
         fewest += 1
     g = int(at_least[fewest])
-    if g == 0:
+    if not 0 < g <= 1 << 16:  # their rows are numbered by 16 bits
         return None
     rank = np.empty(nnz, dtype=np.int32)
     starts = np.zeros(g + 1, dtype=np.int64)

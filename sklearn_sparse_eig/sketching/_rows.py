@@ -116,8 +116,10 @@ def _buffer_width(state, X, way):
     """Return the floats that a measured row takes while it is added."""
     others = 0 if state.is_symmetric else state.shape[1]
     nonzeros = X.nnz // X.shape[0] if sp.issparse(X) else 0
-    if way is Way.FUSED:  # and its k-vector once more, in strips
-        return 2 * others + nonzeros
+    # Each is counted thrice: for fused rows the k-vectors, these in strips, and as many sums of
+    # recurring features, and the tables in which these are found.
+    if way is Way.FUSED:
+        return others + 3 * nonzeros
     if way is Way.SCATTERED:  # a value and an index for each nonzero measured
         return others + 2 * state.measurement.nonzeros_per_column() * nonzeros
     return others + state.shape[0]
