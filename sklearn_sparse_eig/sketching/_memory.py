@@ -63,12 +63,15 @@ class Needs:
     needs_moments : bool
         Whether noise is modelled by the moments of features. Then features that are hashed are
         sketched a second time.
+    max_candidates : int
+        Features of the small problem at most, unless more nonzeros than that are asked for.
     """
 
     n_features: int
     n_components: int
     n_nonzero: int
     needs_moments: bool
+    max_candidates: int
 
     def exact(self) -> float:
         """Return the peak for the whole covariance."""
@@ -109,7 +112,8 @@ class Needs:
         r = self.n_components
         rank = max(r, min(MAX_SUPPORT // self.n_nonzero, k // 3))
         least, most = candidates
-        p = min(max(2 * r * self.n_nonzero, least), MAX_CANDIDATES, most)
+        allowed = max(self.max_candidates, r * self.n_nonzero)
+        p = min(max(2 * r * self.n_nonzero, least), MAX_CANDIDATES, most, allowed)
         vectors = _RANK_ARRAYS * m * min(rank, k)
         solving = _power_steps(m, min(r, k), p)
         return max(vectors, solving) + (_GRAM_ARRAYS * k * k if k < m else 0)
