@@ -76,6 +76,8 @@ def _is_scattered(state, X):
 def _buffer_width(state, X, scatter):
     """Return the floats that a measured row takes while it is added."""
     others = 0 if state.is_symmetric else state.shape[1]
+    if state._moments is not None and not sp.issparse(X):
+        others += state.n_features  # less the shifts of the moments
     if scatter:  # a value and an index for each nonzero measured
         return others + 2 * state.measurement.nonzeros_per_column() * X.nnz // X.shape[0]
     return others + state.shape[0]
