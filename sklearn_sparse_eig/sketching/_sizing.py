@@ -82,8 +82,8 @@ def choose_size(
 
     A sketch fits if the budget holds all that is in memory at a time: while rows are added, the
     sketch, a copy by which an interrupted update is taken back, and the buffers of a block of
-    rows; in a recovery, the sketch and the work arrays of `_memory`. So a sketch takes up to 45 %
-    of the budget.
+    rows; in a recovery, the sketch and work arrays, as `_memory` counts them. So a sketch takes
+    up to 45 % of the budget.
 
     Parameters
     ----------
