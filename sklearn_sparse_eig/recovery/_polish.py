@@ -18,6 +18,8 @@ from ._lifting import measure_matrix
 _ROUNDS = 3
 # Candidates at least, where the rows of A are at hand: more cost little.
 _MIN_CANDIDATES = 200
+# Rows of a model that are looked at together.
+_CHUNK = 4096
 
 SmallProblem = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -125,6 +127,8 @@ class NystromModel:
     sketch : EigenSketch
         With all features measured as they are.
     S : ImplicitMatrix of shape (n_features, k)
+    among : ndarray of bool, shape (n_features,), or None, default=None
+        Features that are modelled; the others are taken as zero.
 
     Attributes
     ----------
@@ -135,16 +139,32 @@ class NystromModel:
     # Eigenvalues of the core below this share of the largest are rounding.
     _RESOLUTION = 1e-9
 
-    def __init__(self, sketch, S: ImplicitMatrix) -> None:
+    def __init__(self, sketch, S: ImplicitMatrix, among: np.ndarray | None = None) -> None:
         core = measure_matrix(sketch.test, S)
         values, vectors = np.linalg.eigh(0.5 * (core + core.T))
         keep = values > self._RESOLUTION * values.max()
         self.root = vectors[:, keep] / np.sqrt(values[keep])
-        self._S = S
+        self._S, self._among = S, among
 
     def multiply(self, Q: np.ndarray) -> np.ndarray:
         """Return A Q."""
-        return self._S @ (self.root @ (self.root.T @ (self._S.T @ Q)))
+        images = self._S @ (self.root @ (self.root.T @ (self._S.T @ self._seen(Q))))
+        return self._seen(images)
+
+    def _seen(self, Q):
+        return Q if self._among is None else np.where(self._among[:, None], Q, 0.0)
+
+    def loudest(self, ids: np.ndarray, size: int) -> np.ndarray:
+        """Return the sorted ids of at most `size` of some features, of largest variance here."""
+        if len(ids) <= size:
+            return ids
+        energy = np.concatenate(
+            [
+                np.square(self._S.rows_product(part, self.root)).sum(axis=1)
+                for part in np.array_split(ids, -(-len(ids) // _CHUNK))
+            ]
+        )
+        return ids[np.sort(np.argpartition(-energy, size - 1)[:size])]
 
     def matrix(self, ids: np.ndarray) -> np.ndarray:
         """Return the model of A among some features, shape (len(ids), len(ids))."""

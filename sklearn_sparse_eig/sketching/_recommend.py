@@ -188,8 +188,10 @@ def recommend_sketch(
     The required ratio is larger, at least 2, and depends on the number of features in all supports;
     section 11 of that page has the formula and its origin. The recommendation is an expectation on
     the safe side for isotropic noise and dense rows, not a guarantee: noise of unequal or
-    heavy-tailed features needs more. Supports are assumed to be disjoint, which is the worst case,
-    and one recovery looks at no more than 4000 features in all.
+    heavy-tailed features needs more. Where features are kept and their exact variances point at the
+    components, as in isotropic noise that was not scaled away, less will do. Supports are assumed
+    to be disjoint, which is the worst case, and one recovery looks at no more than 4000 features in
+    all.
 
     This takes O(1) time and memory for all sizes.
 

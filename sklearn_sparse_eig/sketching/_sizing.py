@@ -266,8 +266,9 @@ class _Budget:
     ) -> SketchSize:
         """Return the size, and what its rows may take while they are added."""
         N = self.needs.n_features
-        height = m
-        if m is None:
+        if m is not None:
+            height = m
+        else:
             height = N if isinstance(measurement, str) else measurement.n_measurements
         state = 8.0 * (height * (height if k is None else k) + 4 * height)
         return SketchSize(measurement, m, k, moments, ids, row_buffer(self._room, state))

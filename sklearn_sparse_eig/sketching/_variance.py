@@ -19,17 +19,21 @@ def check_sums(state: SketchState) -> None:
     """
     power = np.trace(state._cross) if state.is_symmetric else state._power
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        squares = [side.shift @ side.shift for side in state._sides]
+        squares = [_square(side.shift) for side in state._sides]
         if state.weight:
             squares.append(power / abs(state.weight))
-            drifts = [side.total / state.weight for side in state._sides]
-            squares += [drift @ drift for drift in drifts]
+            squares += [_square(side.total / state.weight) for side in state._sides]
     if not all(square <= _LARGEST for square in squares):  # nor NaN
         raise ValueError(
             "X has values that cannot be squared and added in floating point: their mean square "
             f"is beyond {_LARGEST:g}. Remove them if they are errors; else multiply X by a "
             "constant, or scale its features (MaxAbsScaler)."
         )
+
+
+def _square(vector):
+    """Return |vector|^2 without BLAS, whose threads take longer to wake than this takes."""
+    return np.einsum("i,i->", vector, vector)
 
 
 def check_variance(state: SketchState, S: ImplicitMatrix) -> None:

@@ -13,6 +13,7 @@ from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_sparse_eig.RecoveryWarning")
 
 N_COMPONENTS, N_NONZERO = 2, 6
+HASHED = {"sketch": "two_sided", "measurement": "sparse_sign", "n_measurements": 640}
 # Name: features, whether rows are sparse, budget, regime that results, further parameters.
 CASES = {
     "exact": (300, False, 8e6, "exact", {}),
@@ -23,13 +24,7 @@ CASES = {
     "range, no noise": (3000, False, 5e6, "range", {"noise": None}),
     "hashed": (20_000, True, 6e6, "compressed", {"sketch": "two_sided"}),
     "hashed, forced": (3000, False, 5e6, "compressed", {"n_measurements": 640, "range_size": 128}),
-    "hashed, diagonal": (
-        5000,
-        True,
-        8e6,
-        "compressed",
-        {"noise": "diagonal", "n_measurements": 640, "range_size": 64},
-    ),
+    "hashed, diagonal": (5000, True, 8e6, "compressed", {"noise": "diagonal", **HASHED}),
     "mam": (3000, False, 6e6, "compressed", {"sketch": "mam"}),
 }
 
