@@ -6,7 +6,7 @@ The counts are those of the arrays in use at a time, and were compared with meas
 
 from dataclasses import dataclass
 
-from ._limits import DENSE_EIGEN, MAX_CANDIDATES, MAX_SUPPORT
+from ._limits import DENSE_EIGEN, IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT
 
 # Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
 BUFFER = 1 << 21
@@ -26,6 +26,8 @@ _NOISE_VECTORS = 24
 _SMALL_ARRAYS, _SMALL_VECTORS, _SMALL_MOST = 6, 1300, 230_000
 # Square matrices of the width of the sketch, and of a symmetric one for its eigenvectors.
 _GRAM_ARRAYS, _EIGEN_ARRAYS = 5, 3.2
+# Features that are ranked at a time in a sweep over all of them, and the arrays that this takes.
+_SWEPT, _SWEEP_ARRAYS = 1 << 17, 5
 # Candidates of a component at least, as of a recovery that sees all features.
 _LEAST_CANDIDATES = 200
 # Share of the budget that the small problem may take, if not more nonzeros are asked for.
@@ -93,7 +95,8 @@ class Needs:
     def hashed(self, m: int, k: int) -> float:
         """Return the peak where both sides are hashed."""
         # What noise adds to the sketch: summed up alone, then kept in half of the memory.
-        work = max(m * k, 0.5 * m * k + self._work(m, k, (0, m // 3))) + m * k * self.needs_moments
+        work = max(m * k, 0.5 * m * k + max(self._work(m, k, (0, m // 3)), self._sweep()))
+        work += m * k * self.needs_moments
         return self._peak(8.0 * (m * k + 2 * (m + k)), m * k, 8.0 * work)
 
     def symmetric(self, m: int) -> float:
@@ -102,7 +105,8 @@ class Needs:
         rank = self._rank(m)
         is_full = m <= DENSE_EIGEN or 4 * rank >= m
         spectrum = _EIGEN_ARRAYS * m * m if is_full else 2 * (3 * rank + 20) * m
-        work = max(self._work(m, m, (0, m // 3)), spectrum) + m * m * (1 + self.needs_moments)
+        work = max(self._work(m, m, (0, m // 3)), spectrum, self._sweep())
+        work += m * m * (1 + self.needs_moments)
         return self._peak(8.0 * (m * m + 2 * m), m * m, 8.0 * work)
 
     def _peak(self, state, cross, work):
@@ -123,6 +127,11 @@ class Needs:
         vectors = _RANK_ARRAYS * m * min(self._rank(k), k)
         solving = _power_steps(m, min(r, k), p)
         return max(vectors, solving) + (_GRAM_ARRAYS * k * k if k < m else 0)
+
+    def _sweep(self):
+        """Return the floats of a sweep over the features, unless their ids are spelled."""
+        is_swept = self.n_features <= IDENTIFICATION_LIMIT
+        return is_swept * _SWEEP_ARRAYS * min(self.n_features, _SWEPT)
 
     def _rank(self, k):
         """Return the largest width of a leading subspace."""
