@@ -211,7 +211,7 @@ def recommend_sketch(
     >>> print(found)
     A compressed sketch of 11968 x 256, 24.7 MB, should be enough.
     The weakest component stands at 9.4 times the noise of the sketch; 2.6 times are needed.
-    It takes a budget of 10.2 MB.
+    It takes a budget of 11.2 MB.
     >>> sketch = EigenSketch(10**6, **found.arguments(), random_state=0)
     >>> sketch.nbytes == found.n_bytes
     True

@@ -129,7 +129,7 @@ def strongest_features(
         stop = min(start + SWEEP, N)
         for low in range(start, stop, step):
             energy = measurement.adjoint_energy(R, low, min(low + step, stop))
-            # Few pass the weakest of those kept so far; sorting all would cost as much as the sweep.
+            # Few pass the weakest of those kept so far; sorting all would cost as much again.
             best = np.flatnonzero(energy > bound)
             best = best[_largest(energy[best], size)]
             ids = np.concatenate([ids, best + low])
