@@ -4,9 +4,14 @@ Rows of a million features with about 100 nonzeros, half of them noise at random
 in batches. Peak memory is that of the whole stream and the recovery, above the process with
 its imports and the batches themselves. The dense one-pass and mini-batch methods of scikit-learn
 take no sparse rows; what they would need for the same stream is computed, not run.
+
+The second table sets budgets against the peak of all that is allocated beyond the rows, as
+tracemalloc counts it: in a stream with its components, and in ``fit``, which reads rows twice.
 """
 
+import gc
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +29,7 @@ from _harness import (
     nonzeros,
     print_machine,
     print_table,
+    quiet,
     support_recovery,
     worst_cosine,
 )
@@ -75,6 +81,80 @@ def make_model(megabytes, sizes):
     return SketchedSparsePCA(
         len(EIGENVALUES), n_nonzero_coefs=sizes, memory_budget=megabytes * 1e6, random_state=0
     )
+
+
+# Features, rows of a batch, whether they are sparse, components, nonzeros, megabytes, parameters.
+KEPT = [
+    (1000, 500, False, 4, 20, 64, {}),
+    (3000, 500, False, 4, 20, 16, {}),
+    (3000, 500, False, 4, 20, 256, {}),
+    (20_000, 500, False, 4, 20, 16, {}),
+    (20_000, 500, False, 4, 20, 64, {}),
+    (20_000, 500, False, 4, "auto", 64, {}),
+    (20_000, 500, False, 4, 20, 64, {"noise": "diagonal"}),
+    (20_000, 500, False, 8, 50, 64, {}),
+    (20_000, 500, False, 4, 20, 32, {"sketch": "two_sided", "n_measurements": 2048}),
+    (20_000, 500, False, 4, 20, 64, {"sketch": "mam"}),
+    (100_000, 2000, True, 4, 10, 16, {}),
+    (100_000, 2000, True, 4, 10, 64, {"noise": "diagonal"}),
+    (1_000_000, 2000, True, 5, 10, 64, {}),
+]
+
+
+def traced_peak(run):
+    """Return the peak of what is allocated while something runs, in megabytes."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def kept_budget(n_features, batch, sparse, r, sizes, megabytes, parameters):
+    """Return a line of the second table."""
+    data = make_sparse_spiked_covariance(
+        4 * batch,
+        n_features,
+        eigenvalues=tuple(np.linspace(40.0, 15.0, r)),
+        n_nonzero_coefs=10 if sizes == "auto" else sizes,
+        noise=NOISE if sparse else 1.0,
+        sparse=sparse,
+        dtype=np.float64 if sparse else np.float32,
+        random_state=0,
+    )
+    parts = [data.data[low : low + batch] for low in range(0, 4 * batch, batch)]
+
+    def make():
+        return SketchedSparsePCA(
+            r, n_nonzero_coefs=sizes, memory_budget=megabytes * 1e6, random_state=0, **parameters
+        )
+
+    _ = make().partial_fit(parts[0][:100]).components_  # what is compiled and imported once
+    streamed, whole = make(), make()
+
+    def stream():
+        for rows in parts:
+            streamed.partial_fit(rows)
+        _ = streamed.components_
+
+    peaks = traced_peak(stream), traced_peak(lambda: whole.fit(data.data))
+    sketch = streamed.sketch_
+    settings = ", ".join(f"{name}={value}" for name, value in parameters.items())
+    return [
+        f"{n_features}",
+        f"{r} x {sizes}",
+        settings,
+        " x ".join(map(str, sketch.shape)),
+        f"{megabytes}",
+        f"{sketch.nbytes / 1e6:.1f}",
+        *(f"{peak:.1f}" for peak in peaks),
+        *(
+            f"{worst_cosine(sp.csr_array(m.components_), data.components):.3f}"
+            for m in (streamed, whole)
+        ),
+    ]
 
 
 def computed_needs(n_rows, batch, n_features):
@@ -146,6 +226,23 @@ def main():
         rows,
         f"{n_batches * args.batch} rows x {n_features} features, batches of {args.batch}, "
         f"{len(EIGENVALUES)} components of {N_NONZERO}, medians of {repeats}",
+    )
+    quiet()
+    print_table(
+        [
+            "features",
+            "components x nonzeros",
+            "parameters",
+            "sketch",
+            "budget MB",
+            "state MB",
+            "peak, stream",
+            "peak, fit",
+            "worst cosine, stream",
+            "worst cosine, fit",
+        ],
+        [kept_budget(*case) for case in (KEPT[1:2] if args.quick else KEPT)],
+        "Budget against peak in MB, spikes in noise, four batches",
     )
 
 

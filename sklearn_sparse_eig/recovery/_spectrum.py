@@ -4,10 +4,8 @@ import numpy as np
 import scipy.linalg as la
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from ..sketching import ImplicitMatrix
+from ..sketching import DENSE_EIGEN, ImplicitMatrix
 
-# Up to this size a full symmetric eigendecomposition is faster than Lanczos iterations.
-_DENSE_EIGEN = 600
 # Measured noise is not white: hashing spreads its spectrum and a covariance skews it, which lifts
 # its edge by up to this factor. A rank too low costs nothing but the chance to follow a component
 # that was not asked for; a rank too high blurs those that were.
@@ -71,7 +69,7 @@ def leading_subspace(
 def _symmetric_leading(S, count):
     """Return the `count` eigenpairs of largest magnitude, as (|eigenvalues|, eigenvectors)."""
     n = len(S)
-    if n <= _DENSE_EIGEN or 4 * count >= n:
+    if n <= DENSE_EIGEN or 4 * count >= n:
         values, vectors = la.eigh(np.asarray(S), overwrite_a=True, check_finite=False)
     else:
         # A fixed start keeps the result reproducible; any vector not orthogonal to the leading

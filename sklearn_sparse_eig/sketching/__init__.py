@@ -2,7 +2,7 @@
 
 from ._eigen_sketch import EigenSketch
 from ._implicit import Difference, ImplicitMatrix, Rows, ScaledMatrix, SymmetricProduct, steps
-from ._limits import IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT, ROUNDING
+from ._limits import DENSE_EIGEN, IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT, ROUNDING
 from ._memory import most_candidates, polishing_bytes
 from ._reading import SketchReading
 from ._recommend import SketchRecommendation, recommend_sketch

@@ -7,5 +7,7 @@ IDENTIFICATION_LIMIT = 1 << 27
 # more nonzeros than that are asked for in all, it grows with them up to a bound on memory (128 MB).
 MAX_CANDIDATES = 1000
 MAX_SUPPORT = 4000
+# Up to this size a full symmetric eigendecomposition is faster than Lanczos iterations.
+DENSE_EIGEN = 600
 # Relative size of what rounding leaves of a sum that should vanish.
 ROUNDING = 64 * 2.0**-52

@@ -6,7 +6,7 @@ The counts are those of the arrays in use at a time, and were compared with meas
 
 from dataclasses import dataclass
 
-from ._limits import MAX_CANDIDATES, MAX_SUPPORT
+from ._limits import DENSE_EIGEN, IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT
 
 # Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
 BUFFER = 1 << 21
@@ -20,14 +20,18 @@ _RANK_ARRAYS, _TALL_ARRAYS = 3, 8
 _VECTORS = 8
 # Vectors of the moments, copies of them and what is computed from them.
 _MOMENT_VECTORS = 10
-# Matrices of the small problem, with its sums over a second reading, and vectors.
-_SMALL_ARRAYS, _SMALL_VECTORS = 6, 500
-# Square matrices of the width of the sketch.
-_GRAM_ARRAYS = 5
+# The same where noise is modelled by them.
+_NOISE_VECTORS = 24
+# Matrices of the small problem, with its sums over a second reading; vectors, and a bound on them.
+_SMALL_ARRAYS, _SMALL_VECTORS, _SMALL_MOST = 6, 1300, 230_000
+# Square matrices of the width of the sketch, and of a symmetric one for its eigenvectors.
+_GRAM_ARRAYS, _EIGEN_ARRAYS = 5, 3.2
+# Features that are ranked at a time in a sweep over all of them, and the arrays that this takes.
+_SWEPT, _SWEEP_ARRAYS = 1 << 17, 5
 # Candidates of a component at least, as of a recovery that sees all features.
 _LEAST_CANDIDATES = 200
 # Share of the budget that the small problem may take, if not more nonzeros are asked for.
-_SMALL_SHARE = 1 / 4
+_SMALL_SHARE = 1 / 5
 
 
 def moments_bytes(n_features: int) -> float:
@@ -63,12 +67,15 @@ class Needs:
     needs_moments : bool
         Whether noise is modelled by the moments of features. Then features that are hashed are
         sketched a second time.
+    max_candidates : int
+        Features of the small problem at most, unless more nonzeros than that are asked for.
     """
 
     n_features: int
     n_components: int
     n_nonzero: int
     needs_moments: bool
+    max_candidates: int
 
     def exact(self) -> float:
         """Return the peak for the whole covariance."""
@@ -88,18 +95,25 @@ class Needs:
     def hashed(self, m: int, k: int) -> float:
         """Return the peak where both sides are hashed."""
         # What noise adds to the sketch: summed up alone, then kept in half of the memory.
-        work = max(m * k, 0.5 * m * k + self._work(m, k, (0, m // 3))) + m * k * self.needs_moments
+        work = max(m * k, 0.5 * m * k + max(self._work(m, k, (0, m // 3)), self._sweep()))
+        work += m * k * self.needs_moments
         return self._peak(8.0 * (m * k + 2 * (m + k)), m * k, 8.0 * work)
 
     def symmetric(self, m: int) -> float:
         """Return the peak where both sides are hashed alike."""
-        work = m * m + self._work(m, m, (0, m // 3)) + m * m * self.needs_moments
+        # Eigenvectors come from a full decomposition, or from the basis of Lanczos iterations.
+        rank = self._rank(m)
+        is_full = m <= DENSE_EIGEN or 4 * rank >= m
+        spectrum = _EIGEN_ARRAYS * m * m if is_full else 2 * (3 * rank + 20) * m
+        work = max(self._work(m, m, (0, m // 3)), spectrum, self._sweep())
+        work += m * m * (1 + self.needs_moments)
         return self._peak(8.0 * (m * m + 2 * m), m * m, 8.0 * work)
 
     def _peak(self, state, cross, work):
         buffer = min(max(_LEAST_BUFFER, _BUFFER_SHARE * cross), BUFFER)
         updating = 2.0 * state + 8.0 * _ROW_ARRAYS * buffer
-        return max(updating, state + work) + self.needs_moments * moments_bytes(self.n_features)
+        peak = max(updating, state + work)
+        return peak + 8.0 * _NOISE_VECTORS * self.n_features * self.needs_moments
 
     def _work(self, m, k, candidates):
         """Return the floats of the arrays that a recovery makes from products with m x k.
@@ -107,15 +121,25 @@ class Needs:
         The small problem has at least and at most so many candidates.
         """
         r = self.n_components
-        rank = max(r, min(MAX_SUPPORT // self.n_nonzero, k // 3))
         least, most = candidates
-        p = min(max(2 * r * self.n_nonzero, least), MAX_CANDIDATES, most)
-        vectors = _RANK_ARRAYS * m * min(rank, k)
+        allowed = max(self.max_candidates, r * self.n_nonzero)
+        p = min(max(2 * r * self.n_nonzero, least), MAX_CANDIDATES, most, allowed)
+        vectors = _RANK_ARRAYS * m * min(self._rank(k), k)
         solving = _power_steps(m, min(r, k), p)
         return max(vectors, solving) + (_GRAM_ARRAYS * k * k if k < m else 0)
+
+    def _sweep(self):
+        """Return the floats of a sweep over the features, unless their ids are spelled."""
+        is_swept = self.n_features <= IDENTIFICATION_LIMIT
+        return is_swept * _SWEEP_ARRAYS * min(self.n_features, _SWEPT)
+
+    def _rank(self, k):
+        """Return the largest width of a leading subspace."""
+        return max(self.n_components, min(MAX_SUPPORT // self.n_nonzero, k // 3))
 
 
 def _power_steps(height, r, p):
     """Return the floats of power steps over so many rows, and of small problems between them."""
     tall = _TALL_ARRAYS * height * r
-    return max(tall, tall // 2 + _SMALL_ARRAYS * p * p + _SMALL_VECTORS * p)
+    small = _SMALL_ARRAYS * p * p + min(_SMALL_VECTORS * p, _SMALL_MOST)
+    return max(tall, tall // 2 + small)

@@ -153,7 +153,7 @@ def recommend_sketch(
         Variance of the noise in a feature relative to the variance of the weakest component,
         sigma^2 / lambda_r. All variance outside the components counts as noise.
     memory : float, default=256e6
-        Budget in bytes for the sketch and its recovery, as ``memory_budget`` of
+        Budget in bytes for the sketch, its updates and its recovery, as ``memory_budget`` of
         :class:`SketchedSparsePCA`.
     n_samples : int or None, default=None
         Number of rows n that will be seen. It is needed if there is noise. Without noise, None
@@ -211,7 +211,7 @@ def recommend_sketch(
     >>> print(found)
     A compressed sketch of 11968 x 256, 24.7 MB, should be enough.
     The weakest component stands at 9.4 times the noise of the sketch; 2.6 times are needed.
-    It takes a budget of 10.2 MB.
+    It takes a budget of 11.2 MB.
     >>> sketch = EigenSketch(10**6, **found.arguments(), random_state=0)
     >>> sketch.nbytes == found.n_bytes
     True

@@ -115,6 +115,8 @@ def _is_scattered(state, X):
 def _buffer_width(state, X, way):
     """Return the floats that a measured row takes while it is added."""
     others = 0 if state.is_symmetric else state.shape[1]
+    if state._moments is not None and not sp.issparse(X):
+        others += state.n_features  # less the shifts of the moments
     nonzeros = X.nnz // X.shape[0] if sp.issparse(X) else 0
     # Each is counted thrice: for fused rows the k-vectors, these in strips, and as many sums of
     # recurring features, and the tables in which these are found.

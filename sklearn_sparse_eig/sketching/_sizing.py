@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .._base.typed import Auto
-from ._memory import Needs, moments_bytes, row_buffer
+from ._memory import Needs, moments_bytes, most_candidates, row_buffer
 from .measurements import Measurement, MeasurementName, find_measurement
 
 SketchKind = Literal["auto", "two_sided", "mam"]
@@ -18,6 +18,8 @@ _MOMENTS_SHARE = 1 / 12
 _BLOCKS = 8
 # Share of the budget for the identification of features, where it is kept.
 _IDENTIFICATION_SHARE = 1 / 2
+# How closely the least budget that is enough is looked for.
+_BUDGET_STEP = 1.01
 # Buckets of the identification for each feature looked for: more leave less noise in a bucket.
 _BUCKETS_PER_FEATURE = 48
 _LEAST_BUCKETS, _MOST_BUCKETS = 12288, 49152
@@ -80,8 +82,8 @@ def choose_size(
 
     A sketch fits if the budget holds all that is in memory at a time: while rows are added, the
     sketch, a copy by which an interrupted update is taken back, and the buffers of a block of
-    rows; in a recovery, the sketch and the work arrays of `_memory`. So a sketch takes up to 45 %
-    of the budget.
+    rows; in a recovery, the sketch and work arrays, as `_memory` counts them. So a sketch takes
+    up to 45 % of the budget.
 
     Parameters
     ----------
@@ -117,8 +119,8 @@ def choose_size(
     m = None if n_measurements == "auto" else int(n_measurements)
     k = None if range_size == "auto" else int(range_size)
     identity = find_measurement(measurement).keeps_features
-    needs = Needs(N, r, s, feature_moments)
-    budget = _Budget(memory_budget, needs, identification)
+    budget = _Budget(memory_budget, N, r, s, feature_moments, identification)
+    needs = budget.needs
     ids = _identification_size(N, r, s, budget.reserved) if identification else None
     moments = budget.holds_moments
 
@@ -127,16 +129,22 @@ def choose_size(
         if not isinstance(measurement, str):
             return budget.size(measurement, None, None, moments, ids)
         if identity:
-            budget.check(needs.exact())
+            budget.check(Needs.exact)
             return exact
         if m is None:
             least, most = _measurement_bounds(N, s, max(2048, 4 * r * s))
-            m = budget.largest(needs.symmetric, least, most, _BLOCKS)
+            found = budget.largest_or_none(needs.symmetric, least, most, _BLOCKS)
+            if found is None:
+                budget.check(lambda needs: needs.symmetric(least))
+            m = found
         _check_rank(r, m, m)
         return budget.size(measurement, m, None, moments, ids)
 
     least_range, most_range = _multiple(4 * r + 16), _multiple(max(256, 8 * r))
-    smallest = needs.exact() if N <= least_range else needs.ranged(least_range)
+
+    def smallest(needs: Needs) -> float:
+        return needs.exact() if N <= least_range else needs.ranged(least_range)
+
     keeps_features = identity or (measurement == "sparse_sign" and m is None)
     if keeps_features:
         # Where as many numbers as features could be kept of each, nothing is to be compressed.
@@ -172,8 +180,13 @@ def choose_size(
     if m is None:
         height = budget.largest_or_none(lambda m: needs.hashed(m, k), least, most, _BLOCKS)
         if height is None and range_size == "auto":
-            needed = needs.hashed(least, k)
-            budget.check(min(needed, smallest) if keeps_features else needed)
+            narrow = k
+
+            def needed(needs: Needs) -> float:
+                hashed = needs.hashed(least, narrow)
+                return min(hashed, smallest(needs)) if keeps_features else hashed
+
+            budget.check(needed)
         m = least if height is None else height
     _check_rank(r, m, k)
     return budget.size(measurement, m, k, moments, ids)
@@ -182,26 +195,51 @@ def choose_size(
 class _Budget:
     """What a number of bytes holds."""
 
-    def __init__(self, n_bytes: float, needs: Needs, identification: bool) -> None:
-        self._bytes, self._needs = n_bytes, needs
+    def __init__(
+        self,
+        n_bytes: float,
+        n_features: int,
+        n_components: int,
+        n_nonzero: int,
+        needs_moments: bool,
+        identification: bool,
+    ) -> None:
+        self._bytes = n_bytes
+        self._request = n_features, n_components, n_nonzero, needs_moments
+        self._identification = identification
+        self.needs = Needs(*self._request, most_candidates(n_bytes))
         self.reserved = identification * _IDENTIFICATION_SHARE * n_bytes
-        moments = moments_bytes(needs.n_features)
+        moments = moments_bytes(n_features)
         fit = moments <= _MOMENTS_SHARE * n_bytes
-        self.holds_moments = needs.needs_moments or fit
-        self._room = n_bytes - self.reserved - (not needs.needs_moments and fit) * moments
+        self.holds_moments = needs_moments or fit
+        self._room = n_bytes - self.reserved - (not needs_moments and fit) * moments
 
     def holds(self, needed: float) -> bool:
         return needed <= self._room
 
-    def check(self, needed: float) -> None:
-        if not self.holds(needed):
-            share = 1.0 - self.reserved / self._bytes
-            share -= (not self._needs.needs_moments) * _MOMENTS_SHARE
-            raise ValueError(
-                f"memory_budget={self._bytes:.3g} bytes is too small: the smallest sketch for "
-                f"these components needs {1.01 * needed / share:.3g}. Raise "
-                "memory_budget, or ask for fewer components or nonzeros."
-            )
+    def check(self, needed: Callable[[Needs], float]) -> None:
+        """Raise an error that names a budget which is enough, unless this one is."""
+        if self.holds(needed(self.needs)):
+            return
+        # What is needed grows with a budget itself, by what is kept and tried where there is room.
+        low, enough = self._bytes, 2.0 * self._bytes
+        while not self._is_enough(enough, needed):
+            low, enough = enough, 2.0 * enough
+        while enough > _BUDGET_STEP * low:
+            middle = (low * enough) ** 0.5
+            if self._is_enough(middle, needed):
+                enough = middle
+            else:
+                low = middle
+        raise ValueError(
+            f"memory_budget={self._bytes:.3g} bytes is too small: the smallest sketch for "
+            f"these components needs {1.01 * enough:.3g}. Raise "
+            "memory_budget, or ask for fewer components or nonzeros."
+        )
+
+    def _is_enough(self, n_bytes, needed):
+        other = _Budget(n_bytes, *self._request, self._identification)
+        return other.holds(needed(other.needs))
 
     def largest_or_none(
         self, needed: Callable[[int], float], least: int, most: int, multiple: int = 1
@@ -218,15 +256,6 @@ class _Budget:
                 high = middle - 1
         return low * multiple
 
-    def largest(
-        self, needed: Callable[[int], float], least: int, most: int, multiple: int = 1
-    ) -> int:
-        """Return the largest one as above, or raise."""
-        found = self.largest_or_none(needed, least, most, multiple)
-        if found is None:
-            self.check(needed(least))
-        return least if found is None else found
-
     def size(
         self,
         measurement: MeasurementName | Measurement,
@@ -236,9 +265,10 @@ class _Budget:
         ids: tuple[int, int] | None,
     ) -> SketchSize:
         """Return the size, and what its rows may take while they are added."""
-        N = self._needs.n_features
-        height = m
-        if m is None:
+        N = self.needs.n_features
+        if m is not None:
+            height = m
+        else:
             height = N if isinstance(measurement, str) else measurement.n_measurements
         state = 8.0 * (height * (height if k is None else k) + 4 * height)
         return SketchSize(measurement, m, k, moments, ids, row_buffer(self._room, state))

@@ -17,7 +17,7 @@ class CertificateMixin(RecoveredMixin):
     def certify(self) -> SparseEigenpairs:
         """Bound the variance that any component of as many nonzeros could have.
 
-        Only where ``sketch_`` keeps the exact covariance A of the rows (up to 2400 features at the
+        Only where ``sketch_`` keeps the exact covariance A of the rows (up to 3800 features at the
         default ``memory_budget``). It takes a second or two, is computed once for the rows seen,
         and from then on ``eigenpairs_`` has the bound too.
 

@@ -58,7 +58,7 @@ class SketchedSparsePCA(ComponentsMixin, StreamMixin, BaseEstimator):
         their levels from the rows; in one pass, more false ones pass where features are hashed into
         a small sketch, or are rarely nonzero but then large. Give a number in these cases.
     sketch : {"auto", "two_sided", "mam"}, default="auto"
-        ``"auto"`` keeps the exact covariance if it fits into ``memory_budget`` (up to 2400 features
+        ``"auto"`` keeps the exact covariance if it fits into ``memory_budget`` (up to 3800 features
         at the default), and otherwise a two-sided sketch S = M A Omega^T. ``"mam"`` uses the same
         compressed measurement on both sides. ``sketch_`` shows what was chosen.
     measurement : {"sparse_sign", "gaussian", "identity", "prime_residue"} or Measurement, \
@@ -95,9 +95,11 @@ default="sparse_sign"
         weight lies in the last ``log(2) / (1 - forgetting)`` rows. How the rows are divided into
         batches makes no difference.
     memory_budget : float, default=256e6
-        Bytes for the sketch and its recovery; the batch of rows itself comes on top.
+        Bytes that are allocated at a time, beyond the rows: the sketch with a copy while rows are
+        added, and the work arrays of a recovery. The sketch takes up to 45 % of them. More than
+        1000 nonzeros in all take more.
     batch_size : int or "auto", default="auto"
-        Number of rows that ``fit`` reads at a time. ``"auto"`` means 8192.
+        Number of rows that ``fit`` reads at a time. ``"auto"`` means up to 8192.
     n_jobs : int or None, default=None
         Number of threads. None leaves the choice to ``OMP_NUM_THREADS`` and the number of cores.
     random_state : int, RandomState instance or None, default=None
@@ -119,7 +121,7 @@ default="sparse_sign"
         the weights). For orthogonal components this is the variance along each of them.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         ``explained_variance_`` as a share of the total variance. The total is exact while the
-        variances of the features are tracked (up to about 300 000 features at the default budget)
+        variances of the features are tracked (up to about 260 000 features at the default budget)
         and estimated beyond. Tracked variances also cap the share of a component at the variance
         of its features.
     singular_values_ : ndarray of shape (n_components_,)

@@ -11,6 +11,8 @@ from .._lifting import SupportFit
 
 # Ids scored at a time in a sweep over all features: bounds the memory of a sweep at 8 MB.
 SWEEP = 1 << 20
+# Parts of that in which energies are ranked, which takes five arrays of their size.
+_PARTS = 8
 # Ids whose rows are computed at a time: a few megabytes.
 _RESCORED = 1 << 14
 
@@ -122,18 +124,20 @@ def strongest_features(
     R = np.ascontiguousarray(R, dtype=np.float32 if N > SWEEP else np.float64)
     ids, energies = np.empty(0, dtype=np.int64), np.empty(0)
     bound = -np.inf
+    step = max(1, SWEEP // _PARTS)
     for start in range(0, N, SWEEP):
         stop = min(start + SWEEP, N)
-        energy = measurement.adjoint_energy(R, start, stop)
-        # Few pass the weakest of those kept so far; sorting all would cost as much as the sweep.
-        best = np.flatnonzero(energy > bound)
-        best = best[_largest(energy[best], size)]
-        ids = np.concatenate([ids, best + start])
-        energies = np.concatenate([energies, energy[best]])
-        keep = _largest(energies, size)
-        ids, energies = ids[keep], energies[keep]
-        if len(ids) == size:
-            bound = float(energies.min())
+        for low in range(start, stop, step):
+            energy = measurement.adjoint_energy(R, low, min(low + step, stop))
+            # Few pass the weakest of those kept so far; sorting all would cost as much again.
+            best = np.flatnonzero(energy > bound)
+            best = best[_largest(energy[best], size)]
+            ids = np.concatenate([ids, best + low])
+            energies = np.concatenate([energies, energy[best]])
+            keep = _largest(energies, size)
+            ids, energies = ids[keep], energies[keep]
+            if len(ids) == size:
+                bound = float(energies.min())
         if report is not None:
             report(stop, N)
     return ids, energies
