@@ -7,7 +7,7 @@ import numpy as np
 
 from ...sketching import MAX_CANDIDATES, Measurement
 from .._lifting import SupportFit, fit_on_support
-from ._base import Decoder, _largest, best_of, largest_rows
+from ._base import Decoder, best_of, largest_rows
 from ._null import discoveries, energy_tail
 from ._registry import register
 
@@ -24,6 +24,8 @@ _LOOKS = 1
 # Features up to which a support is filled to the size asked for, whatever shows; beyond that, to
 # this multiple of what stands out. Others would be noise, and cost a small problem of their size.
 _FILLED, _ROOM = MAX_CANDIDATES, 2
+# Share of what a fit leaves that is more than idle features explain.
+_MOST = 0.5
 # Without noise the residual falls by large factors; what falls less than this is noise.
 _PROGRESS = 0.99
 
@@ -97,21 +99,22 @@ class HTPDecoder(Decoder):
         share = int(_POOL_SHARE * fit.measurement.n_features)
         return super().strongest(fit, max(size, min(share, _POOL)))
 
-    def _refresh_pool(self, fit, size):
+    def _refresh_pool(self, fit, size, least):
         """Look at all features again; return whether any that were not in the pool matter.
 
-        They do if they explain as much of what the fit leaves as makes a round worthwhile. Standing
-        out is no sign: idle features that occur often stand out from others.
+        They do if one has more than the `least` energy among those that stood out, or if `size` of
+        them explain most of what the fit leaves. The strongest of so many idle features always
+        explain some of it.
         """
         if self._pool is None or not self._may_look_again():
             return False
         ids, energies = self._look(fit, size)
         is_new = np.isin(ids, self._pool, assume_unique=True, invert=True)
-        news = energies[is_new]
-        gain = news[_largest(news, size)].sum() / np.vdot(fit.residual, fit.residual)
+        news = np.sort(energies[is_new])[::-1][:size]
+        explained = news.sum() > _MOST * np.vdot(fit.residual, fit.residual)
         # What the fit explains is not among what it leaves, but may be wanted again.
         self._pool = _union(ids, fit.ids)
-        self._is_settled = gain < 1.0 - _PROGRESS**2
+        self._is_settled = not explained and news.max(initial=0.0) <= least
         return not self._is_settled
 
     def decode(
@@ -135,6 +138,7 @@ class HTPDecoder(Decoder):
         support = self._decode_above_noise(measurement, Q, size, looks=0)
         size = min(size, max(_FILLED, _ROOM * len(support)))
         fit = fit_on_support(measurement, Q, support)
+        least = _least_energy(fit)
         best, best_norm = support, np.linalg.norm(fit.residual)
         scale, looks = np.linalg.norm(Q), _LOOKS
         for _ in range(self.max_iter):
@@ -150,7 +154,7 @@ class HTPDecoder(Decoder):
                 best, best_norm = fit.ids, norm
             if settled:
                 looks -= 1
-                if looks < 0 or not self._refresh_pool(fit, room):
+                if looks < 0 or not self._refresh_pool(fit, room, least):
                     break
         return best
 
@@ -183,10 +187,15 @@ class HTPDecoder(Decoder):
                 break
             if norm >= _PROGRESS * last:
                 looks -= 1
-                if looks < 0 or not self._refresh_pool(fit, limit):
+                if looks < 0 or not self._refresh_pool(fit, limit, _least_energy(fit)):
                     break
             last = norm
         return fit.ids
+
+
+def _least_energy(fit):
+    """Return the least energy of a feature of a fit; 0 where there is none to compare with."""
+    return np.einsum("ij,ij->i", fit.Z, fit.Z).min() if len(fit.ids) else 0.0
 
 
 def _union(*ids):
