@@ -24,8 +24,9 @@ _LOOKS = 1
 # Features up to which a support is filled to the size asked for, whatever shows; beyond that, to
 # this multiple of what stands out. Others would be noise, and cost a small problem of their size.
 _FILLED, _ROOM = MAX_CANDIDATES, 2
-# Share of what a fit leaves that is more than idle features explain.
-_MOST = 0.5
+# A few features, the share of what a fit leaves that is more than so many idle ones explain, and
+# the share of the energy of those that stand out below which features do not matter.
+_FEW, _MOST, _FAIR = 100, 0.5, 0.01
 # Without noise the residual falls by large factors; what falls less than this is noise.
 _PROGRESS = 0.99
 
@@ -99,22 +100,22 @@ class HTPDecoder(Decoder):
         share = int(_POOL_SHARE * fit.measurement.n_features)
         return super().strongest(fit, max(size, min(share, _POOL)))
 
-    def _refresh_pool(self, fit, size, least):
+    def _refresh_pool(self, fit, size, typical):
         """Look at all features again; return whether any that were not in the pool matter.
 
-        They do if one has more than the `least` energy among those that stood out, or if `size` of
-        them explain most of what the fit leaves. The strongest of so many idle features always
-        explain some of it.
+        They do if one has a fair share of the energy that is `typical` of those that stood out, or
+        if a few of them explain most of what the fit leaves. The strongest of so many idle features
+        stand out from the others too, and thousands of them explain much.
         """
         if self._pool is None or not self._may_look_again():
             return False
         ids, energies = self._look(fit, size)
         is_new = np.isin(ids, self._pool, assume_unique=True, invert=True)
-        news = np.sort(energies[is_new])[::-1][:size]
+        news = np.sort(energies[is_new])[::-1][:_FEW]
         explained = news.sum() > _MOST * np.vdot(fit.residual, fit.residual)
         # What the fit explains is not among what it leaves, but may be wanted again.
         self._pool = _union(ids, fit.ids)
-        self._is_settled = not explained and news.max(initial=0.0) <= least
+        self._is_settled = not explained and news.max(initial=0.0) <= _FAIR * typical
         return not self._is_settled
 
     def decode(
@@ -138,7 +139,7 @@ class HTPDecoder(Decoder):
         support = self._decode_above_noise(measurement, Q, size, looks=0)
         size = min(size, max(_FILLED, _ROOM * len(support)))
         fit = fit_on_support(measurement, Q, support)
-        least = _least_energy(fit)
+        typical = _median_energy(fit)
         best, best_norm = support, np.linalg.norm(fit.residual)
         scale, looks = np.linalg.norm(Q), _LOOKS
         for _ in range(self.max_iter):
@@ -154,7 +155,7 @@ class HTPDecoder(Decoder):
                 best, best_norm = fit.ids, norm
             if settled:
                 looks -= 1
-                if looks < 0 or not self._refresh_pool(fit, room, least):
+                if looks < 0 or not self._refresh_pool(fit, room, typical):
                     break
         return best
 
@@ -187,15 +188,15 @@ class HTPDecoder(Decoder):
                 break
             if norm >= _PROGRESS * last:
                 looks -= 1
-                if looks < 0 or not self._refresh_pool(fit, limit, _least_energy(fit)):
+                if looks < 0 or not self._refresh_pool(fit, limit, _median_energy(fit)):
                     break
             last = norm
         return fit.ids
 
 
-def _least_energy(fit):
-    """Return the least energy of a feature of a fit; 0 where there is none to compare with."""
-    return np.einsum("ij,ij->i", fit.Z, fit.Z).min() if len(fit.ids) else 0.0
+def _median_energy(fit):
+    """Return the median energy of the features of a fit; 0 where there is none."""
+    return np.median(np.einsum("ij,ij->i", fit.Z, fit.Z)) if len(fit.ids) else 0.0
 
 
 def _union(*ids):
