@@ -2,6 +2,7 @@
 
 * 10^8 features: 20,000 rows streamed with noise, 20 components on a common support of 200, a
   linear spectrum, as much noise in all as signal. Time to hash, to update, to decode; peak memory.
+  The sketch of 32000 x 120 is that of `SketchedSparsePCA(20, n_nonzero_coefs=200)`.
 * Decoding by bit tests, everything equal but N, from 10^8 to 2^62.
 * What bit tests lose against sweeps at equal memory, in noise.
 * Features that share all their buckets: how often a decoding misses one, beside the bound.
@@ -31,8 +32,9 @@ from _harness import (
     quiet,
 )
 
-# Sketches of the first table: decoder, m, k, identification.
+# Sketches of the first table: decoder, m, k, identification; None for m and k are the defaults.
 SKETCHES = (
+    ("auto", None, None, None),
     ("htp", 1600, 64, None),
     ("htp", 4096, 128, None),
     ("bit_test", 1600, 64, (3072, 48)),
@@ -80,9 +82,12 @@ def end_to_end(decoder, m, k, identification, n_samples, n_features, seed):
         dtype=np.float32,
         random_state=seed,
     )
+    first = next(iter(planted.batches))
+    if m is None:
+        pca = SketchedSparsePCA(20, n_nonzero_coefs=200, random_state=seed)
+        m, k = pca.partial_fit(first).sketch_.shape
     options = {"range_size": k, "identification": identification, "random_state": seed}
     warm_up = EigenSketch(n_features, n_measurements=m, **options)
-    first = next(iter(planted.batches))
     warm_up.update(first)
     times = dict.fromkeys(("hash", "update", "decode"), 0.0)
     with Meter() as meter:
@@ -101,6 +106,8 @@ def end_to_end(decoder, m, k, identification, n_samples, n_features, seed):
     # The update hashes too: what was measured apart is a part of it.
     times["update"] -= times["hash"]
     return times | {
+        "m": m,
+        "k": k,
         "total": sum(times.values()),
         "state": sketch.nbytes / 1e6,
         "peak": meter.before + meter.megabytes,
@@ -122,7 +129,7 @@ def print_end_to_end(args):
         median = {name: np.median([run[name] for run in runs]) for name in runs[0]}
         rows.append(
             [
-                f"{decoder}, {m} x {k}",
+                f"{decoder}, {median['m']:.0f} x {median['k']:.0f}",
                 *(f"{median[name]:.2f}" for name in ("hash", "update", "decode", "total")),
                 f"{median['state']:.0f}",
                 f"{median['peak']:.0f}",

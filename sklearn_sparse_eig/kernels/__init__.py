@@ -25,6 +25,7 @@ from ._checks import (
     check_real,
     check_target,
 )
+from ._compiling import compile_clock
 from ._hashing import HASH_VERSION, mix64
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "add_sparse_cross",
     "adjoint",
     "adjoint_energy",
+    "compile_clock",
     "expand_csr",
     "get_backend",
     "hash_columns",

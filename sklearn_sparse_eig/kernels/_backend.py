@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Literal
 
+from ._compiling import compile_clock
+
 _BACKENDS = ("numba", "scipy")
 _ENVIRONMENT_VARIABLE = "SKLEARN_SPARSE_EIG_BACKEND"
 _chosen: ContextVar[str | None] = ContextVar("sklearn_sparse_eig_backend", default=None)
@@ -69,4 +71,7 @@ def use_backend(name: Literal["numba", "scipy"]) -> Iterator[None]:
 
 def twin() -> ModuleType:
     """Import the module of the current backend, on first use."""
-    return import_module(f"._{get_backend()}", __package__)
+    name = get_backend()
+    if name == "numba":
+        compile_clock.listen()
+    return import_module(f"._{name}", __package__)

@@ -33,6 +33,8 @@ from ._sparse_starts import candidate_supports
 _RELATIVE_GAIN = 1e-12
 # Starts whose value is below this share of the best hardly ever overtake it.
 _WORTHWHILE = 0.98
+# Rows that are deflated at a time: they stay in cache.
+_DEFLATED = 64
 # Supports that are all looked at: some milliseconds.
 _FEW_SUPPORTS = 1000
 
@@ -287,9 +289,11 @@ def _deflate(B, q):
     """Replace B by (I - q q^T) B (I - q q^T), in place and exactly symmetric."""
     z = B @ q
     z -= 0.5 * (q @ z) * q
-    update = np.outer(q, z)
-    update += np.outer(z, q)  # rather than its transpose, which is slow to read
-    B -= update
+    for low in range(0, len(B), _DEFLATED):
+        rows = slice(low, low + _DEFLATED)
+        update = q[rows, None] * z
+        update += z[rows, None] * q
+        B[rows] -= update
 
 
 # -------------------------------------------------------------------------------------- search

@@ -14,6 +14,7 @@ from .._base.locks import locked
 from .._base.messages import report
 from .._base.threads import limit_threads
 from .._base.typed import Auto
+from ..kernels import compile_clock
 from ..recovery import (
     Decoder,
     DecoderName,
@@ -126,6 +127,7 @@ class RecoveredMixin(LazyDisplayMixin):
         return pairs
 
     def _report(self, message: str, level: int = 1) -> None:
+        compile_clock.tell(type(self).__name__, self.verbose)
         report(type(self).__name__, message, self.verbose, level)
 
     def _recover_from_data(

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...sketching import MAX_CANDIDATES, Measurement
 from .._lifting import SupportFit, fit_on_support
-from ._base import Decoder, _largest, best_of, largest_rows
+from ._base import Decoder, best_of, largest_rows
 from ._null import discoveries, energy_tail
 from ._registry import register
 
@@ -24,6 +24,9 @@ _LOOKS = 1
 # Features up to which a support is filled to the size asked for, whatever shows; beyond that, to
 # this multiple of what stands out. Others would be noise, and cost a small problem of their size.
 _FILLED, _ROOM = MAX_CANDIDATES, 2
+# A few features, the share of what a fit leaves that is more than so many idle ones explain, and
+# the share of the energy of those that stand out below which features do not matter.
+_FEW, _MOST, _FAIR = 100, 0.5, 0.01
 # Without noise the residual falls by large factors; what falls less than this is noise.
 _PROGRESS = 0.99
 
@@ -97,21 +100,22 @@ class HTPDecoder(Decoder):
         share = int(_POOL_SHARE * fit.measurement.n_features)
         return super().strongest(fit, max(size, min(share, _POOL)))
 
-    def _refresh_pool(self, fit, size):
+    def _refresh_pool(self, fit, size, typical):
         """Look at all features again; return whether any that were not in the pool matter.
 
-        They do if they explain as much of what the fit leaves as makes a round worthwhile. Standing
-        out is no sign: idle features that occur often stand out from others.
+        They do if one has a fair share of the energy that is `typical` of those that stood out, or
+        if a few of them explain most of what the fit leaves. The strongest of so many idle features
+        stand out from the others too, and thousands of them explain much.
         """
         if self._pool is None or not self._may_look_again():
             return False
         ids, energies = self._look(fit, size)
         is_new = np.isin(ids, self._pool, assume_unique=True, invert=True)
-        news = energies[is_new]
-        gain = news[_largest(news, size)].sum() / np.vdot(fit.residual, fit.residual)
+        news = np.sort(energies[is_new])[::-1][:_FEW]
+        explained = news.sum() > _MOST * np.vdot(fit.residual, fit.residual)
         # What the fit explains is not among what it leaves, but may be wanted again.
         self._pool = _union(ids, fit.ids)
-        self._is_settled = gain < 1.0 - _PROGRESS**2
+        self._is_settled = not explained and news.max(initial=0.0) <= _FAIR * typical
         return not self._is_settled
 
     def decode(
@@ -135,6 +139,7 @@ class HTPDecoder(Decoder):
         support = self._decode_above_noise(measurement, Q, size, looks=0)
         size = min(size, max(_FILLED, _ROOM * len(support)))
         fit = fit_on_support(measurement, Q, support)
+        typical = _median_energy(fit)
         best, best_norm = support, np.linalg.norm(fit.residual)
         scale, looks = np.linalg.norm(Q), _LOOKS
         for _ in range(self.max_iter):
@@ -150,7 +155,7 @@ class HTPDecoder(Decoder):
                 best, best_norm = fit.ids, norm
             if settled:
                 looks -= 1
-                if looks < 0 or not self._refresh_pool(fit, room):
+                if looks < 0 or not self._refresh_pool(fit, room, typical):
                     break
         return best
 
@@ -183,10 +188,15 @@ class HTPDecoder(Decoder):
                 break
             if norm >= _PROGRESS * last:
                 looks -= 1
-                if looks < 0 or not self._refresh_pool(fit, limit):
+                if looks < 0 or not self._refresh_pool(fit, limit, _median_energy(fit)):
                     break
             last = norm
         return fit.ids
+
+
+def _median_energy(fit):
+    """Return the median energy of the features of a fit; 0 where there is none."""
+    return np.median(np.einsum("ij,ij->i", fit.Z, fit.Z)) if len(fit.ids) else 0.0
 
 
 def _union(*ids):
