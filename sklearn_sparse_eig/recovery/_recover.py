@@ -98,10 +98,10 @@ def recover(
     -----
     RecoveryWarning
         If the sketch is too small for the sparsity asked for, if a component is not distinguishable
-        from noise, if the spectrum decays so slowly that no support is better than the next, if components
-        of size "auto" rest on a few rows, if the
-        recovery takes more than 30 seconds at verbose=0, if a rule for n_components finds nothing
-        above noise, or too much, or if "auto" keeps more than 100 features in a component.
+        from noise, if the spectrum decays so slowly that no support is better than the next, if
+        components of size "auto" rest on a few rows, if the recovery takes more than 30 seconds at
+        verbose=0, if a rule for n_components finds nothing above noise, or too much, or if "auto"
+        keeps more than 100 features in a component.
 
     Notes
     -----
