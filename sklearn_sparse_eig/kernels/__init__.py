@@ -16,6 +16,7 @@ import numpy as np
 
 from .._base.typed import ArrayLike
 from ._backend import get_backend, twin, use_backend
+from ._dense import add_moments, centre_columns, centre_whole_columns
 from ._hashing import HASH_VERSION, mix64
 
 __all__ = [
@@ -23,9 +24,12 @@ __all__ = [
     "add_bit_tests",
     "add_cross",
     "add_cross_gram",
+    "add_moments",
     "add_outer",
     "adjoint",
     "adjoint_energy",
+    "centre_columns",
+    "centre_whole_columns",
     "expand_csr",
     "get_backend",
     "hash_columns",

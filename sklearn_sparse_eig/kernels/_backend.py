@@ -67,6 +67,6 @@ def use_backend(name: Literal["numba", "scipy"]) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def twin() -> ModuleType:
-    """Import the module of the current backend, on first use."""
-    return import_module(f"._{get_backend()}", __package__)
+def twin(part: str = "") -> ModuleType:
+    """Import the module of the current backend, or a part of it, on first use."""
+    return import_module(f"._{get_backend()}{part}", __package__)

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from .. import kernels
 from ._accumulate import add_dense, weighted_sum
 from ._centring import centre, is_due, is_outweighed
+from ._dense_rows import STRIP, add_kept, add_symmetric, are_whole, is_large
 from ._state import Side, SketchState
 from ._variance import check_sums
 
@@ -75,6 +76,8 @@ def _is_scattered(state, X):
 def _buffer_width(state, X, scatter):
     """Return the floats that a measured row takes while it is added."""
     others = 0 if state.is_symmetric else state.shape[1]
+    if others and state.measurement.keeps_features and not sp.issparse(X):
+        return others + STRIP  # what is kept is not copied whole
     if scatter:  # a value and an index for each nonzero measured
         return others + 2 * state.measurement.nonzeros_per_column() * X.nnz // X.shape[0]
     return others + state.shape[0]
@@ -84,17 +87,22 @@ def _add_block(state, X, weights, scatter):
     n = X.shape[0]
     total = float(weights) * n if np.ndim(weights) == 0 else float(weights.sum())
     M = state.measurement
-    Y = M.measure_sparse(X) if scatter else M.measure(X)
+    is_kept = M.keeps_features and not sp.issparse(X) and is_large(state, X)
+    Y = X if is_kept else M.measure_sparse(X) if scatter else M.measure(X)
     W = Y if state.is_symmetric else state.test.measure(X)
     if state._identification is not None:
         state._identification.add_rows(X, W, weights)
     if state.center and is_outweighed(state.weight, total):
-        state._move_shifts(*(centre(rows, weights) for rows in _distinct(state, Y, W)))
-    if scatter:
+        state._move_shifts(*(_centre(rows, weights) for rows in _distinct(state, Y, W)))
+    if is_kept and state.is_symmetric:
+        add_symmetric(state, X, weights)
+    elif is_kept:
+        add_kept(state, X, _shifted(W, state._right), weights, total)
+    elif scatter:
         _scatter(state, Y, W, weights)
     else:
         _multiply(state, Y, W, weights)
-    if state._moments is not None:
+    if state._moments is not None and not is_kept:
         state._moments.update(X, weights, total)
     before = state.n_samples
     state.weight += total
@@ -102,6 +110,12 @@ def _add_block(state, X, weights, scatter):
     state.n_samples += int(direction * n if np.ndim(direction) == 0 else direction.sum())
     if is_due(before, state.n_samples):
         state._follow_mean(fewest=sp.issparse(X))
+
+
+def _centre(rows, weights):
+    """Return the mean of rows, or, if they hold whole numbers, a whole number near it."""
+    mean = centre(rows, weights)
+    return np.rint(mean) if not sp.issparse(rows) and are_whole(rows) else mean
 
 
 def _distinct(state, Y, W):

@@ -1,0 +1,98 @@
+"""The kernels of dense rows, of which each call is serial and writes to its own columns alone."""
+
+import numpy as np
+
+from ._backend import twin
+
+
+def _check(X, left, right, *vectors):
+    """Refuse what would make a compiled kernel write outside an array."""
+    fits = 0 <= left <= right <= X.shape[1] and all(len(v) == right - left for v in vectors)
+    if not fits:
+        raise ValueError(
+            f"Columns {left} to {right} of {X.shape[1]} do not fit sums of lengths "
+            f"{[len(v) for v in vectors]}."
+        )
+
+
+def centre_columns(
+    X: np.ndarray,
+    left: int,
+    right: int,
+    shift: np.ndarray,
+    out: np.ndarray,
+    at: int,
+    total: np.ndarray,
+) -> None:
+    """Write columns left..right-1 of X, less a shift, and add them up.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, N), real, in any order
+    left, right : int, 0 <= left <= right <= N
+    shift : ndarray of float64, shape (right - left,)
+    out : ndarray of float64, shape (n, M), C order
+        Written at columns at..at+right-left-1.
+    at : int
+    total : ndarray of float64, shape (right - left,)
+        The sums over the rows are added to it.
+    """
+    _check(X, left, right, shift, total)
+    twin("_dense").centre_columns(X, left, right, shift, out, at, total)
+
+
+def add_moments(
+    X: np.ndarray,
+    left: int,
+    right: int,
+    shift: np.ndarray,
+    weights: np.ndarray | None,
+    total: np.ndarray,
+    squares: np.ndarray,
+) -> None:
+    """Add the sums over rows of w (x - shift) and w (x - shift)^2, for columns left..right-1.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, N), real, in any order
+    left, right : int, 0 <= left <= right <= N
+    shift : ndarray of float64, shape (right - left,)
+    weights : ndarray of float64, shape (n,), or None
+        None stands for ones.
+    total, squares : ndarray of float64, shape (right - left,)
+        They are added to.
+    """
+    _check(X, left, right, shift, total, squares)
+    twin("_dense").add_moments(X, left, right, shift, weights, total, squares)
+
+
+def centre_whole_columns(
+    X: np.ndarray,
+    left: int,
+    right: int,
+    shift: np.ndarray,
+    out: np.ndarray,
+    at: int,
+    total: np.ndarray,
+    squares: np.ndarray,
+    unit: int,
+) -> bool:
+    """Do what :func:`centre_columns` does in float32, and look whether this loses anything.
+
+    Parameters
+    ----------
+    X, left, right, shift, at, total
+        As for :func:`centre_columns`.
+    out : ndarray of float32, shape (n, M), C order
+    squares : ndarray of float64, shape (n_units, right - left), C order
+        The sums of squares of each `unit` rows are added to it.
+    unit : int
+
+    Returns
+    -------
+    bool
+        Whether all that was written are whole numbers. They are exact if, besides, no square is
+        beyond 2**48.
+    """
+    _check(X, left, right, shift, total)
+    return twin("_dense").centre_whole_columns(X, left, right, shift, out, at, total, squares, unit)

@@ -1,0 +1,38 @@
+"""NumPy twins of the kernels of dense rows."""
+
+import numpy as np
+
+# Rows at a time: temporary arrays of some strip of columns then stay in the cache.
+_ROWS = 64
+
+
+def centre_columns(X, left, right, shift, out, at, total):
+    """Twin of :func:`sklearn_sparse_eig.kernels.centre_columns`."""
+    for top in range(0, len(X), _ROWS):
+        rows = out[top : top + _ROWS, at : at + right - left]
+        np.subtract(X[top : top + _ROWS, left:right], shift, out=rows)
+        total += rows.sum(axis=0)
+
+
+def add_moments(X, left, right, shift, weights, total, squares):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_moments`."""
+    for top in range(0, len(X), _ROWS):
+        rows = X[top : top + _ROWS, left:right]
+        rows = np.subtract(rows, shift, dtype=np.float64)
+        part = np.ones(len(rows)) if weights is None else weights[top : top + _ROWS]
+        total += part @ rows
+        rows *= rows
+        squares += part @ rows
+
+
+def centre_whole_columns(X, left, right, shift, out, at, total, squares, unit):
+    """Twin of :func:`sklearn_sparse_eig.kernels.centre_whole_columns`."""
+    is_whole = True
+    for top in range(0, len(X), unit):
+        rows = X[top : top + unit, left:right]
+        rows = np.subtract(rows, shift, dtype=np.float64)
+        out[top : top + unit, at : at + right - left] = rows
+        total += rows.sum(axis=0)
+        is_whole &= bool((rows == np.rint(rows)).all())
+        squares[top // unit] += np.einsum("ij,ij->j", rows, rows)
+    return is_whole

@@ -1,0 +1,168 @@
+"""Adding dense rows whose features are kept: strip by strip, with what is small and whole exact.
+
+One read of the rows serves the shift, the sums and the product. Strips, tiles and the order within
+them depend on the shapes alone and each belongs to one thread, so no bit depends on their number.
+"""
+
+import numpy as np
+
+from .. import kernels
+from .._base.threads import limit_blas, run_ranges
+from ._accumulate import add_dense, add_tiles
+from ._state import SketchState
+
+# Columns of a strip: their sums stay in the fastest cache while all rows pass.
+STRIP = 512
+# Entries of a centred strip, about one and a half megabytes, which a product reads from the cache.
+_PANEL = 3 << 16
+# Entries of X, times the width of the product, below which plain calls are the fastest.
+_FEW = 1 << 22
+# Rows of which the sums of squares are known, when whole numbers are added in float32.
+_UNIT = 128
+# Whole numbers up to this are float32, and so is each sum of products that is bounded by it.
+_EXACT = 2.0**24
+# Rows that are looked at before all are.
+_LOOK = 16
+
+
+def is_large(state: SketchState, X: np.ndarray) -> bool:
+    """Whether so many rows are added that strips and threads pay."""
+    return X.shape[0] >= _LOOK and float(X.size) * state.shape[1] > _FEW
+
+
+def add_symmetric(state: SketchState, X: np.ndarray, weights: float | np.ndarray) -> None:
+    """Add rows to the exact second moment: C += (X - a)^T diag(w) (X - a)."""
+    side = state._left
+    state._keep_sums(None)
+    if np.ndim(weights) == 0 and may_be_whole(X, side.shift):
+        total = _add_whole(state._cross, X, side.shift, float(weights))
+        if total is not None:
+            side.total += float(weights) * total
+            return
+    Y, total = _centred(X, side.shift)
+    if np.ndim(weights) == 0:
+        side.total += float(weights) * total
+    else:
+        side.total += weights @ Y
+    add_dense(state._cross, Y, None, weights)
+
+
+def _centred(X, shift):
+    """Return X - shift and the sums of its columns."""
+    Y, total = np.empty(X.shape), np.zeros(X.shape[1])
+
+    def part(low, high):
+        for left in range(low, high, STRIP):
+            right = min(left + STRIP, high)
+            columns = slice(left, right)
+            kernels.centre_columns(X, left, right, shift[columns], Y, left, total[columns])
+
+    run_ranges(part, X.shape[1], work=X.size, multiple=STRIP // 2, parts_per_thread=1)
+    return Y, total
+
+
+# ---------------------------------------------------------------------------------- whole numbers
+
+
+def may_be_whole(X: np.ndarray, shift: np.ndarray) -> bool:
+    """Whether the first rows, centred, are whole numbers that float32 adds without rounding."""
+    first = np.subtract(X[:_LOOK], shift, dtype=np.float64)
+    limit = np.sqrt(_EXACT / _UNIT)
+    return bool((np.abs(first) <= limit).all() and (first == np.rint(first)).all())
+
+
+def are_whole(X: np.ndarray) -> bool:
+    """Whether all entries are whole numbers, as counts and the values of pixels are."""
+    if X.dtype.kind in "biu":
+        return True
+    steps = range(0, X.shape[0], _LOOK)
+    return all((X[low : low + _LOOK] == np.rint(X[low : low + _LOOK])).all() for low in steps)
+
+
+def _add_whole(C, X, shift, weight):
+    """Add X^T X of centred whole numbers by products in float32; the sums of columns, or None.
+
+    Nothing is added, and None returned, where float32 would round. A sum of products of two columns
+    is bounded by the larger of their sums of squares, whatever part of the rows it runs over, and
+    whole numbers up to 2**24 are exact in float32: so are then all products, in any order.
+    """
+    n, N = X.shape
+    Y, total = np.empty((n, N), dtype=np.float32), np.zeros(N)
+    squares = np.empty((-(-n // _UNIT), N))
+    parts = []
+
+    def part(low, high):
+        for left in range(low, high, STRIP):
+            right = min(left + STRIP, high)
+            sums = shift[left:right], Y, left, total[left:right]
+            some = np.zeros((len(squares), right - left))
+            parts.append(kernels.centre_whole_columns(X, left, right, *sums, some, _UNIT))
+            squares[:, left:right] = some
+
+    run_ranges(part, N, work=X.size, multiple=STRIP // 2, parts_per_thread=1)
+    ends = _ends(squares, n) if all(parts) else None
+    if ends is None:
+        return None
+    add_tiles(C, Y, None, weight, ends)
+    return total
+
+
+def _ends(squares, n):
+    """Cut the rows where a sum of squares would pass the bound; None if one unit does."""
+    if not squares.max() <= _EXACT:
+        return None
+    ends, running = [], np.zeros(squares.shape[1])
+    for unit, more in enumerate(squares):
+        running += more
+        if unit and running.max() > _EXACT:
+            ends.append(unit * _UNIT)
+            running = more.copy()
+    return [*ends, n]
+
+
+# ------------------------------------------------------------------------------ kept, times hashed
+
+
+def add_kept(
+    state: SketchState,
+    X: np.ndarray,
+    W: np.ndarray,
+    weights: float | np.ndarray,
+    total_weight: float,
+) -> None:
+    """Add rows that are kept on the left and measured on the right, and their moments.
+
+    C += (X - a)^T diag(w) (V - b), where W is V - b. Each strip of columns is centred, summed and
+    multiplied while it is in the cache.
+    """
+    left_side, right_side = state._left, state._right
+    state._keep_sums(None)
+    scalar = np.ndim(weights) == 0
+    weighted = W * (weights if scalar else weights[:, None])
+    total = np.zeros(X.shape[1])
+    width = max(64, min(STRIP, _PANEL // X.shape[0] // 64 * 64))
+    moments = state._moments
+    if moments is not None:
+        moments.begin(X, weights, total_weight)
+
+    def part(low, high):
+        strip = np.empty((X.shape[0], width))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for left in range(low, high, width):
+                right = min(left + width, high)
+                shift, sums = left_side.shift[left:right], total[left:right]
+                kernels.centre_columns(X, left, right, shift, strip, 0, sums)
+                columns = strip[:, : right - left]
+                if not scalar:
+                    total[left:right] = weights @ columns
+                state._cross[left:right] += columns.T @ weighted
+                if moments is not None:
+                    moments.add_columns(X, left, right, weights)
+
+    with limit_blas(1):
+        run_ranges(part, X.shape[1], work=X.size * W.shape[1], multiple=width)
+    if moments is not None:
+        moments.weight += total_weight
+    left_side.total += float(weights) * total if scalar else total
+    right_side.total += weighted.sum(axis=0)
+    state._power += float(np.vdot(W, weighted))
