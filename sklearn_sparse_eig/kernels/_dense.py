@@ -23,6 +23,7 @@ def centre_columns(
     out: np.ndarray,
     at: int,
     total: np.ndarray,
+    squares: np.ndarray | None = None,
 ) -> None:
     """Write columns left..right-1 of X, less a shift, and add them up.
 
@@ -34,11 +35,11 @@ def centre_columns(
     out : ndarray of float64, shape (n, M), C order
         Written at columns at..at+right-left-1.
     at : int
-    total : ndarray of float64, shape (right - left,)
-        The sums over the rows are added to it.
+    total, squares : ndarray of float64, shape (right - left,)
+        The sums over the rows, and those of squares, are added to them. None for no squares.
     """
     _check(X, left, right, shift, total)
-    twin("_dense").centre_columns(X, left, right, shift, out, at, total)
+    twin("_dense").centre_columns(X, left, right, shift, out, at, total, squares)
 
 
 def add_moments(

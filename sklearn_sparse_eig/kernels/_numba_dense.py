@@ -23,19 +23,25 @@ def _strip(X, left, right):
 
 
 @_jit
-def _centre(X, first, shift, out, at, total):
+def _centre(X, first, shift, out, at, total, squares):
     width = len(shift)
     for i in range(X.shape[0]):
         x, y = X[i, first : first + width], out[i, at : at + width]
         for j in range(width):
-            value = float64(x[j]) - shift[j]
-            y[j] = value
-            total[j] += value
+            y[j] = float64(x[j]) - shift[j]
+        if squares.size:
+            for j in range(width):
+                total[j] += y[j]
+                squares[j] += y[j] * y[j]
+        else:
+            for j in range(width):
+                total[j] += y[j]
 
 
-def centre_columns(X, left, right, shift, out, at, total):
+def centre_columns(X, left, right, shift, out, at, total, squares):
     """Twin of :func:`sklearn_sparse_eig.kernels.centre_columns`."""
-    _centre(*_strip(X, left, right), shift, out, at, total)
+    squares = np.empty(0) if squares is None else squares
+    _centre(*_strip(X, left, right), shift, out, at, total, squares)
 
 
 @_jit

@@ -6,12 +6,14 @@ import numpy as np
 _ROWS = 64
 
 
-def centre_columns(X, left, right, shift, out, at, total):
+def centre_columns(X, left, right, shift, out, at, total, squares):
     """Twin of :func:`sklearn_sparse_eig.kernels.centre_columns`."""
     for top in range(0, len(X), _ROWS):
         rows = out[top : top + _ROWS, at : at + right - left]
         np.subtract(X[top : top + _ROWS, left:right], shift, out=rows)
         total += rows.sum(axis=0)
+        if squares is not None:
+            squares += np.einsum("ij,ij->j", rows, rows)
 
 
 def add_moments(X, left, right, shift, weights, total, squares):

@@ -7,7 +7,7 @@ them depend on the shapes alone and each belongs to one thread, so no bit depend
 import numpy as np
 
 from .. import kernels
-from .._base.threads import limit_blas, run_ranges
+from .._base.threads import run_ranges
 from ._accumulate import add_dense, add_tiles
 from ._state import SketchState
 
@@ -23,11 +23,13 @@ _UNIT = 128
 _EXACT = 2.0**24
 # Rows that are looked at before all are.
 _LOOK = 16
+# Rows below which neither strips nor threads pay.
+FEW_ROWS = 16
 
 
 def is_large(state: SketchState, X: np.ndarray) -> bool:
     """Whether so many rows are added that strips and threads pay."""
-    return X.shape[0] >= _LOOK and float(X.size) * state.shape[1] > _FEW
+    return X.shape[0] >= FEW_ROWS and float(X.size) * state.shape[1] > _FEW
 
 
 def add_symmetric(state: SketchState, X: np.ndarray, weights: float | np.ndarray) -> None:
@@ -135,34 +137,41 @@ def add_kept(
     C += (X - a)^T diag(w) (V - b), where W is V - b. Each strip of columns is centred, summed and
     multiplied while it is in the cache.
     """
-    left_side, right_side = state._left, state._right
     state._keep_sums(None)
-    scalar = np.ndim(weights) == 0
-    weighted = W * (weights if scalar else weights[:, None])
-    total = np.zeros(X.shape[1])
-    width = max(64, min(STRIP, _PANEL // X.shape[0] // 64 * 64))
+    is_scalar = np.ndim(weights) == 0
+    weighted = W * (weights if is_scalar else weights[:, None])
     moments = state._moments
     if moments is not None:
         moments.begin(X, weights, total_weight)
+    width = max(64, min(STRIP, _PANEL // X.shape[0] // 64 * 64))
 
     def part(low, high):
         strip = np.empty((X.shape[0], width))
         with np.errstate(over="ignore", invalid="ignore"):
             for left in range(low, high, width):
-                right = min(left + width, high)
-                shift, sums = left_side.shift[left:right], total[left:right]
-                kernels.centre_columns(X, left, right, shift, strip, 0, sums)
-                columns = strip[:, : right - left]
-                if not scalar:
-                    total[left:right] = weights @ columns
-                state._cross[left:right] += columns.T @ weighted
-                if moments is not None:
-                    moments.add_columns(X, left, right, weights)
+                _add_strip(state, X, weights, weighted, left, min(left + width, high), strip)
 
-    with limit_blas(1):
-        run_ranges(part, X.shape[1], work=X.size * W.shape[1], multiple=width)
+    run_ranges(part, X.shape[1], work=X.size * W.shape[1], multiple=width)
     if moments is not None:
         moments.weight += total_weight
-    left_side.total += float(weights) * total if scalar else total
-    right_side.total += weighted.sum(axis=0)
+    state._right.total += weighted.sum(axis=0)
     state._power += float(np.vdot(W, weighted))
+
+
+def _add_strip(state, X, weights, weighted, left, right, strip):
+    """Add columns left..right-1, through the array `strip`, and their moments."""
+    side, moments = state._left, state._moments
+    is_scalar = np.ndim(weights) == 0
+    shift = side.shift[left:right]
+    total, squares = np.zeros(right - left), None
+    if is_scalar and moments is not None and np.array_equal(shift, moments.shift[left:right]):
+        squares = np.zeros(right - left)
+    kernels.centre_columns(X, left, right, shift, strip, 0, total, squares)
+    rows = strip[:, : right - left]
+    total = float(weights) * total if is_scalar else weights @ rows
+    side.total[left:right] += total
+    state._cross[left:right] += rows.T @ weighted
+    if squares is not None:
+        moments.add_sums(left, right, total, float(weights) * squares)
+    elif moments is not None:
+        moments.add_columns(X, left, right, weights)

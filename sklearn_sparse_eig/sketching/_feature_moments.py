@@ -82,8 +82,12 @@ class FeatureMoments(Journaled):
             squares,
         )
         factor = float(weights) if is_scalar else 1.0
-        self.total[left:right] += factor * total
-        self.squares[left:right] += factor * squares
+        self.add_sums(left, right, factor * total, factor * squares)
+
+    def add_sums(self, left: int, right: int, total: np.ndarray, squares: np.ndarray) -> None:
+        """Add to the sums of columns left..right-1 what was summed about the same shifts."""
+        self.total[left:right] += total
+        self.squares[left:right] += squares
 
     def _add_sparse(self, X, weights, total_weight):
         shifted = np.flatnonzero(self.shift)

@@ -1,14 +1,17 @@
 """Adding rows to the state of a sketch, in blocks whose buffers have a fixed size."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import scipy.sparse as sp
 
 from .. import kernels
+from .._base.rows import check_finite_rows
+from .._base.threads import limit_blas
 from ._accumulate import add_dense, weighted_sum
 from ._centring import centre, is_due, is_outweighed
-from ._dense_rows import STRIP, add_kept, add_symmetric, are_whole, is_large
+from ._dense_rows import FEW_ROWS, STRIP, add_kept, add_symmetric, are_whole, is_large
 from ._state import Side, SketchState
 from ._variance import check_sums
 
@@ -24,21 +27,28 @@ def add_rows(
     weights: float | np.ndarray,
     decay: float | np.ndarray = 1.0,
 ) -> None:
-    """Add rows known to be good: a finite array or canonical CSR, and weights that fit.
+    """Add rows known to be good: a real array or finite canonical CSR, and weights that fit.
 
+    An array that is not finite is refused when its sums are known, which saves reading it before.
     A weight says how many rows a row stands for, a decay how far it is forgotten already.
     """
+    given = X
     X, weights, decay = _without_weightless(X, weights, decay)
+    if X is not given:  # what is left out is refused like the rest
+        check_finite_rows(given)
     if X.shape[0] == 0:
         return
     state.content = "rows"
     weights = weights * decay
     squares = np.multiply(weights, decay)
     state._weight_squares += float(squares.sum() if squares.ndim else squares * X.shape[0])
-    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused at the end
+    # More than a few rows are spread over threads of ours, so that no bit depends on their number.
+    blas = nullcontext() if X.shape[0] < FEW_ROWS else limit_blas(1)
+    # What is infinite is refused at the end.
+    with np.errstate(over="ignore", invalid="ignore"), blas:
         for rows, part, scatter in _blocks(state, X, weights):
             _add_block(state, rows, part, scatter)
-    check_sums(state)
+    check_sums(state, X)
     state._reset_if_deleted(np.max(np.abs(weights)))
 
 
