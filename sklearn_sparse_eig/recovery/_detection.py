@@ -25,14 +25,17 @@ class Detection:
         Its matrix, noise included.
     n_hypotheses : int or None, default=None
         Number of features compared; None for all of the sketch.
+    product_variance : callable or None, default=None
+        See :func:`recover`.
     """
 
-    def __init__(self, sketch, S, n_hypotheses=None):
+    def __init__(self, sketch, S, n_hypotheses=None, product_variance=None):
         self._sketch = sketch
         self.n_hypotheses = n_hypotheses or sketch.n_features
         self._S = S
         self._by_index = sketch.measurement.keeps_features
         self._samples = sketch.effective_samples
+        self._product_variance = product_variance
 
     def rows_above_noise(self, B, W, limit):
         """Return the rows of B = S W (N x r) that idle features would hardly ever show.
@@ -85,11 +88,28 @@ class Detection:
         floor = _NUMERICAL_ZERO * np.abs(entries).max(axis=0, initial=0.0)
         return entries, np.maximum(z * sigma, floor)
 
+    def products_and_levels(self, S, V):
+        """Return S V, for vectors V over all features of an exact sketch of rows, and its levels.
+
+        Unlike eigenvectors these are judged by the rows themselves where that can be done.
+        """
+        if self._product_variance is None:
+            return self.entries_and_levels(S, np.arange(len(S)), V)
+        z = norm.isf(FALSE_ALARMS / (2.0 * self.n_hypotheses * V.shape[1]))
+        products = S @ V
+        levels = z * np.sqrt(self._product_variance(V) / self._samples)
+        return products, np.maximum(levels, _NUMERICAL_ZERO * np.abs(products).max(axis=0))
+
     def strength(self, S, ids, vectors, rest):
         """Return the largest entry of each vector (rows at ids) over its level, shape (r,).
 
         `rest` holds further vectors that are present, which would otherwise look like noise.
         """
+        if self._product_variance is not None:
+            V = np.zeros((len(S), vectors.shape[1]))
+            V[ids] = vectors
+            products, levels = self.products_and_levels(S, V)
+            return _strength(np.where(V != 0, products, 0.0), levels)
         model = model_of_vectors(self._sketch, ids, np.hstack([vectors, rest]))
         W = model.directions()[:, : vectors.shape[1]]
         entries, levels = self.entries_and_levels(S, ids, W)

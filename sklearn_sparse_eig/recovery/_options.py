@@ -1,6 +1,6 @@
 """The types of what may be asked of a recovery, as every room that passes it on names them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -28,3 +28,4 @@ class RecoveryOptions(TypedDict, total=False):
     verbose: int
     noise_is_known: bool
     positive: bool
+    product_variance: Callable[[np.ndarray], np.ndarray] | None

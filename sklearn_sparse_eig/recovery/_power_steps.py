@@ -98,7 +98,7 @@ class PowerSteps:
         if not self.by_index:
             n_hypotheses = n_hypotheses or self.decoder.n_hypotheses(sketch.measurement)
         self.noise = make_noise_model(request.noise, sketch) if noise is None else noise
-        self.detection = Detection(sketch, self.S, n_hypotheses)
+        self.detection = Detection(sketch, self.S, n_hypotheses, request.product_variance)
         # On an exact matrix isotropic noise moves all eigenvalues alike and no eigenvector: there
         # is nothing to remove, and the variance of a component is meant to include it, as in PCA.
         self.only_reports_noise = sketch.is_exact and self.noise.is_isotropic
@@ -119,7 +119,7 @@ class PowerSteps:
         if all_fit and self.sizes is not None and self.noise.is_white:
             ids = np.arange(self.sketch.n_features)
             S = self.noise.correct(self.S)
-            vectors = self._solve_on(S, self.sizes, self.start_vectors)
+            vectors = self.solve_on(S, self.sizes, self.start_vectors)
             return PowerStepsResult(S, ids, None, 0, "all features are candidates", vectors)
         found = self._sparse_steps(self.joint_steps(self.max_iter))
         if self.sizes is not None or self.sketch.is_exact:
@@ -301,7 +301,7 @@ class PowerSteps:
         """Solve the sparse problem, multiply by its vectors, until they capture no more."""
         S, ids, model = found.S, found.ids, found.model
         if self.sketch.is_exact:
-            vectors = self._solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
+            vectors = self.solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
             found = replace(found, vectors=vectors)
             if not self._can_polish() or len(ids) == len(S):
                 return found
@@ -309,7 +309,7 @@ class PowerSteps:
         if self.sees_all_features():
             # A model of all of A from one pass: what the sketch does not see, it lacks.
             nystrom = NystromModel(self.sketch, self.S)
-            vectors = self._solve_on(nystrom.matrix(ids), self.sizes)
+            vectors = self.solve_on(nystrom.matrix(ids), self.sizes)
             found = replace(found, vectors=vectors)
             found = self._polished(found, nystrom.multiply, nystrom.matrix)
             Z = orthonormal_range(found.vectors)
@@ -328,7 +328,7 @@ class PowerSteps:
             S = self.noise.correct(self.S, model)
             if left == 0:
                 break
-            vectors = self._solve_on(model.matrix(), sizes, starts=1)
+            vectors = self.solve_on(model.matrix(), sizes, starts=1)
             captured = _captured(model, vectors)
             if previous is not None and abs(captured - previous) <= _SAME_VARIANCE * captured:
                 break
@@ -336,7 +336,7 @@ class PowerSteps:
             rest = model.basis[:, self.r :]
             W = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest])).directions()
         # The answer deserves a thorough search.
-        vectors = self._solve_on(model.matrix(), sizes)
+        vectors = self.solve_on(model.matrix(), sizes)
         return replace(found, S=S, ids=ids, model=model, vectors=vectors)
 
     def _can_polish(self):
@@ -353,7 +353,7 @@ class PowerSteps:
         """Return what power steps over all features make of the vectors found."""
         better = polish(
             multiply,
-            lambda ids, vectors: self._solve_on(matrix(ids), self.sizes, vectors),
+            lambda ids, vectors: self.solve_on(matrix(ids), self.sizes, vectors),
             Polished(found.ids, found.vectors),
             self.sizes,
             self.sketch.n_features,
@@ -408,7 +408,7 @@ class PowerSteps:
         out[: len(sizes)] = np.maximum(sizes, 1)
         return out
 
-    def _solve_on(self, A, sizes, start_vectors=None, starts=3):
+    def solve_on(self, A, sizes, start_vectors=None, starts=3):
         joint = starts > 1 and self._can_polish() and self.noise.is_white
         if np.max(sizes) > _LARGE_SIZE:
             starts = 1

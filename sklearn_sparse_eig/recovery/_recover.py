@@ -22,6 +22,7 @@ from ._options import RankRule, RecoveryOptions
 from ._pairs import RecoveryWarning, SparseEigenpairs, assemble_pairs
 from ._power_steps import PowerSteps
 from ._request import RecoveryRequest
+from ._settled_sizes import with_settled_sizes
 from ._support_model import fit_support_model
 from ._whitening import can_whiten, in_own_units, solve_whitened
 
@@ -74,6 +75,11 @@ def recover(
     noise_is_known : bool, default=False
         Whether to suppress the warning that components cannot be told from noise, because the
         caller has given one already.
+    product_variance : callable or None, default=None
+        For an exact sketch of rows: takes V of shape (n_features, r) and returns the variances over
+        the rows of the products (x_i - mean) (v_j^T x - mean), of the same shape. The levels of
+        "auto" follow from them, instead of from those that Gaussian rows would have: counts that
+        are large in a few rows then no longer pass by chance.
 
     Returns
     -------
@@ -157,6 +163,8 @@ def _solved(sketch, request):
     else:
         steps = PowerSteps(sketch, request)
         found = steps.solve()
+    if request.sizes is None and sketch.is_exact and sketch.content == "rows":
+        found = with_settled_sizes(steps, found)
     return without_negative_entries(steps, found, request) if request.positive else (steps, found)
 
 
@@ -247,9 +255,9 @@ def _warn_of_length(largest):
     if largest > _LONG:
         warn_user(
             f"n_nonzero_coefs='auto' keeps more than {_LONG} features in a component. Most of them "
-            "do vary with it, if a little, as most words of a text do; counts that are rarely "
-            "nonzero and then large pass by chance too. For components to be read give a number, "
-            "10 to 30 say, or take logarithms of counts.",
+            "do vary with it, if a little, as most words of a text do; where rows are not read "
+            "twice, counts that are rarely nonzero and then large pass by chance too. For "
+            "components to be read give a number, 10 to 30 say, or take logarithms of counts.",
             RecoveryWarning,
         )
 

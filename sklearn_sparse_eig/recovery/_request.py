@@ -50,6 +50,8 @@ class RecoveryRequest:
         Whether the matrix itself is kept, of all features: no larger sketch exists.
     positive : bool
         Whether the vectors are to have no negative entry.
+    product_variance : callable or None
+        What is known of the rows beyond their covariance; see :func:`recover`.
     """
 
     n_components: int
@@ -67,6 +69,7 @@ class RecoveryRequest:
     noise_is_known: bool
     sees_everything: bool
     positive: bool
+    product_variance: Callable[[np.ndarray], np.ndarray] | None
 
     @classmethod
     def of(
@@ -85,6 +88,7 @@ class RecoveryRequest:
         verbose: int = 0,
         noise_is_known: bool = False,
         positive: bool = False,
+        product_variance: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> "RecoveryRequest":
         """Return the request that the parameters of :func:`recover` stand for, or raise.
 
@@ -115,6 +119,7 @@ class RecoveryRequest:
             noise_is_known=noise_is_known or rank.is_only_noise,
             sees_everything=sketch.is_exact and n_hypotheses is None,
             positive=positive,
+            product_variance=product_variance,
         )
 
 

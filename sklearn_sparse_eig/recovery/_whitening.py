@@ -149,11 +149,15 @@ def in_own_units(
 
 
 def _whitened_request(request, scale):
-    """Return the request with its start vectors, if any, divided by the scale of the features."""
-    if request.start_vectors is None:
-        return request
-    guesses = request.start_vectors / scale[:, None]
-    return replace(request, start_vectors=guesses / np.linalg.norm(guesses, axis=0))
+    """Return the request for features divided by their scale."""
+    if request.start_vectors is not None:
+        guesses = request.start_vectors / scale[:, None]
+        guesses /= np.linalg.norm(guesses, axis=0)
+        request = replace(request, start_vectors=guesses)
+    if (own := request.product_variance) is not None:
+        scale = scale[:, None]
+        request = replace(request, product_variance=lambda V: own(V / scale) / scale**2)
+    return request
 
 
 def can_whiten(sketch: Any) -> bool:

@@ -55,9 +55,9 @@ class SketchedSparsePCA(ComponentsMixin, StreamMixin, BaseEstimator):
         32 components, and the sketch is sized for 10. See Notes.
     n_nonzero_coefs : int, array-like of int of shape (n_components,) or "auto", default="auto"
         Number of features in each component, at most 1000. ``"auto"`` keeps the features that stand
-        out from noise, nominally with 0.05 false ones in all. More false ones pass when features
-        are hashed into a small sketch, or are rarely nonzero but then large, as word counts are;
-        give a number in these cases.
+        out from noise, nominally with 0.05 false ones in all. ``fit`` with ``refine="data"`` takes
+        their levels from the rows; in one pass, more false ones pass where features are hashed into
+        a small sketch, or are rarely nonzero but then large. Give a number in these cases.
     sketch : {"auto", "two_sided", "mam"}, default="auto"
         ``"auto"`` keeps the exact covariance if it fits into ``memory_budget`` (up to 2400 features
         at the default), and otherwise a two-sided sketch S = M A Omega^T. ``"mam"`` uses the same
@@ -272,8 +272,10 @@ default="sparse_sign"
                 self._add_rows(sketch, rows, part)
             sketch.check_variance()
             rank = choose_rank(sketch, self.n_components, self.noise)
-            if self.refine == "sketch" or sketch.is_exact:
+            if self.refine == "sketch":
                 recovered = {"eigenpairs": self._recover(sketch, rank)}
+            elif sketch.is_exact:
+                recovered = self._recover_exactly(sketch, rank, X, weights)
             else:
                 recovered = self._recover_from_data(sketch, rank, X, weights)
         self._dense = False

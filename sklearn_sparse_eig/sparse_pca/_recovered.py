@@ -49,6 +49,7 @@ class RecoveredMixin(LazyDisplayMixin):
         noise: NoiseName | None
         center: bool
         positive: bool
+        forgetting: float
         batch_size: int | Auto
         n_jobs: int | None
         verbose: int
@@ -133,9 +134,7 @@ class RecoveredMixin(LazyDisplayMixin):
         n_features = X.shape[1]
         scale = noise_scale(sketch) if self.noise == "diagonal" else None
         ids, noise_variance = self._find_candidates(sketch, rank, X, weights, scale)
-        reading = SecondReading(
-            lambda: self._batches(X, weights), n_features, self.center, self._add_rows
-        )
+        reading = self._reading(X, weights)
         vectors = None
         sizes = self._wanted_sizes()
         if sizes is not None and self._can_polish(n_features, rank.count):
@@ -144,7 +143,13 @@ class RecoveredMixin(LazyDisplayMixin):
             if scale is not None:
                 vectors = scale[ids, None] * vectors
         exact = reading.covariance(ids)
-        pairs = self._recover(exact, rank, n_hypotheses=n_features, start_vectors=vectors)
+        pairs = self._recover(
+            exact,
+            rank,
+            n_hypotheses=n_features,
+            start_vectors=vectors,
+            product_variance=self._product_variance(reading, exact, ids),
+        )
         mean = cast(np.ndarray, exact.feature_mean())[pairs.support] if self.center else None
         if scale is not None:  # all that others have is noise
             total, seen = sketch.total_variance(), exact.total_variance()
@@ -153,6 +158,25 @@ class RecoveredMixin(LazyDisplayMixin):
         pairs = pairs.embed(ids, n_features, noise_variance=noise_variance)
         # The means of the support are exact here, which a compressed sketch cannot give later.
         return {"eigenpairs": pairs} | ({} if mean is None else {"support_mean": mean})
+
+    def _recover_exactly(
+        self, sketch: EigenSketch, rank: Rank, X: Any, weights: Any
+    ) -> dict[str, Any]:
+        """Recover from the exact covariance of all features, with X at hand."""
+        reading = self._reading(X, weights)
+        variances = self._product_variance(reading, sketch, np.arange(X.shape[1]))
+        return {"eigenpairs": self._recover(sketch, rank, product_variance=variances)}
+
+    def _reading(self, X: Any, weights: Any) -> SecondReading:
+        return SecondReading(
+            lambda: self._batches(X, weights), X.shape[1], self.center, self._add_rows
+        )
+
+    def _product_variance(self, reading, exact, ids):
+        """Return what the rows say of the levels of "auto", None where they need not be asked."""
+        if self._wanted_sizes() is not None or self.forgetting < 1.0:
+            return None
+        return lambda V: reading.product_variance(exact, ids, V)
 
     def _find_candidates(self, sketch, rank, X, weights, scale):
         """Return candidate features and the variance of noise, also by a sketch of even noise.

@@ -21,6 +21,8 @@ from ._rows import columns_of
 # Vectors of the length of a row that polishing keeps for each component: the vectors, a basis of
 # them, their images and an ordering of these.
 _ARRAYS = 4
+# Floats of a dense copy of some columns of a batch.
+_DENSE = 1 << 18
 
 Batches = Callable[[], Iterator[tuple]]
 
@@ -63,6 +65,36 @@ class SecondReading:
             self.add(exact, columns_of(rows, ids), weights)
         return exact
 
+    def product_variance(self, exact: EigenSketch, ids: np.ndarray, V: np.ndarray) -> np.ndarray:
+        """Return the variances over the rows of products of centred features and forms.
+
+        Parameters
+        ----------
+        exact : EigenSketch
+            The covariance of the features at ids.
+        ids : ndarray of int64, shape (t,)
+        V : ndarray of shape (t, r)
+            The forms are z_j = v_j^T (x - mean).
+
+        Returns
+        -------
+        ndarray of shape (t, r)
+            The variance of (x_i - mean_i) z_j, from a single reading.
+        """
+        mean = cast(np.ndarray, exact.feature_mean()) if self.center else np.zeros(len(ids))
+        sums = np.zeros((2, *V.shape))
+        for rows, weights in self.batches():
+            rows = columns_of(rows, ids)
+            rows = rows.tocsc() if sp.issparse(rows) else rows
+            w = np.broadcast_to(weights, rows.shape[0])[:, None]
+            z = _centred_forms(rows, mean, V)
+            for part in _column_blocks(rows):
+                x = _centred_columns(rows, part, mean)
+                sums[0, part] += x.T @ (w * z)
+                sums[1, part] += np.square(x, out=x).T @ (w * z * z)
+        products, squares = sums / exact.weight
+        return np.maximum(squares - products**2, 0.0)
+
     def mean(self) -> tuple[np.ndarray, float]:
         """Return the mean of every feature (zero if not centred) and the weight of all rows."""
         total, weight = np.zeros(self.n_features), 0.0
@@ -87,6 +119,22 @@ class SecondReading:
             if sp.issparse(rows):
                 total += measured.sum(axis=0)
         return (images - np.outer(mean, total)) / weight
+
+
+def _column_blocks(rows):
+    """Yield slices of columns of which a dense copy is small."""
+    width = max(16, _DENSE // max(rows.shape[0], 1))
+    return (slice(low, low + width) for low in range(0, rows.shape[1], width))
+
+
+def _centred_columns(rows, part, mean):
+    columns = rows[:, part]
+    return (columns.toarray() if sp.issparse(columns) else columns) - mean[part]
+
+
+def _centred_forms(rows, mean, V):
+    # Column by column, as a large mean would cost all digits after the product.
+    return sum(_centred_columns(rows, part, mean) @ V[part] for part in _column_blocks(rows))
 
 
 def scaled_rows(rows: np.ndarray | sp.csr_array, scale: np.ndarray) -> np.ndarray | sp.csr_array:
