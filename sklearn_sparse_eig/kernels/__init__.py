@@ -16,7 +16,7 @@ import numpy as np
 
 from .._base.typed import ArrayLike
 from ._backend import get_backend, twin, use_backend
-from ._dense import add_moments, centre_columns, centre_whole_columns
+from ._dense import add_moments, centre_columns, centre_whole_columns, sketch_dense_twice
 from ._hashing import HASH_VERSION, mix64
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "hash_columns",
     "sketch_csr",
     "sketch_dense",
+    "sketch_dense_twice",
     "use_backend",
 ]
 

@@ -97,3 +97,36 @@ def centre_whole_columns(
     """
     _check(X, left, right, shift, total)
     return twin("_dense").centre_whole_columns(X, left, right, shift, out, at, total, squares, unit)
+
+
+def sketch_dense_twice(
+    X: np.ndarray,
+    hash_a: tuple[int, int, int],
+    hash_b: tuple[int, int, int],
+    shift: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Measure dense rows by two hashes, and sum up their columns, in one pass over them.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, N), real, in any order
+    hash_a, hash_b : (int, int, int)
+        Of M and Omega, each (seed, K, b).
+    shift : ndarray of float64, shape (N,), or None
+        None where no sums of columns are wanted.
+
+    Returns
+    -------
+    Y, Z : ndarray of float64, shapes (n, K_a b_a) and (n, K_b b_b), C order
+        X M^T and X Omega^T.
+    total, squares : ndarray of float64, shape (N,), or empty without a shift
+        The sums over rows of x - shift, and of its squares.
+
+    Notes
+    -----
+    Cost O(n N (K_a + K_b)) operations. Threads share the rows, and no bit depends on their number.
+    """
+    shift = np.empty(0) if shift is None else shift
+    if len(shift) not in (0, X.shape[1]):
+        raise ValueError(f"shift must have length {X.shape[1]}, got {len(shift)}.")
+    return twin("_dense").sketch_dense_twice(X, hash_a, hash_b, shift)

@@ -6,10 +6,25 @@ for LLVM to prove that they do not overlap, without which it does not use vector
 """
 
 import numpy as np
+from llvmlite import ir
 from numba import float32, float64
+from numba.core import types
+from numba.extending import intrinsic
 
-from ._numba import _jit
+from .._base.threads import run_ranges
+from ._numba import (
+    _LANES,
+    _TABLE,
+    _aligned,
+    _code_table,
+    _jit,
+    _llvm_vector,
+    _scatter_tile,
+    _vector_pointer,
+)
 
+# Rows of a chunk at least, whose sums of columns are kept apart, and number of chunks at most.
+_CHUNK_ROWS, _CHUNKS = 64, 16
 # What is compiled for; other entries become float64 first, a strip at a time.
 _NATIVE = (np.float64, np.float32, np.uint8)
 
@@ -100,3 +115,148 @@ def centre_whole_columns(X, left, right, shift, out, at, total, squares, unit):
     """Twin of :func:`sklearn_sparse_eig.kernels.centre_whole_columns`."""
     X, first = _strip(X, left, right)
     return _whole(X, first, shift, out, at, total, squares, unit) == 0
+
+
+# ------------------------------------------------------------------------------------ measuring
+
+
+@intrinsic
+def _moments_tile(typing_context, X, row, column, shift, total, squares):
+    """Add the sums of rows row..row+_LANES-1 of X, at columns column..column+_LANES-1.
+
+    All vectors are flat, and start at column 0 of X, whose rows must be contiguous.
+    """
+
+    def codegen(context, builder, signature, args):
+        X_type = signature.args[0]
+        size = X_type.dtype.bitwidth // 8
+        intp = ir.IntType(64)
+        X_array = context.make_array(X_type)(context, builder, args[0])
+        stride = builder.extract_value(X_array.strides, 0)
+        offset = builder.add(builder.mul(args[2], intp(size)), builder.mul(args[1], stride))
+        byte = ir.IntType(8).as_pointer()
+        pointer = builder.gep(builder.bitcast(X_array.data, byte), [offset])
+        at = [
+            _vector_pointer(context, builder, signature.args[i], args[i], args[2])
+            for i in (3, 4, 5)
+        ]
+        middle = builder.load(at[0], align=8)
+        sums = []
+        for _ in range(_LANES):
+            source = builder.bitcast(pointer, _llvm_vector(X_type.dtype).as_pointer())
+            line = builder.load(source, align=size)
+            line = line if size == 8 else builder.fpext(line, _llvm_vector(float64))
+            line = builder.fsub(line, middle)
+            sums.append((line, builder.fmul(line, line)))
+            pointer = builder.gep(pointer, [stride])
+        while len(sums) > 1:  # in pairs: a fixed order, and short chains
+            pairs = zip(sums[::2], sums[1::2], strict=True)
+            sums = [tuple(map(builder.fadd, a, b)) for a, b in pairs]
+        for target, more in zip(at[1:], sums[0], strict=True):
+            builder.store(builder.fadd(builder.load(target, align=8), more), target, align=8)
+        return context.get_dummy_value()
+
+    return types.void(X, types.intp, types.intp, shift, total, squares), codegen
+
+
+@_jit
+def _measure_rows(X, first, last, hash_a, hash_b, shift, total, squares):
+    """Add groups of _LANES rows, first..last-1, to both measurements, and to the sums of columns.
+
+    A hash is (codes, sums, scale, Y); the codes are a table of shape (n_columns + _LANES, K). No
+    shift means no sums of columns.
+    """
+    n_columns = X.shape[1]
+    whole = n_columns // _LANES * _LANES
+    codes_a, sums_a, scale_a, Y_a = hash_a
+    codes_b, sums_b, scale_b, Y_b = hash_b
+    K_a, K_b = codes_a.shape[1], codes_b.shape[1]
+    flat_a, flat_b = codes_a.reshape(-1), codes_b.reshape(-1)
+    signs = np.array([-1.0, 1.0])
+    tile = np.zeros((_LANES, _LANES))
+    for top in range(first, last, _LANES):
+        sums_a[:] = 0.0
+        sums_b[:] = 0.0
+        for left in range(0, whole, _LANES):
+            _scatter_tile(X, top, left, sums_a, flat_a[left * K_a :], K_a, signs)
+            _scatter_tile(X, top, left, sums_b, flat_b[left * K_b :], K_b, signs)
+            if shift.size:
+                _moments_tile(X, top, left, shift, total, squares)
+        if whole < n_columns:  # padded with zeros
+            for i in range(_LANES):
+                for j in range(whole, n_columns):
+                    tile[i, j - whole] = X[top + i, j]
+            _scatter_tile(tile, 0, 0, sums_a, flat_a[whole * K_a :], K_a, signs)
+            _scatter_tile(tile, 0, 0, sums_b, flat_b[whole * K_b :], K_b, signs)
+            if shift.size:
+                for j in range(whole, n_columns):
+                    for i in range(_LANES):
+                        value = X[top + i, j] - shift[j]
+                        total[j] += value
+                        squares[j] += value * value
+        for row in range(Y_a.shape[1]):
+            for i in range(_LANES):
+                Y_a[top + i, row] += scale_a * sums_a[row * _LANES + i]
+        for row in range(Y_b.shape[1]):
+            for i in range(_LANES):
+                Y_b[top + i, row] += scale_b * sums_b[row * _LANES + i]
+
+
+def sketch_dense_twice(X, hash_a, hash_b, shift):
+    """Twin of :func:`sklearn_sparse_eig.kernels.sketch_dense_twice`."""
+    n, n_columns = X.shape
+    Y_a, Y_b = (np.zeros((n, K * b)) for _, K, b in (hash_a, hash_b))
+    total, squares = np.zeros(len(shift)), np.zeros(len(shift))
+    step = max(_LANES, _TABLE // max(hash_a[1], hash_b[1]) // _LANES * _LANES)
+    for lo in range(0, n_columns, step):
+        columns = slice(lo, min(n_columns, lo + step))
+        sums = shift[columns], total[columns], squares[columns]
+        _measure_columns(X[:, columns], lo, (hash_a, Y_a), (hash_b, Y_b), *sums)
+    return Y_a, Y_b, total, squares
+
+
+def _measure_columns(X, lo, side_a, side_b, shift, total, squares):
+    """Add columns of X that begin at id `lo`: chunks of rows on threads, their sums in order."""
+    n, width = X.shape
+    sides = [
+        (_narrow_codes(lo, width, key), 1.0 / np.sqrt(key[1]), Y) for key, Y in (side_a, side_b)
+    ]
+    chunk = max(_CHUNK_ROWS, -(-n // (_CHUNKS * _LANES)) * _LANES)
+    partial = np.zeros((-(-n // chunk), 2, len(shift)))
+    is_native = X.dtype in _NATIVE[:2] and X.dtype.isnative and X.strides[1] == X.itemsize
+
+    def measure(rows, targets, scratch, sums):
+        hashes = [
+            (codes, scratch, scale, Y)
+            for (codes, scale, _), scratch, Y in zip(sides, scratch, targets, strict=True)
+        ]
+        _measure_rows(rows, 0, len(rows), *hashes, shift, *sums)
+
+    def part(first, last):
+        scratch = [_aligned(Y.shape[1] * _LANES) for *_, Y in sides]
+        for index in range(first, last):
+            top, end = index * chunk, min(n, index * chunk + chunk)
+            whole = end - (end - top) % _LANES if is_native else top
+            if top < whole:
+                measure(X[top:whole], [Y[top:whole] for *_, Y in sides], scratch, partial[index])
+            for low in range(whole, end, _LANES):
+                # What is short of rows is filled by some that add nothing to the sums of columns.
+                rows = np.zeros((_LANES, width))
+                rows += shift if len(shift) else 0.0
+                height = min(_LANES, end - low)
+                rows[:height] = X[low : low + height]
+                targets = [np.zeros((_LANES, Y.shape[1])) for *_, Y in sides]
+                measure(rows, targets, scratch, partial[index])
+                for (*_, Y), target in zip(sides, targets, strict=True):
+                    Y[low : low + height] += target[:height]
+
+    run_ranges(part, len(partial), work=float(X.size), parts_per_thread=_CHUNKS)
+    for sums in partial if len(shift) else ():
+        total += sums[0]
+        squares += sums[1]
+
+
+def _narrow_codes(lo, width, key):
+    """Return the codes of columns from id `lo` on, and of some more, in as few bytes as will do."""
+    codes = _code_table(range(lo, lo + width + _LANES), *key)
+    return codes.astype(np.uint16) if 2 * key[1] * key[2] <= 2**16 else codes

@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from ._scipy import sketch_dense
+
 # Rows at a time: temporary arrays of some strip of columns then stay in the cache.
 _ROWS = 64
+_COLUMNS = 512
 
 
 def centre_columns(X, left, right, shift, out, at, total, squares):
@@ -38,3 +41,13 @@ def centre_whole_columns(X, left, right, shift, out, at, total, squares, unit):
         is_whole &= bool((rows == np.rint(rows)).all())
         squares[top // unit] += np.einsum("ij,ij->j", rows, rows)
     return is_whole
+
+
+def sketch_dense_twice(X, hash_a, hash_b, shift):
+    """Twin of :func:`sklearn_sparse_eig.kernels.sketch_dense_twice`."""
+    total, squares = np.zeros(len(shift)), np.zeros(len(shift))
+    if len(shift):
+        for left in range(0, X.shape[1], _COLUMNS):
+            part = slice(left, min(left + _COLUMNS, X.shape[1]))
+            add_moments(X, left, part.stop, shift[part], None, total[part], squares[part])
+    return sketch_dense(X, *hash_a), sketch_dense(X, *hash_b), total, squares

@@ -4,6 +4,8 @@ One read of the rows serves the shift, the sums and the product. Strips, tiles a
 them depend on the shapes alone and each belongs to one thread, so no bit depends on their number.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .. import kernels
@@ -175,3 +177,31 @@ def _add_strip(state, X, weights, weighted, left, right, strip):
         moments.add_sums(left, right, total, float(weights) * squares)
     elif moments is not None:
         moments.add_columns(X, left, right, weights)
+
+
+# ------------------------------------------------------------------------------- hashed, both sides
+
+
+def measures_at_once(state: SketchState, X: Any) -> bool:
+    """Whether one pass over X gives both measurements and the moments."""
+    hashes = [side.measurement.hash_settings for side in state._sides]
+    can = len(hashes) == 2 and None not in hashes
+    return can and isinstance(X, np.ndarray) and is_large(state, X)
+
+
+def measure_at_once(
+    state: SketchState, X: np.ndarray, weights: float | np.ndarray, total_weight: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both measurements of rows, whose moments are added."""
+    hashes = [side.measurement.hash_settings for side in state._sides]
+    moments = state._moments
+    is_scalar = np.ndim(weights) == 0
+    if moments is None or not is_scalar:
+        if moments is not None:
+            moments.update(X, weights, total_weight)
+        return kernels.sketch_dense_twice(X, *hashes)[:2]
+    moments.begin(X, weights, total_weight)
+    Y, W, *sums = kernels.sketch_dense_twice(X, *hashes, moments.shift)
+    moments.add_sums(0, X.shape[1], *(float(weights) * values for values in sums))
+    moments.weight += total_weight
+    return Y, W

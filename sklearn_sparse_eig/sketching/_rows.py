@@ -11,7 +11,16 @@ from .._base.rows import check_finite_rows
 from .._base.threads import limit_blas
 from ._accumulate import add_dense, weighted_sum
 from ._centring import centre, is_due, is_outweighed
-from ._dense_rows import FEW_ROWS, STRIP, add_kept, add_symmetric, are_whole, is_large
+from ._dense_rows import (
+    FEW_ROWS,
+    STRIP,
+    add_kept,
+    add_symmetric,
+    are_whole,
+    is_large,
+    measure_at_once,
+    measures_at_once,
+)
 from ._state import Side, SketchState
 from ._variance import check_sums
 
@@ -98,8 +107,12 @@ def _add_block(state, X, weights, scatter):
     total = float(weights) * n if np.ndim(weights) == 0 else float(weights.sum())
     M = state.measurement
     is_kept = M.keeps_features and not sp.issparse(X) and is_large(state, X)
-    Y = X if is_kept else M.measure_sparse(X) if scatter else M.measure(X)
-    W = Y if state.is_symmetric else state.test.measure(X)
+    fused = not is_kept and measures_at_once(state, X)
+    if fused:
+        Y, W = measure_at_once(state, X, weights, total)
+    else:
+        Y = X if is_kept else M.measure_sparse(X) if scatter else M.measure(X)
+        W = Y if state.is_symmetric else state.test.measure(X)
     if state._identification is not None:
         state._identification.add_rows(X, W, weights)
     if state.center and is_outweighed(state.weight, total):
@@ -112,7 +125,7 @@ def _add_block(state, X, weights, scatter):
         _scatter(state, Y, W, weights)
     else:
         _multiply(state, Y, W, weights)
-    if state._moments is not None and not is_kept:
+    if state._moments is not None and not (is_kept or fused):
         state._moments.update(X, weights, total)
     before = state.n_samples
     state.weight += total
