@@ -16,7 +16,7 @@ import numpy as np
 
 from .._base.typed import ArrayLike
 from ._backend import get_backend, twin, use_backend
-from ._dense import add_moments, centre_columns, centre_whole_columns, sketch_dense_twice
+from ._dense import add_moments, centre_columns, sketch_dense_twice
 from ._hashing import HASH_VERSION, mix64
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "adjoint",
     "adjoint_energy",
     "centre_columns",
-    "centre_whole_columns",
     "expand_csr",
     "get_backend",
     "hash_columns",

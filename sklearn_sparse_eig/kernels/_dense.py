@@ -67,38 +67,6 @@ def add_moments(
     twin("_dense").add_moments(X, left, right, shift, weights, total, squares)
 
 
-def centre_whole_columns(
-    X: np.ndarray,
-    left: int,
-    right: int,
-    shift: np.ndarray,
-    out: np.ndarray,
-    at: int,
-    total: np.ndarray,
-    squares: np.ndarray,
-    unit: int,
-) -> bool:
-    """Do what :func:`centre_columns` does in float32, and look whether this loses anything.
-
-    Parameters
-    ----------
-    X, left, right, shift, at, total
-        As for :func:`centre_columns`.
-    out : ndarray of float32, shape (n, M), C order
-    squares : ndarray of float64, shape (n_units, right - left), C order
-        The sums of squares of each `unit` rows are added to it.
-    unit : int
-
-    Returns
-    -------
-    bool
-        Whether all that was written are whole numbers. They are exact if, besides, no square is
-        beyond 2**48.
-    """
-    _check(X, left, right, shift, total)
-    return twin("_dense").centre_whole_columns(X, left, right, shift, out, at, total, squares, unit)
-
-
 def sketch_dense_twice(
     X: np.ndarray,
     hash_a: tuple[int, int, int],

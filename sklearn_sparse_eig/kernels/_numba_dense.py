@@ -7,7 +7,7 @@ for LLVM to prove that they do not overlap, without which it does not use vector
 
 import numpy as np
 from llvmlite import ir
-from numba import float32, float64
+from numba import float64
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -92,31 +92,6 @@ def add_moments(X, left, right, shift, weights, total, squares):
     _moments(X, first, shift, weights, total, squares)
 
 
-@_jit
-def _whole(X, first, shift, out, at, total, squares, unit):
-    """Return how many entries are no whole numbers once they are centred."""
-    width, broken = len(shift), 0
-    line = np.empty(width)
-    for i in range(X.shape[0]):
-        x, y, q = X[i, first : first + width], out[i, at : at + width], squares[i // unit]
-        for j in range(width):
-            value = float64(x[j]) - shift[j]
-            line[j] = value
-            y[j] = float32(value)
-        for j in range(width):
-            total[j] += line[j]
-            q[j] += line[j] * line[j]
-        for j in range(width):
-            broken += line[j] != np.rint(line[j])
-    return broken
-
-
-def centre_whole_columns(X, left, right, shift, out, at, total, squares, unit):
-    """Twin of :func:`sklearn_sparse_eig.kernels.centre_whole_columns`."""
-    X, first = _strip(X, left, right)
-    return _whole(X, first, shift, out, at, total, squares, unit) == 0
-
-
 # ------------------------------------------------------------------------------------ measuring
 
 
@@ -160,40 +135,25 @@ def _moments_tile(typing_context, X, row, column, shift, total, squares):
 
 
 @_jit
-def _measure_rows(X, first, last, hash_a, hash_b, shift, total, squares):
-    """Add groups of _LANES rows, first..last-1, to both measurements, and to the sums of columns.
+def _measure_rows(X, n_columns, hash_a, hash_b, shift, total, squares):
+    """Add groups of _LANES rows to both measurements, and to the sums of columns.
 
-    A hash is (codes, sums, scale, Y); the codes are a table of shape (n_columns + _LANES, K). No
-    shift means no sums of columns.
+    `n_columns` is a multiple of _LANES. A hash is (codes, sums, scale, Y), where the codes are a
+    table of shape (at least n_columns, K). No shift means no sums of columns.
     """
-    n_columns = X.shape[1]
-    whole = n_columns // _LANES * _LANES
     codes_a, sums_a, scale_a, Y_a = hash_a
     codes_b, sums_b, scale_b, Y_b = hash_b
     K_a, K_b = codes_a.shape[1], codes_b.shape[1]
     flat_a, flat_b = codes_a.reshape(-1), codes_b.reshape(-1)
     signs = np.array([-1.0, 1.0])
-    tile = np.zeros((_LANES, _LANES))
-    for top in range(first, last, _LANES):
+    for top in range(0, len(X), _LANES):
         sums_a[:] = 0.0
         sums_b[:] = 0.0
-        for left in range(0, whole, _LANES):
+        for left in range(0, n_columns, _LANES):
             _scatter_tile(X, top, left, sums_a, flat_a[left * K_a :], K_a, signs)
             _scatter_tile(X, top, left, sums_b, flat_b[left * K_b :], K_b, signs)
             if shift.size:
                 _moments_tile(X, top, left, shift, total, squares)
-        if whole < n_columns:  # padded with zeros
-            for i in range(_LANES):
-                for j in range(whole, n_columns):
-                    tile[i, j - whole] = X[top + i, j]
-            _scatter_tile(tile, 0, 0, sums_a, flat_a[whole * K_a :], K_a, signs)
-            _scatter_tile(tile, 0, 0, sums_b, flat_b[whole * K_b :], K_b, signs)
-            if shift.size:
-                for j in range(whole, n_columns):
-                    for i in range(_LANES):
-                        value = X[top + i, j] - shift[j]
-                        total[j] += value
-                        squares[j] += value * value
         for row in range(Y_a.shape[1]):
             for i in range(_LANES):
                 Y_a[top + i, row] += scale_a * sums_a[row * _LANES + i]
@@ -207,20 +167,32 @@ def sketch_dense_twice(X, hash_a, hash_b, shift):
     n, n_columns = X.shape
     Y_a, Y_b = (np.zeros((n, K * b)) for _, K, b in (hash_a, hash_b))
     total, squares = np.zeros(len(shift)), np.zeros(len(shift))
+    whole = n_columns // _LANES * _LANES
     step = max(_LANES, _TABLE // max(hash_a[1], hash_b[1]) // _LANES * _LANES)
     for lo in range(0, n_columns, step):
-        columns = slice(lo, min(n_columns, lo + step))
-        sums = shift[columns], total[columns], squares[columns]
-        _measure_columns(X[:, columns], lo, (hash_a, Y_a), (hash_b, Y_b), *sums)
+        hi = min(whole, lo + step)
+        sides = (hash_a, Y_a), (hash_b, Y_b)
+        if lo < hi:
+            columns = slice(lo, hi)
+            sums = shift[columns], total[columns], squares[columns]
+            # As it is where possible: another layout would be compiled anew.
+            _measure_columns(X if step >= n_columns else X[:, columns], hi - lo, lo, sides, *sums)
+        if hi == whole < n_columns:  # the last columns, with some that add nothing
+            tail = np.zeros((n, _LANES), dtype=X.dtype)
+            tail[:, : n_columns - whole] = X[:, whole:]
+            sums = np.zeros((3, _LANES if len(shift) else 0))
+            sums[0, : n_columns - whole] = shift[whole:]
+            _measure_columns(tail, _LANES, whole, sides, *sums)
+            total[whole:] += sums[1, : n_columns - whole]
+            squares[whole:] += sums[2, : n_columns - whole]
+            break
     return Y_a, Y_b, total, squares
 
 
-def _measure_columns(X, lo, side_a, side_b, shift, total, squares):
-    """Add columns of X that begin at id `lo`: chunks of rows on threads, their sums in order."""
-    n, width = X.shape
-    sides = [
-        (_narrow_codes(lo, width, key), 1.0 / np.sqrt(key[1]), Y) for key, Y in (side_a, side_b)
-    ]
+def _measure_columns(X, width, lo, sides, shift, total, squares):
+    """Add the first columns of X, of ids from `lo` on: chunks of rows on threads, sums in order."""
+    n = len(X)
+    sides = [(_narrow_codes(lo, width, key), 1.0 / np.sqrt(key[1]), Y) for key, Y in sides]
     chunk = max(_CHUNK_ROWS, -(-n // (_CHUNKS * _LANES)) * _LANES)
     partial = np.zeros((-(-n // chunk), 2, len(shift)))
     is_native = X.dtype in _NATIVE[:2] and X.dtype.isnative and X.strides[1] == X.itemsize
@@ -230,7 +202,7 @@ def _measure_columns(X, lo, side_a, side_b, shift, total, squares):
             (codes, scratch, scale, Y)
             for (codes, scale, _), scratch, Y in zip(sides, scratch, targets, strict=True)
         ]
-        _measure_rows(rows, 0, len(rows), *hashes, shift, *sums)
+        _measure_rows(rows, width, *hashes, shift, *sums)
 
     def part(first, last):
         scratch = [_aligned(Y.shape[1] * _LANES) for *_, Y in sides]
@@ -244,7 +216,7 @@ def _measure_columns(X, lo, side_a, side_b, shift, total, squares):
                 rows = np.zeros((_LANES, width))
                 rows += shift if len(shift) else 0.0
                 height = min(_LANES, end - low)
-                rows[:height] = X[low : low + height]
+                rows[:height] = X[low : low + height, :width]
                 targets = [np.zeros((_LANES, Y.shape[1])) for *_, Y in sides]
                 measure(rows, targets, scratch, partial[index])
                 for (*_, Y), target in zip(sides, targets, strict=True):
@@ -257,6 +229,6 @@ def _measure_columns(X, lo, side_a, side_b, shift, total, squares):
 
 
 def _narrow_codes(lo, width, key):
-    """Return the codes of columns from id `lo` on, and of some more, in as few bytes as will do."""
-    codes = _code_table(range(lo, lo + width + _LANES), *key)
+    """Return the codes of columns from id `lo` on, in as few bytes as will do."""
+    codes = _code_table(range(lo, lo + width), *key)
     return codes.astype(np.uint16) if 2 * key[1] * key[2] <= 2**16 else codes

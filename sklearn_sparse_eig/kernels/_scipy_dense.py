@@ -30,19 +30,6 @@ def add_moments(X, left, right, shift, weights, total, squares):
         squares += part @ rows
 
 
-def centre_whole_columns(X, left, right, shift, out, at, total, squares, unit):
-    """Twin of :func:`sklearn_sparse_eig.kernels.centre_whole_columns`."""
-    is_whole = True
-    for top in range(0, len(X), unit):
-        rows = X[top : top + unit, left:right]
-        rows = np.subtract(rows, shift, dtype=np.float64)
-        out[top : top + unit, at : at + right - left] = rows
-        total += rows.sum(axis=0)
-        is_whole &= bool((rows == np.rint(rows)).all())
-        squares[top // unit] += np.einsum("ij,ij->j", rows, rows)
-    return is_whole
-
-
 def sketch_dense_twice(X, hash_a, hash_b, shift):
     """Twin of :func:`sklearn_sparse_eig.kernels.sketch_dense_twice`."""
     total, squares = np.zeros(len(shift)), np.zeros(len(shift))

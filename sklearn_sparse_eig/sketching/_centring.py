@@ -7,11 +7,11 @@ features that are never, or next to never, zero have a shift.
 """
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
 
-from .. import kernels
 from .._base.threads import run_ranges
 
 # Squared mean, in variances, from which sums are shifted: it costs four of sixteen digits.
@@ -24,8 +24,8 @@ _FULL = 0.99
 _SHARE = 1e-2
 # Rows after which the mean is looked at anew.
 _STEP = 256
-# Columns of dense rows at a time, and entries below which one product is the fastest.
-_STRIP = 512
+# Dense rows are read in tiles of these columns and rows; below so many entries, in one product.
+_STRIP, _ROWS = 512, 64
 _FEW = 1 << 18
 
 
@@ -72,14 +72,16 @@ def centre(rows: np.ndarray | sp.csr_array, weights: float | np.ndarray) -> np.n
 
 
 def _mean(rows, share):
-    """Return share @ rows for many entries of any type, none of which is copied."""
-    mean, squares = np.zeros(rows.shape[1]), np.zeros(rows.shape[1])
+    """Return share @ rows for many entries of any type, of which a tile at a time is converted."""
+    mean = np.zeros(rows.shape[1])
 
     def part(low, high):
-        for left in range(low, high, _STRIP):
-            columns = slice(left, min(left + _STRIP, high))
-            sums = np.zeros(columns.stop - left), share, mean[columns], squares[columns]
-            kernels.add_moments(rows, left, columns.stop, *sums)
+        tiles = product(range(low, high, _STRIP), range(0, len(rows), _ROWS))
+        with np.errstate(over="ignore", invalid="ignore"):  # a thread knows of no other's
+            for left, top in tiles:
+                columns = slice(left, min(left + _STRIP, high))
+                tile = rows[top : top + _ROWS, columns].astype(np.float64, copy=False)
+                mean[columns] += share[top : top + _ROWS] @ tile
 
     run_ranges(part, rows.shape[1], work=rows.size, multiple=_STRIP)
     return mean
