@@ -10,8 +10,8 @@ from .._base.threads import limit_blas, run_ranges
 # Products below are one call of BLAS. Above, tiles on threads of ours: their bits are the same for
 # any number of threads, and on a busy machine those of BLAS wait for one another.
 _ONE_CALL = 1 << 24
-# Rows and columns of a tile, about, which is summed in the cache before it is added.
-_TILE = 256
+# Rows and columns of a tile at most. BLAS wants large ones, and threads more than one each.
+_SMALL_TILE, _TILE = 400, 800
 
 
 def add_dense(S, Y, W=None, weights=1.0):
@@ -62,21 +62,23 @@ def add_tiles(S, Y, W=None, weights=1.0, ends=None):
     if np.ndim(weights) != 0:
         right = right * weights[:, None]
     rows, columns = _steps(len(S)), _steps(S.shape[1])
-    tiles = [(i, j) for i in rows for j in columns if W is not None or j[0] >= i[0]]
-    cuts = list(pairwise([0, *(ends or [len(Y)])]))
+    tiles = [(i, j) for i in rows for j in columns if W is not None or j.start >= i.start]
+    cuts = [slice(*ends) for ends in pairwise([0, *(ends or [len(Y)])])]
     factor = float(weights) if np.ndim(weights) == 0 else 1.0
 
     def part(first, last):
+        height, width = (max(i.stop - i.start for i in steps) for steps in (rows, columns))
+        product, total = np.empty((height, width), Y.dtype), np.empty((height, width))
         # Threads of their own know nothing of what is ignored elsewhere.
         with np.errstate(over="ignore", invalid="ignore"):
-            for (top, bottom), (low, high) in tiles[first:last]:
-                tile = sum(
-                    (Y[a:b, top:bottom].T @ right[a:b, low:high]).astype(np.float64, copy=False)
-                    for a, b in cuts
-                )
-                if factor != 1.0:
-                    tile *= factor
-                S[top:bottom, low:high] += tile
+            for i, j in tiles[first:last]:
+                here = product[: i.stop - i.start, : j.stop - j.start]
+                tile = here if len(cuts) == 1 else total[: len(here), : here.shape[1]]
+                for some in cuts:
+                    np.matmul(Y[some, i].T, right[some, j], out=here)
+                    if tile is not here:
+                        np.add(tile, here, out=tile) if some.start else np.copyto(tile, here)
+                S[i, j] += tile if factor == 1.0 else factor * tile.astype(np.float64, copy=False)
 
     with limit_blas(1):
         run_ranges(part, len(tiles), work=float(len(Y)) * S.size)
@@ -84,9 +86,10 @@ def add_tiles(S, Y, W=None, weights=1.0, ends=None):
 
 def _steps(n):
     """Cut range(n) into nearly equal steps of at most about a tile."""
-    step = -(-n // max(1, -(-n // _TILE)))
+    tile = _SMALL_TILE if n <= 2 * _TILE else _TILE
+    step = -(-n // -(-n // tile))
     step = -(-step // 8) * 8
-    return [(low, min(low + step, n)) for low in range(0, n, step)]
+    return [slice(low, min(low + step, n)) for low in range(0, n, step)]
 
 
 def symmetrize(S):

@@ -14,14 +14,12 @@ from ._accumulate import add_dense, add_tiles
 from ._state import SketchState
 
 # Columns of a strip: their sums stay in the fastest cache while all rows pass.
-STRIP = 256
-# Rows of a tile that is centred, half a second-level cache.
-_TILE_ROWS = 64
+STRIP = 512
 # Entries of a centred strip, about one and a half megabytes, which a product reads from the cache.
 _PANEL = 3 << 16
 # Entries of X, times the width of the product, below which plain calls are the fastest.
 _FEW = 1 << 22
-# Rows of which the sums of squares are known, when whole numbers are added in float32.
+# Rows that are centred at a time, and of which sums and sums of squares are known.
 _UNIT = 128
 # Whole numbers up to this are float32, and so is each sum of products that is bounded by it.
 _EXACT = 2.0**24
@@ -55,31 +53,43 @@ def add_symmetric(state: SketchState, X: np.ndarray, weights: float | np.ndarray
 
 def _centred(X, shift):
     """Return X - shift and the sums of its columns."""
-    Y, total = np.empty(X.shape), np.zeros(X.shape[1])
+    Y, totals = np.empty(X.shape), _sums_of_units(X)
 
-    def tile(rows, columns):
-        out = np.subtract(X[rows, columns], shift[columns], out=Y[rows, columns])
-        total[columns] += out.sum(axis=0)
+    def unit(index, rows):
+        _centre(X[rows], shift, Y[rows])
+        Y[rows].sum(axis=0, out=totals[index])
 
-    _for_tiles(X, _TILE_ROWS, tile)
-    return Y, total
+    _for_units(X, unit)
+    return Y, totals.sum(axis=0)
 
 
-def _for_tiles(X, height, function):
-    """Call a function of rows and columns for all tiles of X, strips of columns on threads.
+def _centre(rows, shift, out):
+    """Write rows - shift: copied first, which is faster than converting one by one."""
+    if rows.dtype == np.float64:
+        np.subtract(rows, shift, out=out)
+    else:
+        out[...] = rows
+        out -= shift
 
-    In NumPy: beside the product nothing is gained by what would have to be compiled first.
+
+def _sums_of_units(X):
+    return np.empty((-(-X.shape[0] // _UNIT), X.shape[1]))
+
+
+def _for_units(X, function):
+    """Call a function of its number and its rows for each unit of rows, on threads.
+
+    In NumPy: beside the product nothing is gained by what would have to be compiled first. Sums
+    are kept for each unit, so that they do not depend on the number of threads.
     """
+    n = X.shape[0]
 
-    def part(low, high):
+    def part(first, last):
         with np.errstate(over="ignore", invalid="ignore"):
-            for left in range(low, high, STRIP):
-                for top in range(0, X.shape[0], height):
-                    bottom = min(top + height, X.shape[0])
-                    function(slice(top, bottom), slice(left, min(left + STRIP, high)))
+            for index in range(first, last):
+                function(index, slice(index * _UNIT, min(n, (index + 1) * _UNIT)))
 
-    # Parts end where strips do, so that sums are over the same tiles for any number of threads.
-    run_ranges(part, X.shape[1], work=X.size, multiple=STRIP)
+    run_ranges(part, -(-n // _UNIT), work=X.size)
 
 
 # ---------------------------------------------------------------------------------- whole numbers
@@ -107,25 +117,25 @@ def _add_whole(C, X, shift, weight):
     is bounded by the larger of their sums of squares, whatever part of the rows it runs over, and
     whole numbers up to 2**24 are exact in float32: so are then all products, in any order.
     """
-    n, N = X.shape
-    Y, total = np.empty((n, N), dtype=np.float32), np.zeros(N)
-    squares = np.empty((-(-n // _UNIT), N))
+    Y, totals, squares = np.empty(X.shape, dtype=np.float32), _sums_of_units(X), _sums_of_units(X)
     is_integer = X.dtype.kind in "biu" and bool((shift == np.rint(shift)).all())
     is_whole = []
 
-    def tile(rows, columns):
-        exact = np.subtract(X[rows, columns], shift[columns], dtype=np.float64)
-        Y[rows, columns] = exact
-        total[columns] += exact.sum(axis=0)
-        squares[rows.start // _UNIT, columns] = np.einsum("ij,ij->j", exact, exact)
+    def unit(index, rows):
+        exact = np.empty((rows.stop - rows.start, X.shape[1]))
+        _centre(X[rows], shift, exact)
+        Y[rows] = exact
+        exact.sum(axis=0, out=totals[index])
         is_whole.append(is_integer or bool((exact == np.rint(exact)).all()))
+        exact *= exact
+        exact.sum(axis=0, out=squares[index])
 
-    _for_tiles(X, _UNIT, tile)
-    ends = _ends(squares, n) if all(is_whole) else None
+    _for_units(X, unit)
+    ends = _ends(squares, len(X)) if all(is_whole) else None
     if ends is None:
         return None
     add_tiles(C, Y, None, weight, ends)
-    return total
+    return totals.sum(axis=0)
 
 
 def _ends(squares, n):
