@@ -12,6 +12,7 @@ import numpy as np
 
 from ..sketching import MAX_CANDIDATES
 from ._joint_steps import WORTHWHILE, Products, captured_variance, joint_power_steps
+from .decoders._base import largest_rows
 
 # Rounds of power steps and a small problem; hardly any data need the third.
 _ROUNDS = 3
@@ -124,6 +125,8 @@ class NystromModel:
     sketch : EigenSketch
         With all features measured as they are.
     S : ndarray of shape (n_features, k)
+    among : ndarray of bool, shape (n_features,), or None, default=None
+        Features that are modelled; the others are taken as zero.
 
     Attributes
     ----------
@@ -134,11 +137,18 @@ class NystromModel:
     # Eigenvalues of the core below this share of the largest are rounding.
     _RESOLUTION = 1e-9
 
-    def __init__(self, sketch, S: np.ndarray) -> None:
+    def __init__(self, sketch, S: np.ndarray, among: np.ndarray | None = None) -> None:
         core = sketch.test.measure(np.ascontiguousarray(S.T)).T
         values, vectors = np.linalg.eigh(0.5 * (core + core.T))
         keep = values > self._RESOLUTION * values.max()
         self.factor = S @ (vectors[:, keep] / np.sqrt(values[keep]))
+        if among is not None:
+            self.factor[~among] = 0.0
+
+    def largest_features(self, size: int) -> np.ndarray:
+        """Return the sorted ids of at most `size` features, those of largest variance here."""
+        ids = largest_rows(self.factor, size)
+        return ids[self.factor[ids].any(axis=1)]
 
     def multiply(self, Q: np.ndarray) -> np.ndarray:
         """Return A Q."""

@@ -17,9 +17,11 @@ from ..sketching import MAX_CANDIDATES
 from ._detection import Detection
 from ._joint_solution import joint_principal_vectors
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
+from ._loud_features import loud_features
 from ._noise import IsotropicNoise, NoiseModel, NoNoise, make_noise_model
 from ._polish import NystromModel, Polished, n_candidates, polish
 from ._request import RecoveryRequest
+from ._settling import CapturedVariance, captured_trace, explains_all, same_span
 from ._sparse_principal import sparse_principal_vectors
 from ._spectrum import leading_subspace
 from ._support_model import SupportModel, fit_support_model, model_of_vectors
@@ -36,15 +38,14 @@ _CLEAR_STRENGTH = 4.0
 _SEEDS = 5
 # Power steps on a support of fixed size, where an automatic one has to be started from it.
 _START_STEPS = 5
-# Smallest principal cosine at which the joint steps hand over to the sparse ones, and the change
-# of the variance captured at which those end.
-_SAME_SPAN = 0.99
-_SAME_VARIANCE = 5e-3
 
 
 @dataclass(frozen=True)
 class PowerStepsResult:
-    """What the steps hand on: the sketch less noise, the candidates, the model, the vectors."""
+    """What the steps hand on: the sketch less noise, the candidates, the model, the vectors.
+
+    `wanders` where supports of nearly the same variance took turns to the end.
+    """
 
     S: np.ndarray
     ids: np.ndarray
@@ -52,6 +53,7 @@ class PowerStepsResult:
     n_iter: int
     reason: str
     vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # none as yet
+    wanders: bool = False
 
 
 class PowerSteps:
@@ -90,7 +92,7 @@ class PowerSteps:
         self.sign, self.which = request.sign, request.which
         self.max_iter, self.max_support = request.max_iter, request.max_support
         self.rng = request.rng
-        self.start_vectors = request.start_vectors
+        self.start_vectors, self.pace = request.start_vectors, request.pace
         self.S = self.sign * sketch.matrix()
         self.by_index = sketch.measurement.keeps_features
         self.decoder = self._own_decoder(request)
@@ -109,8 +111,7 @@ class PowerSteps:
     def _own_decoder(self, request):
         """Return the decoder for this recovery alone: the one given may be someone else's."""
         decoder = copy.copy(request.decoder)
-        if request.report is not None:
-            decoder.report = request.report
+        decoder.report = request.pace.sweep
         return decoder if self.by_index else decoder.attach(self.sketch, self.S)
 
     def solve(self) -> PowerStepsResult:
@@ -171,6 +172,7 @@ class PowerSteps:
         reason = "the bound on power steps was reached"
         steps = 0
         while steps < max_iter:
+            self.pace.step(max_iter - steps + _MAX_SPARSE_ROUNDS)
             steps += 1
             size = start_size or self._joint_size(W.shape[1])
             if steps == 1 and self._supports_overlap():
@@ -182,13 +184,13 @@ class PowerSteps:
                 W = leading_subspace(S, rank, rank, self.sketch.is_symmetric)
                 continue
             S = self.noise.correct(self.S, model)
-            if _explains_all(S, model):
+            if explains_all(S, model):
                 reason = "the model explains the sketch to rounding"
                 break
             # Without noise the estimate of its variance falls to rounding, step by step, and the
             # vectors become exact with it; with noise it settles at once.
             settled = abs(self.noise.variance - variance) <= 1e-3 * self.noise.variance
-            if settled and last is not None and _same_span(last, model, self.r):
+            if settled and last is not None and same_span(last, model, self.r):
                 reason = "the leading subspace repeats"
                 break
             variance, last = self.noise.variance, model
@@ -241,7 +243,7 @@ class PowerSteps:
         if len(ids) < self.r:  # the decoder names no more: any features will do
             others = np.setdiff1d(np.arange(2 * self.r), ids)
             ids = np.union1d(ids, others[: self.r - len(ids)])
-        return ids, orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
+        return ids, orthonormal_range(fit_on_support(self.sketch.measurement, Q, ids).Z)
 
     def _n_seeds(self, n_found, rank):
         """Return how many features are added to those that stand out.
@@ -308,36 +310,48 @@ class PowerSteps:
             return self._polished(found, lambda Q: S @ Q, lambda ids: S[np.ix_(ids, ids)])
         if self.sees_all_features():
             # A model of all of A from one pass: what the sketch does not see, it lacks.
-            nystrom = NystromModel(self.sketch, self.S)
+            noisy = self.noise.is_isotropic and not self._is_clear(S, model)
+            loud = loud_features(self.sketch, int(self.sizes.sum())) if noisy else None
+            nystrom = NystromModel(self.sketch, self.S, loud)
+            if loud is not None:
+                ids = nystrom.largest_features(self._n_candidates())
             vectors = self.solve_on(nystrom.matrix(ids), self.sizes)
-            found = replace(found, vectors=vectors)
+            found = replace(found, ids=ids, vectors=vectors)
             found = self._polished(found, nystrom.multiply, nystrom.matrix)
             Z = orthonormal_range(found.vectors)
             model = fit_support_model(self.sketch, S, found.ids, Z, self.which)
             return replace(found, model=model)
-        W, previous = model.directions(), None
-        rounds = 1 if self._is_clear(S, model) else _MAX_SPARSE_ROUNDS
+        found, sizes = self._sparse_rounds(found)
+        # The answer deserves a thorough search.
+        return replace(found, vectors=self.solve_on(found.model.matrix(), sizes))
+
+    def _sparse_rounds(self, found):
+        """Return the features and the model on which to solve, and the sizes to solve with."""
+        S, ids, W = found.S, found.ids, found.model.directions()
+        captured, kept = CapturedVariance(), None
+        rounds = 1 if self._is_clear(S, found.model) else _MAX_SPARSE_ROUNDS
         for left in range(rounds - 1, -1, -1):
+            self.pace.step(left + 1)
             if self.sizes is None or not self.by_index:
                 ids, Z, sizes = self._significant_rows(S, W)
             else:
                 sizes = self.sizes
                 Q = orthonormal_range(S @ W)
-                Z = orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
+                Z = orthonormal_range(fit_on_support(self.sketch.measurement, Q, ids).Z)
             model = fit_support_model(self.sketch, S, ids, Z, self.which)
             S = self.noise.correct(self.S, model)
             if left == 0:
                 break
             vectors = self.solve_on(model.matrix(), sizes, starts=1)
-            captured = _captured(model, vectors)
-            if previous is not None and abs(captured - previous) <= _SAME_VARIANCE * captured:
+            if captured.add(captured_trace(model, vectors)):
+                kept = replace(found, S=S, ids=ids, model=model, wanders=True), sizes
+            if captured.repeats:
                 break
-            previous = captured
+            if captured.takes_turns:
+                return kept
             rest = model.basis[:, self.r :]
             W = model_of_vectors(self.sketch, ids, np.hstack([vectors, rest])).directions()
-        # The answer deserves a thorough search.
-        vectors = self.solve_on(model.matrix(), sizes)
-        return replace(found, S=S, ids=ids, model=model, vectors=vectors)
+        return replace(found, S=S, ids=ids, model=model), sizes
 
     def _can_polish(self):
         """Whether power steps over all features make sense: with a covariance, and given sizes."""
@@ -424,27 +438,3 @@ def _with_largest_rows(ids, B, size):
     others = np.setdiff1d(np.arange(len(B)), ids, assume_unique=True)
     room = max(size - len(ids), 0)
     return np.union1d(ids, others[largest_rows(B[others], room)] if room else ids)
-
-
-def _explains_all(S, model):
-    """Whether the model leaves nothing of S but rounding."""
-    size = np.vdot(S, S)
-    scaled = model.left * model.eigenvalues
-    # Cheap, and decides all cases but the exact one: |S - B|^2 = |S|^2 - 2 <S, B> + |B|^2.
-    gap = size - 2.0 * np.vdot(scaled, S @ model.right)
-    gap += np.vdot(scaled.T @ scaled, model.right.T @ model.right)
-    if gap > 1e-8 * size:
-        return False
-    return np.linalg.norm(S - scaled @ model.right.T) <= 1e-13 * np.sqrt(size)
-
-
-def _same_span(first, second, r):
-    """Whether the leading r vectors of two models span nearly the same space."""
-    _, i, j = np.intersect1d(first.ids, second.ids, assume_unique=True, return_indices=True)
-    cosines = np.linalg.svd(first.basis[i, :r].T @ second.basis[j, :r], compute_uv=False)
-    return bool(len(i)) and bool(cosines.min(initial=1.0) >= _SAME_SPAN)
-
-
-def _captured(model, vectors):
-    """Return the trace of the model on the span of the vectors."""
-    return model.quadratic(orthonormal_range(vectors)).sum()

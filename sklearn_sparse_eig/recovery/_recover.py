@@ -67,7 +67,7 @@ def recover(
     random_state : int or Generator, default=0
         Seed of some starts of the small eigenproblem.
     verbose : int, default=0
-        Whether to report the progress of long sweeps over the features.
+        Whether to report steps and sweeps over the features that take long, with the time left.
     positive : bool, default=False
         Whether vectors must have no negative entries. The unconstrained vectors are kept if they
         have none; the others are the best of several local optima among the candidates, for which
@@ -94,8 +94,9 @@ def recover(
     -----
     RecoveryWarning
         If the sketch is too small for the sparsity asked for, if a component is not distinguishable
-        from noise, if a rule for n_components finds nothing above noise, or too much, or if "auto"
-        keeps more than 100 features in a component.
+        from noise, if the spectrum decays so slowly that no support is better than the next, if the
+        recovery takes more than 30 seconds at verbose=0, if a rule for n_components finds nothing
+        above noise, or too much, or if "auto" keeps more than 100 features in a component.
 
     Notes
     -----
@@ -116,6 +117,8 @@ def recover(
         _warn_of_noise(
             request.sees_everything, steps.noise.differs_by_feature and not can_whiten(sketch)
         )
+    elif found.wanders:
+        _warn_of_slow_decay()
     if request.sizes is None and sketch.content == "rows":
         _warn_of_length(np.diff(pairs.eigenvectors.indptr).max())
     return pairs
@@ -249,6 +252,16 @@ def _residual(steps, S, span):
     size = np.linalg.norm(S)
     gap = np.linalg.norm(S - (span.left * span.eigenvalues) @ span.right.T)
     return gap / size if size > 0.0 else 0.0
+
+
+def _warn_of_slow_decay():
+    warn_user(
+        "The spectrum decays slowly: supports of nearly the same variance took turns, and the one "
+        "that holds most was kept. Other features would do nearly as well. Larger n_nonzero_coefs "
+        "or other n_components are more stable; fit with refine='data' compares the features "
+        "exactly where the rows can be read again.",
+        RecoveryWarning,
+    )
 
 
 def _warn_of_length(largest):

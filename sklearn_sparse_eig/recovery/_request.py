@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from .._base.messages import Progress, warn_user
+from .._base.messages import warn_user
 from .._base.typed import Auto
 from ..sketching import MAX_CANDIDATES, MAX_SUPPORT, SketchReading
 from ._options import NoiseName, NonzeroCounts, RankRule, Which
+from ._pace import RecoveryPace
 from ._pairs import RecoveryWarning
 from ._rank import choose_rank
 from .decoders import Decoder, DecoderName, make_decoder
@@ -42,8 +43,8 @@ class RecoveryRequest:
     start_vectors : ndarray of shape (n_features, r) or None
         Guesses at the vectors, tried among the starts where all features are candidates.
     rng : Generator
-    report : callable or None
-        Called as ``report(n_done, n_features)`` in sweeps over the features.
+    pace : RecoveryPace
+        Told of steps and of sweeps over the features as they are made.
     noise_is_known : bool
         Whether the caller has been warned that there may be nothing but noise.
     sees_everything : bool
@@ -65,7 +66,7 @@ class RecoveryRequest:
     n_hypotheses: int | None
     start_vectors: np.ndarray | None
     rng: np.random.Generator
-    report: Callable[[int, int], None] | None
+    pace: RecoveryPace
     noise_is_known: bool
     sees_everything: bool
     positive: bool
@@ -115,7 +116,7 @@ class RecoveryRequest:
             n_hypotheses=n_hypotheses,
             start_vectors=start_vectors,
             rng=np.random.default_rng(random_state),
-            report=Progress("recover", "features") if verbose else None,
+            pace=RecoveryPace(verbose),
             noise_is_known=noise_is_known or rank.is_only_noise,
             sees_everything=sketch.is_exact and n_hypotheses is None,
             positive=positive,

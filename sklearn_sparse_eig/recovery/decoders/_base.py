@@ -11,6 +11,8 @@ from .._lifting import SupportFit
 
 # Ids scored at a time in a sweep over all features: bounds the memory of a sweep at 8 MB.
 SWEEP = 1 << 20
+# Ids whose rows are computed at a time: a few megabytes.
+_RESCORED = 1 << 14
 
 
 class Decoder(ABC):
@@ -139,8 +141,11 @@ def strongest_features(
 
 def best_of(fit: SupportFit, ids: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which of the given ids explain most of what a fit leaves, and their energies."""
-    rows = fit.measurement.adjoint(np.ascontiguousarray(fit.residual), ids)
-    energies = np.einsum("ij,ij->i", rows, rows)
+    residual = np.ascontiguousarray(fit.residual)
+    energies = np.empty(len(ids))
+    for low in range(0, len(ids), _RESCORED):
+        rows = fit.measurement.adjoint(residual, ids[low : low + _RESCORED])
+        energies[low : low + _RESCORED] = np.einsum("ij,ij->i", rows, rows)
     keep = _largest(energies, size)
     return ids[keep], energies[keep]
 

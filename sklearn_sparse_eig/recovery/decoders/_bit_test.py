@@ -7,7 +7,7 @@ import numpy as np
 from ...sketching import Measurement
 from .._lifting import SupportFit, orthonormal_range, restricted_least_squares
 from ._base import best_of
-from ._htp import HTPDecoder
+from ._htp import _POOL, HTPDecoder
 from ._registry import register
 
 # The least certain bits of a bucket are tried both ways; a wrong id then passes the test of its
@@ -81,15 +81,30 @@ class BitTestDecoder(HTPDecoder):
         return super().decode(measurement, Q, size)
 
     def strongest(self, fit: SupportFit, size: int) -> tuple[np.ndarray, np.ndarray]:
+        if self._n_decodings > 1:
+            return super().strongest(fit, size)
+        # The first decoding peels: each round reads what the last has uncovered.
+        ids = self._spelled(fit)
+        self._pool = ids if self._pool is None else np.union1d(self._pool, ids)
+        return best_of(fit, ids, size)
+
+    def _keeps_a_pool(self, measurement):
+        return True
+
+    def _may_look_again(self):
+        return self._n_decodings > 1
+
+    def _look(self, fit, size):
+        return best_of(fit, self._spelled(fit), _POOL)
+
+    def _spelled(self, fit):
+        """Return the ids that the buckets spell once the fit is taken out of them."""
         cells = self._cells(fit.Q).copy()
         hash_ = self._sketch.identification_hash
         if len(fit.ids):
             known = restricted_least_squares(hash_, fit.ids, cells[:, 0])
             hash_.add_bit_tests(cells, fit.ids, -known)
-        return best_of(fit, np.setdiff1d(spelled_ids(hash_, cells), fit.ids), size)
-
-    def _refresh_pool(self, fit, size):
-        return False  # there is no pool: every round reads all buckets
+        return np.setdiff1d(spelled_ids(hash_, cells), fit.ids)
 
     def _cells(self, Q):
         """Return the identification of the F that Q measures, shape (n_buckets, 1 + n_bits, r').

@@ -5,21 +5,25 @@ from typing import Any, Self
 
 import numpy as np
 
-from ...sketching import Measurement
+from ...sketching import MAX_CANDIDATES, Measurement
 from .._lifting import SupportFit, fit_on_support
-from ._base import Decoder, best_of, largest_rows
+from ._base import Decoder, _largest, best_of, largest_rows
 from ._null import discoveries, energy_tail
 from ._registry import register
 
 # A support is not allowed to pass this share of m: beyond it least squares amplifies noise.
 MAX_SUPPORT_SHARE = 1 / 3
 # Beyond this many features a sweep takes longer than all else, and is made once or twice in a
-# decoding: in between, only the strongest features of earlier sweeps are scored.
-_SWEPT_ALWAYS = 1 << 20
-# Features kept from a sweep: the tail in which noise that comes to matter nearly always was before.
-_POOL = 1 << 17
-# Sweeps made in a decoding beyond the first, as long as each brings something new.
+# recovery: in between, only the strongest features of earlier sweeps are scored.
+_SWEPT_ALWAYS = 1 << 18
+# Share of the features that is kept from a sweep, and the most that are: the tail in which noise
+# that comes to matter nearly always was before.
+_POOL_SHARE, _POOL = 1 / 32, 1 << 17
+# Looks at all features made in a decoding beyond the first, as long as each brings something new.
 _LOOKS = 1
+# Features up to which a support is filled to the size asked for, whatever shows; beyond that, to
+# this multiple of what stands out. Others would be noise, and cost a small problem of their size.
+_FILLED, _ROOM = MAX_CANDIDATES, 2
 # Without noise the residual falls by large factors; what falls less than this is noise.
 _PROGRESS = 0.99
 
@@ -40,10 +44,11 @@ class HTPDecoder(Decoder):
 
     Notes
     -----
-    A sweep over the features takes O(N K r) time. Up to 2**20 features every round makes one.
-    Beyond that, rounds score the 2**17 strongest features of the last sweep, and the decoding ends
-    when another sweep brings nothing stronger. Decodings that are repeated, as in a recovery, then
-    take one sweep each.
+    A sweep over the features takes O(N K r) time. Up to 2**18 features every round makes one.
+    Beyond that, rounds score the strongest features of earlier sweeps, at most 2**17 of each, and a
+    decoding ends when another sweep brings nothing that stands out. A recovery makes its first
+    sweep with all that is noise still in the vectors, so it sweeps again in the next decoding, and
+    from the sweep on that brings nothing new it makes none.
 
     References
     ----------
@@ -53,9 +58,12 @@ class HTPDecoder(Decoder):
 
     name = "htp"
 
-    # Ids of the strongest features of the last sweep: kept for one recovery, or one decoding.
+    # Ids that looks at all features found strongest, kept for one recovery, or one decoding; how
+    # many decodings there were in it; and whether the last look brought nothing new.
     _pool: np.ndarray | None = None
     _is_attached = False
+    _n_decodings = 0
+    _is_settled = False
 
     def __init__(self, max_iter: int = 20) -> None:
         self.max_iter = max_iter
@@ -63,32 +71,58 @@ class HTPDecoder(Decoder):
     def attach(self, sketch: Any, S: np.ndarray | None) -> Self:
         bound = copy.copy(self)
         bound._pool, bound._is_attached = None, True
+        bound._n_decodings, bound._is_settled = 0, False
         return bound
 
     def strongest(self, fit: SupportFit, size: int) -> tuple[np.ndarray, np.ndarray]:
-        if fit.measurement.n_features <= _SWEPT_ALWAYS or not self._is_attached:
+        if not (self._is_attached and self._keeps_a_pool(fit.measurement)):
             return super().strongest(fit, size)
         if self._pool is None:
-            self._pool = super().strongest(fit, max(size, _POOL))[0]
+            self._pool = self._look(fit, size)[0]
         return best_of(fit, self._pool, size)
 
+    def _keeps_a_pool(self, measurement):
+        """Whether looks at all features are dear, so that what they find is kept."""
+        return measurement.n_features > _SWEPT_ALWAYS
+
+    def _may_look_again(self):
+        """Whether another look at all features may bring something new.
+
+        The first decoding of a recovery would look twice at the same noise.
+        """
+        return not self._is_settled and self._n_decodings != 1
+
+    def _look(self, fit, size):
+        """Return the strongest of all features, those worth scoring again, and their energies."""
+        share = int(_POOL_SHARE * fit.measurement.n_features)
+        return super().strongest(fit, max(size, min(share, _POOL)))
+
     def _refresh_pool(self, fit, size):
-        """Sweep over all features; return whether that brings any that were not in the pool."""
-        if fit.measurement.n_features <= _SWEPT_ALWAYS:
+        """Look at all features again; return whether any that were not in the pool matter.
+
+        They do if they explain as much of what the fit leaves as makes a round worthwhile. Standing
+        out is no sign: idle features that occur often stand out from others.
+        """
+        if self._pool is None or not self._may_look_again():
             return False
-        ids, energies = super().strongest(fit, max(size, _POOL))
-        strongest = ids[np.argpartition(-energies, size - 1)[:size]]
-        is_new = np.isin(strongest, self._pool, assume_unique=True, invert=True)
+        ids, energies = self._look(fit, size)
+        is_new = np.isin(ids, self._pool, assume_unique=True, invert=True)
+        news = energies[is_new]
+        gain = news[_largest(news, size)].sum() / np.vdot(fit.residual, fit.residual)
         # What the fit explains is not among what it leaves, but may be wanted again.
-        known = fit.ids[np.isin(fit.ids, ids, assume_unique=True, invert=True)]
-        self._pool = np.insert(ids, np.searchsorted(ids, known), known)
-        return bool(is_new.any())
+        self._pool = _union(ids, fit.ids)
+        self._is_settled = gain < 1.0 - _PROGRESS**2
+        return not self._is_settled
 
     def decode(
         self, measurement: Measurement, Q: np.ndarray, size: int | None = None
     ) -> np.ndarray:
         if not self._is_attached:
-            return self.attach(None, None).decode(measurement, Q, size)
+            # A decoding by itself ends with a second look.
+            alone = self.attach(None, None)
+            alone._n_decodings = 1
+            return alone.decode(measurement, Q, size)
+        self._n_decodings += 1
         limit = max(1, int(MAX_SUPPORT_SHARE * measurement.n_measurements))
         limit = min(limit, measurement.n_features)
         if size is None:
@@ -99,6 +133,7 @@ class HTPDecoder(Decoder):
         # What stands out on its own is a start that a full-sized first guess would not be: with
         # few measurements that guess is mostly wrong, and too large to be corrected.
         support = self._decode_above_noise(measurement, Q, size, looks=0)
+        size = min(size, max(_FILLED, _ROOM * len(support)))
         fit = fit_on_support(measurement, Q, support)
         best, best_norm = support, np.linalg.norm(fit.residual)
         scale, looks = np.linalg.norm(Q), _LOOKS
@@ -152,3 +187,9 @@ class HTPDecoder(Decoder):
                     break
             last = norm
         return fit.ids
+
+
+def _union(*ids):
+    """Return distinct ids, sorted: by sorting, which is several times faster than a hash table."""
+    ids = np.sort(np.concatenate(ids))
+    return ids[np.insert(ids[1:] != ids[:-1], 0, True)]
