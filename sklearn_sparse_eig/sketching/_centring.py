@@ -27,6 +27,8 @@ _STEP = 256
 # Dense rows are read in tiles of these columns and rows; below so many entries, in one product.
 _STRIP, _ROWS = 512, 64
 _FEW = 1 << 18
+# Dense rows that are looked at together.
+_LOOK = 16
 
 
 def is_outweighed(weight: float, later: float) -> bool:
@@ -45,6 +47,9 @@ def is_due(before: int, after: int) -> bool:
 def centre(rows: np.ndarray | sp.csr_array, weights: float | np.ndarray) -> np.ndarray:
     """Return the mean of some rows, or, where they are sparse, of the columns that need a shift.
 
+    Of dense rows of whole numbers it is the whole number next to the mean, about which they are
+    whole numbers still, and their sums exact.
+
     Parameters
     ----------
     rows : ndarray or csr_array of shape (n, m)
@@ -60,7 +65,8 @@ def centre(rows: np.ndarray | sp.csr_array, weights: float | np.ndarray) -> np.n
     weights = np.broadcast_to(np.abs(weights), n)
     share = weights / weights.sum()
     if not sp.issparse(rows):
-        return share @ rows if rows.size < _FEW else _mean(rows, share)
+        mean = share @ rows if rows.size < _FEW else _mean(rows, share)
+        return np.rint(mean) if _are_whole(rows) else mean
     columns, values = _full_columns(rows, share)
     out = np.zeros(rows.shape[1])
     if not len(columns):
@@ -69,6 +75,14 @@ def centre(rows: np.ndarray | sp.csr_array, weights: float | np.ndarray) -> np.n
     spread = share @ (values - mean) ** 2
     out[columns] = np.where(mean**2 > _FAR * spread, mean, 0.0)
     return out
+
+
+def _are_whole(rows):
+    """Whether all entries are whole numbers, as counts and the values of pixels are."""
+    if rows.dtype.kind in "biu":
+        return True
+    steps = range(0, len(rows), _LOOK)
+    return all((rows[i : i + _LOOK] == np.rint(rows[i : i + _LOOK])).all() for i in steps)
 
 
 def _mean(rows, share):

@@ -102,14 +102,6 @@ def may_be_whole(X: np.ndarray, shift: np.ndarray) -> bool:
     return bool((np.abs(first) <= limit).all() and (first == np.rint(first)).all())
 
 
-def are_whole(X: np.ndarray) -> bool:
-    """Whether all entries are whole numbers, as counts and the values of pixels are."""
-    if X.dtype.kind in "biu":
-        return True
-    steps = range(0, X.shape[0], _LOOK)
-    return all((X[low : low + _LOOK] == np.rint(X[low : low + _LOOK])).all() for low in steps)
-
-
 def _add_whole(C, X, shift, weight):
     """Add X^T X of centred whole numbers by products in float32; the sums of columns, or None.
 

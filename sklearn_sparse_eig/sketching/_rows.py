@@ -16,7 +16,6 @@ from ._dense_rows import (
     STRIP,
     add_kept,
     add_symmetric,
-    are_whole,
     is_large,
     measure_at_once,
     measures_at_once,
@@ -116,7 +115,7 @@ def _add_block(state, X, weights, scatter):
     if state._identification is not None:
         state._identification.add_rows(X, W, weights)
     if state.center and is_outweighed(state.weight, total):
-        state._move_shifts(*(_centre(rows, weights) for rows in _distinct(state, Y, W)))
+        state._move_shifts(*(centre(rows, weights) for rows in _distinct(state, Y, W)))
     if is_kept and state.is_symmetric:
         add_symmetric(state, X, weights)
     elif is_kept:
@@ -133,12 +132,6 @@ def _add_block(state, X, weights, scatter):
     state.n_samples += int(direction * n if np.ndim(direction) == 0 else direction.sum())
     if is_due(before, state.n_samples):
         state._follow_mean(fewest=sp.issparse(X))
-
-
-def _centre(rows, weights):
-    """Return the mean of rows, or, if they hold whole numbers, a whole number near it."""
-    mean = centre(rows, weights)
-    return np.rint(mean) if not sp.issparse(rows) and are_whole(rows) else mean
 
 
 def _distinct(state, Y, W):
