@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import kernels
 from .._base.threads import run_ranges
-from ._accumulate import add_dense, add_tiles
+from ._accumulate import add_tiles
 from ._state import SketchState
 
 # Columns of a strip: their sums stay in the fastest cache while all rows pass.
@@ -48,7 +48,7 @@ def add_symmetric(state: SketchState, X: np.ndarray, weights: float | np.ndarray
         side.total += float(weights) * total
     else:
         side.total += weights @ Y
-    add_dense(state._cross, Y, None, weights)
+    add_tiles(state._cross, Y, None, weights)
 
 
 def _centred(X, shift):
