@@ -42,6 +42,7 @@ SCRIPTS = {
     "mam_paper": "recovery/mam_paper.py",
     "kernels": "kernels/bench_sketch_throughput.py",
     "dense_updates": "kernels/bench_dense_updates.py",
+    "updates": "kernels/bench_updates.py",
 }
 # The throughput of kernels is a table of plain text, and has sizes in place of --quick.
 QUICK_KERNELS = "--rows 80 --columns 20000 --nonzeros 200000 --ids 200000 --repeats 1".split()

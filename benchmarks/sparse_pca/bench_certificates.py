@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
 from _harness import data_path, make_parser, print_machine, print_table
 
 SIZES = (5, 10, 20, 50)
-MATRICES = ("pitprops", "wine", "miniboone", "arrhythmia", "alon", "golub")
+MATRICES = ("pitprops", "wine", "miniboone", "arrhythmia", "alon", "khan", "golub")
 
 
 def load_correlations(name):
@@ -27,7 +27,7 @@ def load_correlations(name):
         return load_pitprops().data
     if name == "wine":
         return np.corrcoef(load_wine().data.T)
-    folder = "gene_expression" if name in ("alon", "golub") else "spca_covariances"
+    folder = "gene_expression" if name in ("alon", "khan", "golub") else "spca_covariances"
     with np.load(data_path(folder, f"{name}.npz"), allow_pickle=False) as arrays:
         if "normalised" in arrays:
             return arrays["normalised"]
@@ -50,8 +50,8 @@ def main():
             pairs = sparse_eigsh(A, 1, n_nonzero_coefs=k, certificate=True)
             seconds = time.perf_counter() - middle - (middle - start)
             value, bound = pairs.eigenvalues[0], pairs.upper_bound[0]
-            assert value == plain.eigenvalues[0]
-            # What rounding leaves is shown as 0: the bounds are computed to that.
+            assert value >= plain.eigenvalues[0]
+            # What is left to rounding is shown as 0.
             gap = pairs.optimality_gap[0]
             rows.append(
                 [

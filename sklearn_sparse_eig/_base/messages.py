@@ -1,17 +1,29 @@
 """What the library says while it works: warnings at the caller's line, and reports."""
 
+import re
 import sys
 import time
 import warnings
 from types import FrameType
+from typing import Any
 
 # Frames of these packages are passed over: the line that a user can mend lies outside of them.
 _OURS = __name__.partition(".")[0]
 _PASSED_OVER = (_OURS, "sklearn", "joblib", "contextlib", "concurrent", "threading")
 
 
+# A number in a text, which differs from fold to fold where the cause is the same.
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
+# What has been told, by file: while its registry of warnings and who records them are the same.
+_told: dict[str, tuple[object, object, set[tuple[int, type[Warning], str]]]] = {}
+
+
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the first line of the call stack that is neither ours nor scikit-learn's.
+
+    Under filters that show a warning once for each line, texts that differ by numbers count as one,
+    and a search over parameters and folds shows it once: scikit-learn sets the filters again for
+    each of its tasks, upon which Python forgets what it has shown.
 
     Parameters
     ----------
@@ -19,19 +31,56 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
         What was given, what is needed and what to do.
     category : type of Warning, default=UserWarning
     """
-    warnings.warn(message, category, stacklevel=_depth_of_caller())
+    frame, depth = _frame_of_caller()
+    if _is_new(message, category, frame):
+        warnings.warn(message, category, stacklevel=depth)
 
 
-def _depth_of_caller() -> int:
-    """Return the stack level of the caller's line, as seen from the function that calls this."""
-    frame: FrameType | None = sys._getframe(1)
-    depth = 1
-    last = depth
-    while frame is not None:
-        if not _is_passed_over(frame.f_globals.get("__name__", "")):
-            return depth
-        last, frame, depth = depth, frame.f_back, depth + 1
-    return last  # a thread of a pool has no line of the caller: its outermost one has to do
+def _is_new(message: str, category: type[Warning], frame: FrameType) -> bool:
+    """Return whether the filters show a warning, as far as this goes by what was shown before."""
+    module, line = frame.f_globals.get("__name__", ""), frame.f_lineno
+    if _action(message, category, module, line) not in ("default", "module", "once"):
+        return True
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    recorder = getattr(warnings, "_showwarnmsg_impl", None)  # another in each catch_warnings
+    file = frame.f_code.co_filename
+    known = _told.get(file)
+    if known is None or known[0] is not registry or known[1] is not recorder:
+        known = _told[file] = (registry, recorder, set())
+    key = (line, category, _NUMBER.sub("0", message))
+    if key in known[2]:
+        return False
+    known[2].add(key)
+    return True
+
+
+def _action(message: str, category: type[Warning], module: str, line: int) -> str:
+    """Return what the first filter that matches does with a warning."""
+    for action, text, kind, where, at in warnings.filters:
+        if (
+            issubclass(category, kind)
+            and at in (0, line)
+            and _matches(text, message)
+            and _matches(where, module)
+        ):
+            return action
+    return "default"
+
+
+def _matches(pattern: Any, text: str) -> bool:
+    if pattern is None or isinstance(pattern, str):
+        return pattern in (None, text)
+    return pattern.match(text) is not None
+
+
+def _frame_of_caller() -> tuple[FrameType, int]:
+    """Return the caller's frame and stack level, as seen from the function that calls this."""
+    frame, depth = sys._getframe(1), 1
+    while _is_passed_over(frame.f_globals.get("__name__", "")):
+        if frame.f_back is None:
+            break  # a thread of a pool has no line of the caller: its outermost one has to do
+        frame, depth = frame.f_back, depth + 1
+    return frame, depth
 
 
 def _is_passed_over(module: str) -> bool:

@@ -10,23 +10,24 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import assert_all_finite, check_array, validate_data
 
 from .dtypes import check_finite, check_numbers, check_squares
-from .sparse import canonical, check_structure, check_two_axes
+from .sparse import canonical, check_structure, check_two_axes, with_room_for_sums
 
 
 def admit(X: Any, name: str = "X") -> Any:
-    """Return what is given as rows, of real numbers and of sound structure; nothing is cast.
+    """Return what is given as rows, of real numbers and of sound structure.
 
-    Stands before scikit-learn's own checks, which cast times and records to numbers and trust the
-    indices of sparse matrices.
+    Nothing is cast but small integers that would overflow. Stands before scikit-learn's own checks,
+    which cast times and records to numbers and trust the indices of sparse matrices.
 
     Raises
     ------
     ValueError, TypeError
         With what was given, what is needed and what to do.
     """
-    if sp.issparse(X):
-        check_structure(X, name)
-    return check_numbers(X, name)
+    if not sp.issparse(X):
+        return check_numbers(X, name)
+    check_structure(X, name)
+    return with_room_for_sums(check_numbers(X, name))
 
 
 def validate_rows(

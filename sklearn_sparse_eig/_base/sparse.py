@@ -50,6 +50,16 @@ def canonical(X: sp.sparray | sp.spmatrix) -> sp.csr_array:
     return X.astype(np.float32) if single else X
 
 
+def with_room_for_sums(X: Any) -> Any:
+    """Return a sparse matrix whose duplicates SciPy can add as it converts it to rows.
+
+    It does so for coordinates, in their own type, where small integers and booleans overflow.
+    """
+    if X.format == "coo" and X.dtype.kind in "biu" and not X.has_canonical_format:
+        return X.astype(np.float64)
+    return X
+
+
 def _check_compressed(X, what):
     n_major, n_minor = (X.shape[1], X.shape[0]) if X.format == "csc" else X.shape
     if X.format == "bsr":

@@ -1,16 +1,18 @@
 """Split a range over threads, with outputs owned exclusively.
 
 Kernels are serial functions that release the GIL and write only inside the range they are given,
-so the bits of a result never depend on the number of threads. The pool lives for one call: nothing
-survives into a forked child, and concurrent Python threads cannot disturb each other.
+so the bits of a result never depend on the number of threads. The pool lives for one call, or for
+one block of `shared_pool`: nothing survives into a forked child, and concurrent Python threads
+cannot disturb each other.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cache
+from threading import get_ident
 from typing import Any
 
 import joblib
@@ -108,10 +110,83 @@ def run_ranges(
     """
     threads = thread_count() if work >= _SERIAL_WORK else 1
     parts = split_range(n, threads * parts_per_thread if threads > 1 else 1, multiple)
-    if len(parts) <= 1:
-        for lo, hi in parts:
-            function(lo, hi)
+    run_tasks(function, parts, work=work)
+
+
+def run_tasks(
+    function: Callable[..., object], tasks: Sequence[tuple[int, ...]], *, work: float
+) -> None:
+    """Call ``function(*task)`` for each task, in parallel if that pays.
+
+    Parameters
+    ----------
+    function : callable
+        Must release the GIL to gain anything, and write only what its task owns.
+    tasks : sequence of tuples
+    work : float
+        Elementary operations in all; small jobs run serially in the calling thread.
+    """
+    threads = min(thread_count() if work >= _SERIAL_WORK else 1, len(tasks))
+    if threads <= 1:
+        for task in tasks:
+            function(*task)
         return
-    with ThreadPoolExecutor(min(threads, len(parts))) as pool:
-        for future in [pool.submit(function, lo, hi) for lo, hi in parts]:
-            future.result()
+    with _pool(threads) as pool:
+        futures = [pool.submit(function, *task) for task in tasks]
+        try:
+            for future in futures:
+                future.result()
+        finally:  # after an error, nobody writes any more
+            wait(futures)
+
+
+class _Pools:
+    """The pool of one block of :func:`shared_pool`, made when it is needed first."""
+
+    def __init__(self) -> None:
+        self.pool: ThreadPoolExecutor | None = None
+        self.threads = 0
+        self.owner = get_ident()
+
+    def of(self, threads: int) -> ThreadPoolExecutor:
+        if self.pool is None or self.threads < threads:
+            self.close()
+            self.pool, self.threads = ThreadPoolExecutor(threads), threads
+        return self.pool
+
+    def close(self) -> None:
+        if self.pool is not None:
+            self.pool.shutdown()
+            self.pool = None
+
+
+_shared: ContextVar[_Pools | None] = ContextVar("sklearn_sparse_eig_pool", default=None)
+
+
+@contextmanager
+def shared_pool() -> Iterator[None]:
+    """Let all kernels called within a ``with`` block share one pool, which ends with the block.
+
+    Starting a pool for each of many short kernels costs more than some of them take.
+    """
+    if _shared.get() is not None:  # that of the block around
+        yield
+        return
+    pools = _Pools()
+    token = _shared.set(pools)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+        pools.close()
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    shared = _shared.get()
+    # A task of the pool that waited for others of the same pool could wait for itself.
+    if shared is not None and shared.owner == get_ident():
+        yield shared.of(threads)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool

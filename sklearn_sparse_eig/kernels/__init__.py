@@ -16,6 +16,15 @@ import numpy as np
 
 from .._base.typed import ArrayLike
 from ._backend import get_backend, twin, use_backend
+from ._checks import (
+    check_csr,
+    check_float,
+    check_hash,
+    check_ids,
+    check_out,
+    check_real,
+    check_target,
+)
 from ._dense import add_moments, centre_columns, sketch_dense_twice
 from ._hashing import HASH_VERSION, mix64
 
@@ -24,8 +33,10 @@ __all__ = [
     "add_bit_tests",
     "add_cross",
     "add_cross_gram",
+    "add_measured",
     "add_moments",
     "add_outer",
+    "add_sparse_cross",
     "adjoint",
     "adjoint_energy",
     "centre_columns",
@@ -35,87 +46,9 @@ __all__ = [
     "sketch_csr",
     "sketch_dense",
     "sketch_dense_twice",
+    "sparse_share",
     "use_backend",
 ]
-
-
-# ----------------------------------------------------------------------------------- validation
-# The compiled twins do not check bounds, so whatever could write outside an array stops here.
-
-
-def _check_hash(seed: int, n_blocks: int, block_size: int) -> tuple[int, int, int]:
-    """Return a hash triple as Python integers within their bounds."""
-    seed, n_blocks, block_size = int(seed), int(n_blocks), int(block_size)
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"seed must lie in [0, 2**64), got {seed}.")
-    if n_blocks < 1:
-        raise ValueError(f"n_blocks must be at least 1, got {n_blocks}.")
-    if not 1 <= block_size < 2**32:
-        raise ValueError(f"block_size must lie in [1, 2**32), got {block_size}.")
-    return seed, n_blocks, block_size
-
-
-def _check_ids(ids: ArrayLike) -> np.ndarray:
-    """Return column ids as a contiguous vector of int32 or int64."""
-    ids = np.asarray(ids)
-    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-        raise ValueError(f"ids must be a vector of integers, got {ids.dtype} {ids.shape}.")
-    keep = ids.dtype == np.int32
-    return np.ascontiguousarray(ids, dtype=np.int32 if keep else np.int64)
-
-
-def _check_real(array: ArrayLike, name: str) -> np.ndarray:
-    """Return `array`, refusing what is not real and numeric."""
-    array = np.asarray(array)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must be real and numeric, got dtype {array.dtype}.")
-    return array
-
-
-def _check_float(array: ArrayLike, name: str, ndim: int) -> np.ndarray:
-    """Return a C-contiguous float32 or float64 array; other dtypes become float64."""
-    array = _check_real(array, name)
-    if array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {array.shape}.")
-    keep = array.dtype == np.float32
-    return np.ascontiguousarray(array, dtype=np.float32 if keep else np.float64)
-
-
-def _check_csr(data, indices, indptr, width=None):
-    """Return checked CSR arrays; every index is below `width` where that is given."""
-    data, indices = _check_float(data, "data", 1), _check_ids(indices)
-    indptr = np.ascontiguousarray(indptr, dtype=np.int64)
-    if indptr.ndim != 1 or not len(indptr):
-        raise ValueError(f"indptr must be a vector of at least one entry, got {indptr.shape}.")
-    if indptr[0] < 0 or (indptr[1:] < indptr[:-1]).any():
-        raise ValueError("indptr must be non-negative and non-decreasing.")
-    if indptr[-1] > min(len(data), len(indices)):
-        raise ValueError(
-            f"indptr ends at {indptr[-1]}, but there are {len(data)} data, {len(indices)} indices."
-        )
-    used = indices[indptr[0] : indptr[-1]]
-    if width is not None and len(used) and not (used.min() >= 0 and used.max() < width):
-        raise ValueError(f"indices must lie in [0, {width}), got {used.min()} to {used.max()}.")
-    return data, indices, indptr
-
-
-def _check_out(array, name, shape=(None, None)):
-    """Refuse an output that a kernel could not update in place."""
-    fits = (
-        isinstance(array, np.ndarray)
-        and array.dtype == np.float64
-        and array.ndim == len(shape)
-        and array.flags.carray
-    )
-    if not fits:
-        raise ValueError(
-            f"{name} must be a writable C-contiguous float64 array of {len(shape)} dimensions."
-        )
-    if any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}.")
-
-
-# -------------------------------------------------------------------------------------- kernels
 
 
 def hash_columns(
@@ -143,7 +76,7 @@ def hash_columns(
     -----
     Cost O(n_ids K). The hash is part of the saved format, see ``HASH_VERSION``.
     """
-    return twin().hash_columns(_check_ids(ids), *_check_hash(seed, n_blocks, block_size))
+    return twin().hash_columns(check_ids(ids), *check_hash(seed, n_blocks, block_size))
 
 
 def sketch_dense(X: ArrayLike, seed: int, n_blocks: int, block_size: int) -> np.ndarray:
@@ -164,10 +97,10 @@ def sketch_dense(X: ArrayLike, seed: int, n_blocks: int, block_size: int) -> np.
     -----
     Cost O(n N K) operations, O(n (N + m)) bytes moved. Sums are in float64.
     """
-    X = _check_real(X, "X")
+    X = check_real(X, "X")
     if X.ndim != 2:
         raise ValueError(f"X must have 2 dimensions, got shape {X.shape}.")
-    return twin().sketch_dense(X, *_check_hash(seed, n_blocks, block_size))
+    return twin().sketch_dense(X, *check_hash(seed, n_blocks, block_size))
 
 
 def sketch_csr(
@@ -197,8 +130,8 @@ def sketch_csr(
     -----
     Cost O(nnz K + n m), whatever N.
     """
-    csr = _check_csr(data, indices, indptr)
-    return twin().sketch_csr(*csr, *_check_hash(seed, n_blocks, block_size))
+    csr = check_csr(data, indices, indptr)
+    return twin().sketch_csr(*csr, *check_hash(seed, n_blocks, block_size))
 
 
 def expand_csr(
@@ -229,8 +162,8 @@ def expand_csr(
     -----
     Cost O(nnz K) in time and memory.
     """
-    csr = _check_csr(data, indices, indptr)
-    return twin().expand_csr(*csr, *_check_hash(seed, n_blocks, block_size))
+    csr = check_csr(data, indices, indptr)
+    return twin().expand_csr(*csr, *check_hash(seed, n_blocks, block_size))
 
 
 def add_cross(
@@ -248,14 +181,71 @@ def add_cross(
 
     Notes
     -----
-    Cost O(nnz(Y) k) operations. Each thread owns a range of columns of S.
+    Cost O(nnz(Y) k) operations. Entries are sorted by their row of S, of which each thread owns
+    some.
     """
-    _check_out(S, "S")
-    csr = _check_csr(data, indices, indptr, width=len(S))
-    W = np.ascontiguousarray(_check_float(W, "W", 2), dtype=np.float64)
+    check_out(S, "S")
+    csr = check_csr(data, indices, indptr, width=len(S))
+    W = np.ascontiguousarray(check_float(W, "W", 2), dtype=np.float64)
     if W.shape != (len(csr[2]) - 1, S.shape[1]):
         raise ValueError(f"W must have shape {(len(csr[2]) - 1, S.shape[1])}, got {W.shape}.")
     twin().add_cross(S, *csr, W)
+
+
+def add_measured(
+    S: np.ndarray,
+    total: np.ndarray,
+    data: ArrayLike,
+    indices: ArrayLike,
+    indptr: ArrayLike,
+    W: ArrayLike,
+    weights: ArrayLike,
+    seed: int,
+    n_blocks: int,
+    block_size: int,
+) -> None:
+    """Measure sparse rows and add their products in place: S += (X M^T)^T diag(w) W.
+
+    The same as :func:`expand_csr` and :func:`add_cross`, but the measured rows are never stored.
+
+    Parameters
+    ----------
+    S : ndarray of float64, shape (K * b, k), C order
+        Updated in place.
+    total : ndarray of float64, shape (K * b,)
+        Updated in place too: total += (X M^T)^T w.
+    data, indices, indptr : array-like
+        X in CSR, as for :func:`sketch_csr`.
+    W : array-like of float, shape (n, k)
+    weights : array-like of float, shape (n,)
+    seed, n_blocks, block_size : int
+        The hash (seed, K, b).
+
+    Notes
+    -----
+    Cost O(nnz K k) operations, fewer where columns recur: their rows of W are summed before they
+    are hashed. Each thread owns some blocks of S.
+    """
+    seed, n_blocks, block_size = check_hash(seed, n_blocks, block_size)
+    check_out(S, "S", (n_blocks * block_size, None))
+    check_out(total, "total", (len(S),))
+    csr = check_csr(data, indices, indptr)
+    n = len(csr[2]) - 1
+    W = np.ascontiguousarray(check_float(W, "W", 2), dtype=np.float64)
+    if W.shape != (n, S.shape[1]):
+        raise ValueError(f"W must have shape {(n, S.shape[1])}, got {W.shape}.")
+    weights = np.ascontiguousarray(check_float(weights, "weights", 1), dtype=np.float64)
+    if len(weights) != n:
+        raise ValueError(f"weights must have {n} entries, got {len(weights)}.")
+    twin().add_measured(S, total, *csr, W, weights, seed, n_blocks, block_size)
+
+
+def sparse_share() -> float:
+    """Return the share of nonzeros in Y up to which sparse rows are added to S faster than by BLAS.
+
+    It depends on the backend: compiled rows stay faster for longer.
+    """
+    return twin().SPARSE_SHARE
 
 
 def add_outer(
@@ -264,6 +254,8 @@ def add_outer(
     indices: ArrayLike,
     indptr: ArrayLike,
     weights: ArrayLike | None = None,
+    *,
+    upper: bool = False,
 ) -> None:
     """Add weighted outer products in place: S += sum_r weights[r] y_r y_r^T, y_r sparse.
 
@@ -275,26 +267,49 @@ def add_outer(
         The rows y_r, of length m, in CSR; duplicates add, order is free.
     weights : array-like of float, shape (n,), or None
         None stands for ones.
+    upper : bool, default=False
+        Whether only the upper triangle counts: the lower one is left as it is, or changed anyhow
+        where that costs nothing.
 
     Notes
     -----
-    Cost O(sum_r nnz(y_r)^2). Each thread owns a range of rows of S.
+    Cost O(sum_r nnz(y_r)^2), half of it with `upper`. Each thread owns a range of rows of S.
     """
-    _check_out(S, "S", (len(S), len(S)))
-    csr = _check_csr(data, indices, indptr, width=len(S))
+    check_out(S, "S", (len(S), len(S)))
+    csr = check_csr(data, indices, indptr, width=len(S))
     if weights is not None:
-        weights = np.ascontiguousarray(_check_float(weights, "weights", 1), dtype=np.float64)
+        weights = np.ascontiguousarray(check_float(weights, "weights", 1), dtype=np.float64)
         if len(weights) != len(csr[2]) - 1:
             raise ValueError(f"weights must have {len(csr[2]) - 1} entries, got {len(weights)}.")
-    twin().add_outer(S, *csr, weights)
+    twin().add_outer(S, *csr, weights, bool(upper))
 
 
-def _check_target(R, n_blocks, block_size):
-    """Return R as an array that M^T can multiply."""
-    R = _check_float(R, "R", 2)
-    if len(R) != n_blocks * block_size:
-        raise ValueError(f"R must have K * b = {n_blocks * block_size} rows, got {len(R)}.")
-    return R
+def add_sparse_cross(
+    S: np.ndarray,
+    left: tuple[ArrayLike, ArrayLike, ArrayLike],
+    right: tuple[ArrayLike, ArrayLike, ArrayLike],
+) -> None:
+    """Add a cross product of sparse rows in place: S += Y^T W.
+
+    Parameters
+    ----------
+    S : ndarray of float64, shape (m, k), C order
+        Updated in place.
+    left, right : tuples (data, indices, indptr)
+        Y of shape (n, m) and W of shape (n, k) in CSR; duplicates add, order is free.
+
+    Notes
+    -----
+    Cost O(sum_r nnz(y_r) nnz(w_r)). Each thread owns a range of rows of S.
+    """
+    check_out(S, "S")
+    left, right = check_csr(*left, width=len(S)), check_csr(*right, width=S.shape[1])
+    if len(left[2]) != len(right[2]):
+        raise ValueError(
+            f"left and right must have as many rows, got {len(left[2]) - 1} and "
+            f"{len(right[2]) - 1}."
+        )
+    twin().add_sparse_cross(S, left, right)
 
 
 def adjoint(ids: ArrayLike, R: ArrayLike, seed: int, n_blocks: int, block_size: int) -> np.ndarray:
@@ -315,9 +330,9 @@ def adjoint(ids: ArrayLike, R: ArrayLike, seed: int, n_blocks: int, block_size: 
     -----
     Cost O(n_ids K r). The K terms of an entry are added in the dtype of R.
     """
-    seed, n_blocks, block_size = _check_hash(seed, n_blocks, block_size)
-    R = _check_target(R, n_blocks, block_size)
-    return twin().adjoint(_check_ids(ids), R, seed, n_blocks, block_size)
+    seed, n_blocks, block_size = check_hash(seed, n_blocks, block_size)
+    R = check_target(R, n_blocks, block_size)
+    return twin().adjoint(check_ids(ids), R, seed, n_blocks, block_size)
 
 
 def adjoint_energy(
@@ -344,8 +359,8 @@ def adjoint_energy(
     start, stop = int(start), int(stop)
     if not 0 <= start <= stop:
         raise ValueError(f"need 0 <= start <= stop, got start={start}, stop={stop}.")
-    seed, n_blocks, block_size = _check_hash(seed, n_blocks, block_size)
-    R = _check_target(R, n_blocks, block_size)
+    seed, n_blocks, block_size = check_hash(seed, n_blocks, block_size)
+    R = check_target(R, n_blocks, block_size)
     return twin().adjoint_energy(start, stop, R, seed, n_blocks, block_size)
 
 
@@ -373,11 +388,11 @@ def add_cross_gram(
     -----
     Cost O(n_ids K_a K_b). Each thread owns some row blocks of `out`.
     """
-    hash_a, hash_b = _check_hash(*hash_a), _check_hash(*hash_b)
-    _check_out(out, "out", (hash_a[1] * hash_a[2], hash_b[1] * hash_b[2]))
-    ids = range(int(ids[0]), int(ids[1])) if isinstance(ids, tuple) else _check_ids(ids)
+    hash_a, hash_b = check_hash(*hash_a), check_hash(*hash_b)
+    check_out(out, "out", (hash_a[1] * hash_a[2], hash_b[1] * hash_b[2]))
+    ids = range(int(ids[0]), int(ids[1])) if isinstance(ids, tuple) else check_ids(ids)
     if diag is not None:
-        diag = np.ascontiguousarray(_check_float(diag, "diag", 1), dtype=np.float64)
+        diag = np.ascontiguousarray(check_float(diag, "diag", 1), dtype=np.float64)
         if len(diag) != len(ids):
             raise ValueError(f"diag must have {len(ids)} entries, got {len(diag)}.")
     twin().add_cross_gram(out, ids, diag, hash_a, hash_b)
@@ -411,9 +426,9 @@ def add_bit_tests(
     Cost O(n_ids K width (1 + h)), h the mean number of bits set. Ids are sorted by bucket first,
     so that each bucket is loaded once, and each thread owns a range of buckets.
     """
-    seed, n_blocks, block_size = _check_hash(seed, n_blocks, block_size)
-    ids, values = _check_ids(ids), _check_float(values, "values", 2)
-    _check_out(cells, "cells", (n_blocks * block_size, None, values.shape[1]))
+    seed, n_blocks, block_size = check_hash(seed, n_blocks, block_size)
+    ids, values = check_ids(ids), check_float(values, "values", 2)
+    check_out(cells, "cells", (n_blocks * block_size, None, values.shape[1]))
     if len(ids) != len(values):
         raise ValueError(f"values must have one row for each of {len(ids)} ids, got {len(values)}.")
     n_bits = cells.shape[1] - 1

@@ -12,19 +12,19 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from .._base.threads import run_ranges
-from ._numba import (
+from ._numba import _scatter_tile
+from ._numba_base import (
     _LANES,
     _TABLE,
     _aligned,
     _code_table,
     _jit,
     _llvm_vector,
-    _scatter_tile,
     _vector_pointer,
 )
 
-# Rows of a chunk at least, whose sums of columns are kept apart, and number of chunks at most.
-_CHUNK_ROWS, _CHUNKS = 64, 16
+# Rows of a chunk at least, of which sums are kept apart; chunks, and floats of all, at most.
+_CHUNK_ROWS, _CHUNKS, _CHUNK_FLOATS = 64, 16, 1 << 20
 # What is compiled for; other entries become float64 first, a strip at a time.
 _NATIVE = (np.float64, np.float32, np.uint8)
 
@@ -193,7 +193,8 @@ def _measure_columns(X, width, lo, sides, shift, total, squares):
     """Add the first columns of X, of ids from `lo` on: chunks of rows on threads, sums in order."""
     n = len(X)
     sides = [(_narrow_codes(lo, width, key), 1.0 / np.sqrt(key[1]), Y) for key, Y in sides]
-    chunk = max(_CHUNK_ROWS, -(-n // (_CHUNKS * _LANES)) * _LANES)
+    most = max(2, min(_CHUNKS, _CHUNK_FLOATS // (2 * width)))
+    chunk = max(_CHUNK_ROWS, -(-n // (most * _LANES)) * _LANES)
     partial = np.zeros((-(-n // chunk), 2, len(shift)))
     is_native = X.dtype in _NATIVE[:2] and X.dtype.isnative and X.strides[1] == X.itemsize
 

@@ -11,6 +11,8 @@ from ._hashing import hash_columns as _hash
 
 # Hashed entries alive at a time: a few tens of megabytes.
 _CHUNK = 1 << 19
+# Share of nonzeros below which sparse rows are added faster than BLAS adds dense ones.
+SPARSE_SHARE = 0.1
 
 
 def _chunks(n, size):
@@ -87,11 +89,40 @@ def expand_csr(data, indices, indptr, seed, n_blocks, block_size):
 def add_cross(S, data, indices, indptr, W):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_cross`."""
     lo, hi = indptr[0], indptr[-1]
-    Y = csr_array((data[lo:hi], indices[lo:hi], indptr - lo), shape=(len(W), len(S)))
-    S += Y.T @ W
+    parts = data[lo:hi], indices[lo:hi], indptr - lo
+    _add_product(S, _by_columns(parts, (len(W), len(S))), W)
 
 
-def add_outer(S, data, indices, indptr, weights):
+def _by_columns(parts, shape):
+    """Return a CSR array transposed, its entries sorted: each row of a product is written once."""
+    return csr_array(parts, shape=shape).T.tocsr()
+
+
+def _add_product(S, Y, W):
+    """Add Y W to S; where Y has few rows that are not empty, to these alone."""
+    filled = np.flatnonzero(np.diff(Y.indptr))
+    if 2 * len(filled) < len(S):
+        S[filled] += Y[filled] @ W
+    else:
+        S += Y @ W
+
+
+def add_measured(S, total, data, indices, indptr, W, weights, seed, n_blocks, block_size):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_measured`."""
+    m = len(S)
+    first, last = indptr[0], indptr[-1]
+    for lo, hi in _chunks(last - first, _CHUNK // n_blocks):  # of nonzeros, as in `sketch_csr`
+        lo, hi = lo + first, hi + first
+        top = np.searchsorted(indptr, lo, side="right") - 1
+        end = np.searchsorted(indptr, hi, side="left")
+        local = np.clip(indptr[top : end + 1], lo, hi) - lo
+        parts = expand_csr(data[lo:hi], indices[lo:hi], local, seed, n_blocks, block_size)
+        Y = _by_columns(parts, (end - top, m))
+        total += Y @ weights[top:end]
+        _add_product(S, Y, W[top:end] * weights[top:end, None])
+
+
+def add_outer(S, data, indices, indptr, weights, upper):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_outer`."""
     n, m = len(indptr) - 1, len(S)
     pairs = np.concatenate(([0.0], np.cumsum(np.diff(indptr).astype(np.float64) ** 2)))
@@ -107,7 +138,25 @@ def add_outer(S, data, indices, indptr, weights):
         scaled = Y.astype(np.float64)
         if weights is not None:
             scaled.data = scaled.data * np.repeat(weights[top:end], np.diff(local))
-        S += (scaled.T @ Y).toarray()
+        S += (scaled.T @ Y).toarray()  # both triangles: taking one costs more than it saves
+        top = end
+
+
+def add_sparse_cross(S, left, right):
+    """Twin of :func:`sklearn_sparse_eig.kernels.add_sparse_cross`."""
+    n, m, k = len(left[2]) - 1, *S.shape
+    Y, W = (
+        csr_array(
+            (data[ptr[0] : ptr[-1]], indices[ptr[0] : ptr[-1]], ptr - ptr[0]), shape=(n, width)
+        )
+        for (data, indices, ptr), width in ((left, m), (right, k))
+    )
+    pairs = np.cumsum(np.diff(Y.indptr).astype(np.float64) * np.diff(W.indptr))
+    budget, top = max(_CHUNK, m * k), 0
+    while top < n:  # as for outer products
+        done = pairs[top - 1] if top else 0.0
+        end = max(top + 1, int(np.searchsorted(pairs, done + budget, side="right")))
+        S += (Y[top:end].astype(np.float64).T @ W[top:end]).toarray()
         top = end
 
 

@@ -4,10 +4,12 @@ Where features are kept as they are, the noise of an entry is that of a sample c
 they are hashed it is dominated by collisions, and read off ghost columns.
 """
 
+from functools import cached_property
+
 import numpy as np
 from scipy.stats import chi2, norm
 
-from ._lifting import measure_rows, orthonormal_range, restricted_least_squares
+from ._lifting import measure_matrix, measure_rows, orthonormal_range, restricted_least_squares
 from ._support_model import model_of_vectors
 from .decoders._null import FALSE_ALARMS, discoveries, ghost_rows
 
@@ -21,7 +23,7 @@ class Detection:
     Parameters
     ----------
     sketch : EigenSketch
-    S : ndarray of shape (m, k)
+    S : ImplicitMatrix of shape (m, k)
         Its matrix, noise included.
     n_hypotheses : int or None, default=None
         Number of features compared; None for all of the sketch.
@@ -50,7 +52,7 @@ class Detection:
             return np.flatnonzero(energy > _NUMERICAL_ZERO**2 * energy.max())
         V = self._form_variances(W)
         scale = self._variances() / self._samples
-        energy = (np.square(B) / np.where(V > 0.0, V, np.inf)).sum(axis=1)
+        energy = np.einsum("ij,ij,j->i", B, B, 1.0 / np.where(V > 0.0, V, np.inf))
         energy = np.divide(energy, scale, out=np.zeros_like(energy), where=scale > 0.0)
         strongest = np.argpartition(-energy, limit - 1)[:limit] if len(B) > limit else slice(None)
         ids = np.arange(len(B))[strongest]
@@ -62,27 +64,30 @@ class Detection:
 
         Parameters
         ----------
-        S : ndarray of shape (m, k)
+        S : ImplicitMatrix of shape (m, k)
             The sketch less the noise.
         ids : ndarray of shape (t,)
         W : ndarray of shape (k, r)
             Directions of a model: S W ~ M A U.
         """
-        B, count = S @ W, W.shape[1]
+        count = W.shape[1]
         if count == 0:
             return np.zeros((len(ids), 0)), np.zeros((len(ids), 0))
         z = norm.isf(FALSE_ALARMS / (2.0 * self.n_hypotheses * count))
-        entries = restricted_least_squares(self._sketch.measurement, ids, B)
-        if not self._by_index:
+        if self._by_index:
+            entries = S.rows_product(ids, W)
+        else:
+            B = S @ W
+            entries = restricted_least_squares(self._sketch.measurement, ids, B)
             residual = B - measure_rows(self._sketch.measurement, ids, entries)
             ghosts = ghost_rows(self._sketch.measurement, residual)
             # A ghost hears the noise of N features spread over m measurements, an idle feature
             # its own besides.
             own = 1.0 + self._sketch.shape[0] / self._sketch.n_features
             sigma = np.broadcast_to(ghosts.std(axis=0) * np.sqrt(own), entries.shape)
-        elif self._samples is None:
+        if self._by_index and self._samples is None:
             sigma = np.zeros_like(entries)
-        else:
+        elif self._by_index:
             variances = self._variances()[ids, None] * self._form_variances(W)
             sigma = np.sqrt(variances / self._samples)
         floor = _NUMERICAL_ZERO * np.abs(entries).max(axis=0, initial=0.0)
@@ -122,8 +127,13 @@ class Detection:
 
     def _form_variances(self, W):
         """Return the variances of the linear forms W^T Omega x over the rows, shape (r,)."""
-        products = self._sketch.test.measure(np.ascontiguousarray((self._S @ W).T))
-        return np.maximum(np.einsum("kr,rk->r", W, products), 0.0)
+        # Omega S is the covariance of Omega x: small, unless nothing is compressed.
+        products = self._S @ W if self._sketch.is_exact else self._measured @ W
+        return np.maximum(np.einsum("kr,kr->r", W, products), 0.0)
+
+    @cached_property
+    def _measured(self):
+        return measure_matrix(self._sketch.test, self._S)
 
     def _variances(self):
         variances = self._sketch.feature_variance()

@@ -19,7 +19,7 @@ def sketch_errors(sketch, S, model, refitted, vectors):
     Parameters
     ----------
     sketch : EigenSketch
-    S : ndarray of shape (m, k)
+    S : ImplicitMatrix of shape (m, k)
         Its matrix less the noise.
     model : SupportModel or None
         The model that the vectors were read from; None where they were read from S itself.
@@ -106,8 +106,8 @@ def _model_errors(sketch, S, model, vectors):
 
     # What is left of the measured A U, and of its mirror image through the test matrix.
     to_left, to_right = dual_basis(model.left) @ axes, model.directions() @ axes
-    left = np.square(_off_range(S @ to_right, model.left)).sum(axis=0)
-    right = np.square(_off_range(S.T @ to_left, model.right)).sum(axis=0)
+    left = _energy_off_range(S @ to_right, model.left, model.places)
+    right = _energy_off_range(S.rows_adjoint(model.places, to_left), model.right)
     inside = vectors != 0
     free = max(m - inside.sum() / r - rank + 1, 1.0)
     # Where every feature has a measurement of its own, nothing collides.
@@ -119,7 +119,7 @@ def _model_errors(sketch, S, model, vectors):
     else:
         tail = np.zeros(rank)
         if sketch.is_exact:  # isotropic noise moves all eigenvalues alike
-            values -= max((np.trace(S) - values.sum()) / max(m - rank, 1), 0.0)
+            values -= max((S.diagonal.sum() - values.sum()) / max(m - rank, 1), 0.0)
         values = np.maximum(values, 0.0)
         own, noise_share = _row_noise(sketch, model.ids, basis, values, to_right, inside)
 
@@ -190,9 +190,13 @@ def _row_noise(sketch, ids, basis, values, to_right, inside):
     return noise * forms / sketch.effective_samples, share
 
 
-def _off_range(B, P):
-    """Return B less its projection on the range of P."""
-    return B - P @ (dual_basis(P).T @ B)
+def _energy_off_range(B, P, places=slice(None)):
+    """Return the squared norms of the columns of B less their projection on the range of P.
+
+    P has rows at the places only, and B is overwritten.
+    """
+    B[places] -= P @ (dual_basis(P).T @ B[places])
+    return np.einsum("ij,ij->j", B, B)
 
 
 def _both_ways(variances, gains):

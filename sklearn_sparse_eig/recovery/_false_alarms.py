@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
-from ._lifting import measure_rows, orthonormal_range
+from ._lifting import measure_matrix, measure_rows, orthonormal_range
 from ._support_model import fit_support_model
 from .decoders._null import FALSE_ALARMS, ghost_rows
 
@@ -118,7 +118,7 @@ def _dependence(steps, found):
         ids = found.ids[(column != 0) & (deviation[found.ids] > 0.0)]
         if not 2 <= len(ids) < freedom:
             continue
-        R = steps.S[np.ix_(ids, ids)] / deviation[ids] / deviation[ids, None]
+        R = steps.S.block(ids) / deviation[ids] / deviation[ids, None]
         limit = largest_dependence(len(ids), steps.detection.n_hypotheses, freedom)
         strengths[j] = -np.linalg.slogdet(R)[1] / limit
     return strengths
@@ -173,7 +173,7 @@ def _image_lengths(steps, found):
     variances = _feature_noise(steps, found)
     P = np.linalg.qr(measure_rows(sketch.measurement, found.ids, found.vectors))[0]
     if sketch.measurement.keeps_features:
-        gram = sketch.test.measure(np.ascontiguousarray(steps.S.T))
+        gram = measure_matrix(sketch.test, steps.S)
     elif _is_summed(sketch, variances):
         gram = sketch.test.cross_gram(sketch.test, np.broadcast_to(variances, sketch.n_features))
         gram = gram + _signal(found)
@@ -182,9 +182,7 @@ def _image_lengths(steps, found):
         gram = size * np.eye(sketch.shape[1]) + _signal(found)
     values, rotation = np.linalg.eigh(0.5 * (gram + gram.T))
     kept = values > 1e-9 * values.max()
-    images = (_without_noise(steps, variances).T @ P).T @ (
-        rotation[:, kept] / np.sqrt(values[kept])
-    )
+    images = (_without_noise(steps).T @ P).T @ (rotation[:, kept] / np.sqrt(values[kept]))
     return np.sqrt(n) * np.linalg.norm(images, axis=1), np.sqrt(_noise_along(steps, found, P))
 
 
@@ -194,10 +192,10 @@ def _signal(found):
     return (model.right * np.maximum(model.eigenvalues, 0.0)) @ model.right.T
 
 
-def _without_noise(steps, variances):
-    """Return S less all that independent noise of these variances adds to it."""
+def _without_noise(steps):
+    """Return S less all that independent noise adds to it if features share nothing."""
     if steps.noise.differs_by_feature:
-        return steps.S - steps.sketch.measurement.cross_gram(steps.sketch.test, variances)
+        return steps.noise.all_removed_from(steps.S)
     return steps.noise.removed_from(steps.S)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..sketching import Measurement
+from ..sketching import ImplicitMatrix, Measurement, steps
 
 # Well-conditioned supports need a tenth of this.
 _MAX_GRADIENTS = 200
@@ -26,7 +26,15 @@ def measure_rows(measurement: Measurement, ids: np.ndarray, Z: np.ndarray) -> np
         out = np.zeros((measurement.n_measurements, Z.shape[1]))
         out[ids] = Z
         return out
-    return np.asarray(measurement.columns(ids).T @ Z)
+    return measurement.measure_at(ids, Z)
+
+
+def measure_matrix(measurement: Measurement, S: ImplicitMatrix) -> np.ndarray:
+    """Return M S for a matrix that has a row for each feature."""
+    out = np.zeros((measurement.n_measurements, S.shape[1]))
+    for part, rows in S.chunks():
+        out += measurement.measure_at(np.arange(part.start, part.stop), rows)
+    return out
 
 
 def restricted_least_squares(
@@ -113,15 +121,24 @@ def orthonormal_range(Z: np.ndarray, tolerance: float = 1e-7) -> np.ndarray:
     independent. The first pass resolves directions down to `tolerance`, the second restores
     orthogonality to rounding.
     """
-    norms = np.linalg.norm(Z, axis=0)
+    norms = np.sqrt(np.einsum("ij,ij->j", Z, Z))
     used = norms > _SHORTEST * norms.max(initial=0.0)
-    Z = Z[:, used] / norms[used]
+    Z = Z[:, used]
+    Z /= norms[used]
     for threshold in (tolerance**2, 0.0):
         values, rotation = np.linalg.eigh(Z.T @ Z)
         kept = values > threshold * max(values.max(initial=0.0), np.finfo(float).tiny)
         # Leading direction first.
-        Z = (Z @ (rotation[:, kept] / np.sqrt(values[kept])))[:, ::-1]
+        Z = _in_place(Z, (rotation[:, kept] / np.sqrt(values[kept]))[:, ::-1])
     return Z
+
+
+def _in_place(Z, rotation):
+    """Return Z times a matrix of no more columns, within the memory of Z."""
+    width = rotation.shape[1]
+    for low, high in steps(len(Z), Z.shape[1]):
+        Z[low:high, :width] = Z[low:high] @ rotation
+    return Z[:, :width]
 
 
 def dual_basis(P: np.ndarray) -> np.ndarray:

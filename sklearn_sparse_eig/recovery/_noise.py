@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..sketching import Difference, ImplicitMatrix
+from ._noise_matrix import DiagonalMatrix, SupportedMatrix, noise_matrix
 from ._support_model import SupportModel
 
 # Noise of variance s adds s M Omega^T to the sketch, which differs from its expectation (zero for
@@ -44,11 +46,11 @@ class NoiseModel(ABC):
     is_white = False
 
     @abstractmethod
-    def correct(self, S: np.ndarray, model: SupportModel | None = None) -> np.ndarray:
+    def correct(self, S: ImplicitMatrix, model: SupportModel | None = None) -> ImplicitMatrix:
         """Return S less the noise, given what the model explains of it (None: nothing)."""
 
     @abstractmethod
-    def removed_from(self, S: np.ndarray) -> np.ndarray:
+    def removed_from(self, S: ImplicitMatrix) -> ImplicitMatrix:
         """Return S less the noise as it was last fitted."""
 
     @abstractmethod
@@ -82,22 +84,21 @@ class IsotropicNoise(NoiseModel):
     is_isotropic = True
     is_white = True
 
-    def __init__(self, sketch: Any, gram: np.ndarray | None = None) -> None:
-        self._gram = sketch.measurement.cross_gram(sketch.test) if gram is None else gram
-        self._norm = np.vdot(self._gram, self._gram)
+    def __init__(self, sketch: Any, gram: ImplicitMatrix | None = None) -> None:
+        self._gram = noise_matrix(sketch) if gram is None else gram
         self._projection = None
 
     def correct(self, S, model=None):
         if self._projection is None:  # S is the same in every call of one recovery
-            self._projection = np.vdot(S, self._gram)
+            self._projection = self._gram.inner(S)
         projection = self._projection
         if model is not None:
-            projection -= np.vdot(model.left * model.eigenvalues, self._gram @ model.right)
-        self.variance = max(projection / self._norm, 0.0)
+            projection -= model.inner(self._gram)
+        self.variance = max(projection / self._gram.squared_norm, 0.0)
         return self.removed_from(S)
 
     def removed_from(self, S):
-        return S - self.variance * self._gram
+        return Difference(S, self.variance, self._gram)
 
     def quadratic(self, vectors, ids):
         return np.full(vectors.shape[1], self.variance)
@@ -141,6 +142,7 @@ class DiagonalNoise(NoiseModel):
         self._sketch = sketch
         self._diagonal = sketch.feature_variance()
         self._noise = self._diagonal
+        self._gram: ImplicitMatrix | None = None
 
     @property
     def variance(self) -> float:  # type: ignore[override]  # nothing sets it here
@@ -155,7 +157,24 @@ class DiagonalNoise(NoiseModel):
         return self.removed_from(S)
 
     def removed_from(self, S):
-        return S - self._sketch.measurement.cross_gram(self._sketch.test, self._noise)
+        if self._sketch.measurement.keeps_features:
+            return Difference(S, 1.0, noise_matrix(self._sketch, self._noise))
+        # A sum over all features is made once; what differs, differs on a support.
+        S = Difference(S, 1.0, self._gram_of_all())
+        ids = np.flatnonzero(self._noise != self._diagonal)
+        if len(ids) == 0:
+            return S
+        shared = self._diagonal[ids] - self._noise[ids]
+        return Difference(S, -1.0, SupportedMatrix(self._sketch, ids, shared))
+
+    def _gram_of_all(self):
+        if self._gram is None:
+            self._gram = noise_matrix(self._sketch, self._diagonal)
+        return self._gram
+
+    def all_removed_from(self, S: ImplicitMatrix) -> ImplicitMatrix:
+        """Return S less the noise that there is if features share nothing."""
+        return Difference(S, 1.0, self._gram_of_all())
 
     def quadratic(self, vectors, ids):
         return np.square(vectors).T @ self._noise[ids]
@@ -204,5 +223,5 @@ def make_noise_model(noise: str | None, sketch: Any) -> NoiseModel:
         if not sketch.is_symmetric:
             return SpreadNoise(sketch)
         m = sketch.shape[0]
-        return IsotropicNoise(sketch, gram=sketch.n_features / m * np.eye(m))
+        return IsotropicNoise(sketch, gram=DiagonalMatrix(np.full(m, sketch.n_features / m)))
     return IsotropicNoise(sketch)

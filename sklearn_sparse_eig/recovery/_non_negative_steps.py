@@ -91,7 +91,7 @@ def without_negative_entries(
     elif not steps.by_index:
         # The candidates were what vectors of so many entries need, some of which are negative.
         wider = np.minimum(_WIDER * sizes, steps.sketch.n_features)
-        steps = PowerSteps(steps.sketch, replace(request, sizes=wider))
+        steps = PowerSteps(steps.sketch, replace(request, sizes=wider), steps.noise)
         found = steps.solve()
     return steps, _solved_again(steps, found, sizes)
 
@@ -104,7 +104,7 @@ def _solved_again(steps, found, sizes):
 
     def matrix(ids):
         if sketch.is_exact:
-            return S[np.ix_(ids, ids)]
+            return S.block(ids)
         return found.model.matrix() if nystrom is None else nystrom.matrix(ids)
 
     guesses = [found.vectors]

@@ -22,6 +22,7 @@ class RecoveryOptions(TypedDict, total=False):
     noise: NoiseName | Auto | None
     which: Which
     max_iter: int
+    max_candidates: int | None
     n_hypotheses: int | None
     start_vectors: np.ndarray | None
     random_state: int | np.random.Generator

@@ -78,8 +78,8 @@ class SparseEigenpairs:
     def optimality_gap(self) -> np.ndarray | None:
         """Distance of each eigenvalue to its bound, as a share of the bound; None without one.
 
-        0 means that the vector is optimal. Vectors after the first solve a deflated problem, which
-        is another reason why they can fall short of the bound.
+        Below 1e-9 it means that the vector is optimal. Vectors after the first solve a deflated
+        problem, which is another reason why they can fall short of the bound.
         """
         if self.upper_bound is None:
             return None

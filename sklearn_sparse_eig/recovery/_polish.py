@@ -10,14 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sketching import MAX_CANDIDATES
+from ..sketching import MAX_CANDIDATES, ImplicitMatrix
 from ._joint_steps import WORTHWHILE, Products, captured_variance, joint_power_steps
-from .decoders._base import largest_rows
+from ._lifting import measure_matrix
 
 # Rounds of power steps and a small problem; hardly any data need the third.
 _ROUNDS = 3
 # Candidates at least, where the rows of A are at hand: more cost little.
 _MIN_CANDIDATES = 200
+# Rows of a model that are looked at together.
+_CHUNK = 4096
 
 SmallProblem = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -124,37 +126,47 @@ class NystromModel:
     ----------
     sketch : EigenSketch
         With all features measured as they are.
-    S : ndarray of shape (n_features, k)
+    S : ImplicitMatrix of shape (n_features, k)
     among : ndarray of bool, shape (n_features,), or None, default=None
         Features that are modelled; the others are taken as zero.
 
     Attributes
     ----------
-    factor : ndarray of shape (n_features, rank)
-        F with A ~ F F^T.
+    root : ndarray of shape (k, rank)
+        P with C^-1 = P P^T, so that A ~ F F^T for F = B P, which is never formed.
     """
 
     # Eigenvalues of the core below this share of the largest are rounding.
     _RESOLUTION = 1e-9
 
-    def __init__(self, sketch, S: np.ndarray, among: np.ndarray | None = None) -> None:
-        core = sketch.test.measure(np.ascontiguousarray(S.T)).T
+    def __init__(self, sketch, S: ImplicitMatrix, among: np.ndarray | None = None) -> None:
+        core = measure_matrix(sketch.test, S)
         values, vectors = np.linalg.eigh(0.5 * (core + core.T))
         keep = values > self._RESOLUTION * values.max()
-        self.factor = S @ (vectors[:, keep] / np.sqrt(values[keep]))
-        if among is not None:
-            self.factor[~among] = 0.0
-
-    def largest_features(self, size: int) -> np.ndarray:
-        """Return the sorted ids of at most `size` features, those of largest variance here."""
-        ids = largest_rows(self.factor, size)
-        return ids[self.factor[ids].any(axis=1)]
+        self.root = vectors[:, keep] / np.sqrt(values[keep])
+        self._S, self._among = S, among
 
     def multiply(self, Q: np.ndarray) -> np.ndarray:
         """Return A Q."""
-        return self.factor @ (self.factor.T @ Q)
+        images = self._S @ (self.root @ (self.root.T @ (self._S.T @ self._seen(Q))))
+        return self._seen(images)
+
+    def _seen(self, Q):
+        return Q if self._among is None else np.where(self._among[:, None], Q, 0.0)
+
+    def loudest(self, ids: np.ndarray, size: int) -> np.ndarray:
+        """Return the sorted ids of at most `size` of some features, of largest variance here."""
+        if len(ids) <= size:
+            return ids
+        energy = np.concatenate(
+            [
+                np.square(self._S.rows_product(part, self.root)).sum(axis=1)
+                for part in np.array_split(ids, -(-len(ids) // _CHUNK))
+            ]
+        )
+        return ids[np.sort(np.argpartition(-energy, size - 1)[:size])]
 
     def matrix(self, ids: np.ndarray) -> np.ndarray:
         """Return the model of A among some features, shape (len(ids), len(ids))."""
-        rows = self.factor[ids]
+        rows = self._S.rows_product(ids, self.root)
         return rows @ rows.T

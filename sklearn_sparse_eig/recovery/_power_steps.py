@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..sketching import MAX_CANDIDATES
+from ..sketching import MAX_CANDIDATES, ImplicitMatrix
 from ._detection import Detection
 from ._joint_solution import joint_principal_vectors
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
@@ -47,7 +47,7 @@ class PowerStepsResult:
     `wanders` where supports of nearly the same variance took turns to the end.
     """
 
-    S: np.ndarray
+    S: ImplicitMatrix
     ids: np.ndarray
     model: SupportModel | None
     n_iter: int
@@ -73,7 +73,7 @@ class PowerSteps:
     sizes : ndarray of int, shape (r,), or None
     sign : float
         As in the request.
-    S : ndarray of shape (m, k)
+    S : ImplicitMatrix of shape (m, k)
         The sketch of A, or of -A.
     noise : NoiseModel
         The model of the noise, fitted along the way.
@@ -93,7 +93,7 @@ class PowerSteps:
         self.max_iter, self.max_support = request.max_iter, request.max_support
         self.rng = request.rng
         self.start_vectors, self.pace = request.start_vectors, request.pace
-        self.S = self.sign * sketch.matrix()
+        self.S = -sketch.operator() if self.sign < 0.0 else sketch.operator()
         self.by_index = sketch.measurement.keeps_features
         self.decoder = self._own_decoder(request)
         n_hypotheses = request.n_hypotheses
@@ -120,7 +120,7 @@ class PowerSteps:
         if all_fit and self.sizes is not None and self.noise.is_white:
             ids = np.arange(self.sketch.n_features)
             S = self.noise.correct(self.S)
-            vectors = self.solve_on(S, self.sizes, self.start_vectors)
+            vectors = self.solve_on(np.asarray(S), self.sizes, self.start_vectors)
             return PowerStepsResult(S, ids, None, 0, "all features are candidates", vectors)
         found = self._sparse_steps(self.joint_steps(self.max_iter))
         if self.sizes is not None or self.sketch.is_exact:
@@ -303,18 +303,18 @@ class PowerSteps:
         """Solve the sparse problem, multiply by its vectors, until they capture no more."""
         S, ids, model = found.S, found.ids, found.model
         if self.sketch.is_exact:
-            vectors = self.solve_on(S[np.ix_(ids, ids)], self._sizes_of(S, model))
+            vectors = self.solve_on(S.block(ids), self._sizes_of(S, model))
             found = replace(found, vectors=vectors)
             if not self._can_polish() or len(ids) == len(S):
                 return found
-            return self._polished(found, lambda Q: S @ Q, lambda ids: S[np.ix_(ids, ids)])
+            return self._polished(found, lambda Q: S @ Q, S.block)
         if self.sees_all_features():
             # A model of all of A from one pass: what the sketch does not see, it lacks.
             noisy = self.noise.is_isotropic and not self._is_clear(S, model)
             loud = loud_features(self.sketch, int(self.sizes.sum())) if noisy else None
             nystrom = NystromModel(self.sketch, self.S, loud)
             if loud is not None:
-                ids = nystrom.largest_features(self._n_candidates())
+                ids = nystrom.loudest(np.flatnonzero(loud), self._n_candidates())
             vectors = self.solve_on(nystrom.matrix(ids), self.sizes)
             found = replace(found, ids=ids, vectors=vectors)
             found = self._polished(found, nystrom.multiply, nystrom.matrix)

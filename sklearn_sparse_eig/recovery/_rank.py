@@ -13,6 +13,7 @@ from scipy.optimize import minimize_scalar
 
 from .._base.messages import warn_user
 from .._base.typed import Auto
+from ..sketching import ScaledMatrix
 from ._noise import make_noise_model
 from ._options import NoiseName, RankRule
 from ._pairs import RecoveryWarning
@@ -118,15 +119,17 @@ def spectrum_and_edges(sketch, count, noise="auto"):
     model, samples = make_noise_model(noise or "auto", sketch), sketch.effective_samples
     if sketch.is_exact and samples is not None:
         return _covariance_spectrum(sketch, count, model.differs_by_feature)
-    S = model.correct(sketch.matrix())
+    S = model.correct(sketch.operator())
     small, large = sorted(S.shape)
     if sketch.is_symmetric:
         values = _symmetric_leading(S, min(count, small))[0]
     else:
-        squares = la.eigvalsh(S.T @ S if S.shape[1] == small else S @ S.T, check_finite=False)
+        # The other way round the sketch is lower than wide, which nobody chooses.
+        gram = S.gram if S.shape[1] == small else S @ np.asarray(S).T
+        squares = la.eigvalsh(gram, check_finite=False)
         values = np.sqrt(np.maximum(squares[::-1], 0.0))[:count]
     taken = np.concatenate([[0.0], np.cumsum(values**2)[:-1]])
-    left = np.maximum(np.vdot(S, S) - taken, 0.0)
+    left = np.maximum(S.squared_norm - taken, 0.0)
     scale = np.sqrt(left / np.maximum(small - np.arange(len(values)), 1))
     factor = noise_edge(small, large, samples, sketch.n_features, sketch.is_symmetric)
     # Noise spreads beyond its edge by a share of about size ** (-2 / 3), the Tracy-Widom scaling.
@@ -158,20 +161,20 @@ def noise_edge(small, large, samples, n_features, symmetric):
 
 def _covariance_spectrum(sketch, count, standardise):
     """Return eigenvalues less their noise, and Tracy-Widom edges, of a covariance of rows."""
-    A, n = sketch.matrix(), max(sketch.effective_samples - sketch.center, 1.0)
+    A, n = sketch.operator(), max(sketch.effective_samples - sketch.center, 1.0)
     if standardise:
         # Independent noise of any variances is white in the correlation matrix.
-        deviation = np.sqrt(np.maximum(np.diagonal(A), 0.0))
+        deviation = np.sqrt(np.maximum(A.diagonal, 0.0))
         inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-        A = A * inverse * inverse[:, None]
-    p = max(int(np.count_nonzero(np.diagonal(A))), 1)
+        A = ScaledMatrix(A, inverse, inverse)
+    p = max(int(np.count_nonzero(A.diagonal)), 1)
     values = np.maximum(_symmetric_leading(A, min(count, len(A)))[0], 0.0)
     taken = np.concatenate([[0.0], np.cumsum(values)[:-1]])
     ranks = np.arange(len(values))
     # The mean of the others; components have used up a degree of freedom each (Kritchman and
     # Nadler, 2008).
     freedom = np.maximum((p - ranks) * (1.0 - np.minimum(ranks / n, 0.9)), 1.0)
-    variance = np.maximum(np.trace(A) - taken, 0.0) / freedom
+    variance = np.maximum(A.diagonal.sum() - taken, 0.0) / freedom
     # Centre and width of the largest eigenvalue of white noise (Johnstone, 2001).
     rest = np.maximum(p - ranks, 1)
     roots = np.sqrt(n - 0.5) + np.sqrt(rest - 0.5)

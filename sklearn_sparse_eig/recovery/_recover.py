@@ -9,6 +9,7 @@ from typing import Unpack
 
 import numpy as np
 
+from .._base.locks import locked
 from .._base.messages import warn_user
 from .._base.threads import limit_blas
 from ..sketching import SketchReading
@@ -59,6 +60,9 @@ def recover(
         of largest magnitude.
     max_iter : int, default=12
         Largest number of power steps.
+    max_candidates : int or None, default=None
+        Largest number of features among which the vectors are sought at last, unless they are to
+        have more nonzeros in all. It bounds memory and time; None means 1000.
     n_hypotheses : int or None, default=None
         Number of features from which those of the sketch were chosen, for the detection levels of
         "auto". None means the number of features of the sketch.
@@ -105,7 +109,8 @@ def recover(
     problem on p <= 1000 candidates takes O(p^2 s).
     """
     request = RecoveryRequest.of(sketch, n_components, **options)
-    with limit_blas(1):
+    # The sketch is read wherever its matrix is multiplied, and must not change meanwhile.
+    with locked(sketch), limit_blas(1):
         steps, found = _solved(sketch, request)
         strength = _strengths(steps, found)
         if steps.sketch is not sketch:
@@ -144,7 +149,7 @@ def find_candidates(
         Estimated variance of the noise in a feature.
     """
     request = RecoveryRequest.of(sketch, n_components, **options)
-    with limit_blas(1):
+    with locked(sketch), limit_blas(1):
         # Sizes that are given need no vectors to be settled, unless they settle the noise.
         if request.sizes is None or _is_whitened(sketch, request):
             steps, found = _solved(sketch, request)
@@ -249,9 +254,8 @@ def _residual(steps, S, span):
     if steps.only_reports_noise:
         S = IsotropicNoise(steps.sketch).correct(S, span)
         span = fit_support_model(steps.sketch, S, span.ids, span.basis, "LA")
-    size = np.linalg.norm(S)
-    gap = np.linalg.norm(S - (span.left * span.eigenvalues) @ span.right.T)
-    return gap / size if size > 0.0 else 0.0
+    size = np.sqrt(S.squared_norm)
+    return span.distance(S) / size if size > 0.0 else 0.0
 
 
 def _warn_of_slow_decay():

@@ -83,6 +83,7 @@ class RecoveryRequest:
         noise: NoiseName | Auto | None = "auto",
         which: Which = "LA",
         max_iter: int = 12,
+        max_candidates: int | None = None,
         n_hypotheses: int | None = None,
         start_vectors: np.ndarray | None = None,
         random_state: int | np.random.Generator = 0,
@@ -112,7 +113,7 @@ class RecoveryRequest:
             decoder=make_decoder(decoder, sketch.n_features, identifies=sketch.identifies),
             noise=noise,
             max_iter=max_iter,
-            max_support=_largest_support(sketch, n_components, sizes),
+            max_support=_largest_support(sketch, n_components, sizes, max_candidates),
             n_hypotheses=n_hypotheses,
             start_vectors=start_vectors,
             rng=np.random.default_rng(random_state),
@@ -124,11 +125,11 @@ class RecoveryRequest:
         )
 
 
-def _largest_support(sketch, n_components, sizes):
+def _largest_support(sketch, n_components, sizes, max_candidates):
     """Return how many features a joint support may have."""
     wanted = 0 if sizes is None else min(int(sizes.sum()), MAX_SUPPORT)
     share = 1.0 if sketch.measurement.keeps_features else MAX_SUPPORT_SHARE
-    bound = min(max(MAX_CANDIDATES, wanted), int(share * sketch.shape[0]))
+    bound = min(max(max_candidates or MAX_CANDIDATES, wanted), int(share * sketch.shape[0]))
     return max(n_components, bound)
 
 

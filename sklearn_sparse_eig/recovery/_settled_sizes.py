@@ -32,5 +32,5 @@ def with_settled_sizes(steps: PowerSteps, found: PowerStepsResult) -> PowerSteps
     stands_out[np.abs(V).argmax(axis=0), np.arange(V.shape[1])] = True
     ids = np.flatnonzero(stands_out.any(axis=1))
     sizes = stands_out.sum(axis=0)
-    vectors = steps.solve_on(found.S[np.ix_(ids, ids)], sizes, V[ids])
+    vectors = steps.solve_on(found.S.block(ids), sizes, V[ids])
     return replace(found, ids=ids, vectors=vectors)

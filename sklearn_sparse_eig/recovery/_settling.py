@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..sketching import ImplicitMatrix
 from ._lifting import orthonormal_range
 from ._support_model import SupportModel
 
@@ -43,16 +44,14 @@ class CapturedVariance:
         return self._n_turns >= _MAX_TURNS
 
 
-def explains_all(S: np.ndarray, model: SupportModel) -> bool:
+def explains_all(S: ImplicitMatrix, model: SupportModel) -> bool:
     """Whether the model leaves nothing of S but rounding."""
-    size = np.vdot(S, S)
-    scaled = model.left * model.eigenvalues
+    size = S.squared_norm
     # Cheap, and decides all cases but the exact one: |S - B|^2 = |S|^2 - 2 <S, B> + |B|^2.
-    gap = size - 2.0 * np.vdot(scaled, S @ model.right)
-    gap += np.vdot(scaled.T @ scaled, model.right.T @ model.right)
+    gap = size - 2.0 * model.inner(S) + model.squared_norm()
     if gap > 1e-8 * size:
         return False
-    return bool(np.linalg.norm(S - scaled @ model.right.T) <= 1e-13 * np.sqrt(size))
+    return bool(model.distance(S) <= 1e-13 * np.sqrt(size))
 
 
 def same_span(first: SupportModel, second: SupportModel, r: int) -> bool:

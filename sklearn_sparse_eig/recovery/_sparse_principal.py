@@ -23,7 +23,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from .._base.symmetric import check_matrix_values, symmetric_part
-from ._exhaustive import best_support
+from ._exhaustive import best_support, is_little_work
 from ._non_negative import non_negative_vector
 from ._sparse_exchange import as_result, swap_until_optimal
 from ._sparse_starts import candidate_supports
@@ -313,7 +313,8 @@ def _solve(B, s, rng, tol, starts, guess=None, n_row_starts=0):
         found = swap_until_optimal(B, support, tol, seen)
         if found is not None and (best is None or found.eigenvalue > best.eigenvalue + tol):
             best = found
-    if comb(p, s) <= _FEW_SUPPORTS:
+    # Where s = p - 1 the exchanges have looked at all supports.
+    if is_little_work(comb(p, s), s, _FEW_SUPPORTS):
         support, value = best_support(B, s)
         if best is None or value > best.eigenvalue + tol:
             w, U = eigh(B[np.ix_(support, support)])

@@ -2,7 +2,9 @@
 
 import numpy as np
 import scipy.linalg as la
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from ..sketching import ImplicitMatrix
 
 # Up to this size a full symmetric eigendecomposition is faster than Lanczos iterations.
 _DENSE_EIGEN = 600
@@ -16,7 +18,9 @@ _RESOLUTION = 1e-7
 _SQUARED_RESOLUTION = 1e-5
 
 
-def leading_subspace(S, min_rank, max_rank, symmetric):
+def leading_subspace(
+    S: ImplicitMatrix, min_rank: int, max_rank: int, symmetric: bool
+) -> np.ndarray:
     """Return right singular vectors W (k x rank) that span the signal in S (m x k).
 
     The rank is the number of singular values above the bulk of the others, between the two given
@@ -24,7 +28,7 @@ def leading_subspace(S, min_rank, max_rank, symmetric):
 
     Parameters
     ----------
-    S : ndarray of shape (m, k)
+    S : ImplicitMatrix of shape (m, k)
     min_rank, max_rank : int
         Bounds of the rank, 1 <= min_rank <= max_rank.
     symmetric : bool
@@ -49,15 +53,14 @@ def leading_subspace(S, min_rank, max_rank, symmetric):
     if symmetric:
         values, vectors = _symmetric_leading(S, max_rank)
     else:
-        squares, vectors = la.eigh(S.T @ S, check_finite=False)
+        squares, vectors = la.eigh(S.gram, check_finite=False)
         values, vectors = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors[:, ::-1]
         if values[min_rank - 1] < _SQUARED_RESOLUTION * values[0]:
             # Squares lose the weak singular values; QR keeps them, at ten times the cost.
-            triangle = la.qr(S, mode="r", check_finite=False)[0][: S.shape[1]]
-            _, values, rows = la.svd(triangle, check_finite=False)
+            _, values, rows = la.svd(_triangle(S), check_finite=False)
             vectors = rows.T
     values, vectors = values[:max_rank], vectors[:, :max_rank]
-    rest = max(np.vdot(S, S) - np.square(values).sum(), 0.0)
+    rest = max(S.squared_norm - np.square(values).sum(), 0.0)
     bulk = np.sqrt(rest / max(min(m, k) - len(values), 1))
     edge = _CAUTION * _hard_threshold(min(m, k) / max(m, k)) * bulk
     edge = max(edge, _RESOLUTION * values[0])
@@ -69,14 +72,27 @@ def _symmetric_leading(S, count):
     """Return the `count` eigenpairs of largest magnitude, as (|eigenvalues|, eigenvectors)."""
     n = len(S)
     if n <= _DENSE_EIGEN or 4 * count >= n:
-        values, vectors = la.eigh(S, check_finite=False)
+        values, vectors = la.eigh(np.asarray(S), overwrite_a=True, check_finite=False)
     else:
         # A fixed start keeps the result reproducible; any vector not orthogonal to the leading
         # eigenvectors serves.
         start = np.random.default_rng(0).standard_normal(n)
-        values, vectors = eigsh(S, k=count, which="LM", v0=start, ncv=min(n, 3 * count + 20))
+        operator = LinearOperator((n, n), matvec=lambda v: S @ v, dtype=np.float64)
+        values, vectors = eigsh(operator, k=count, which="LM", v0=start, ncv=min(n, 3 * count + 20))
     order = np.argsort(-np.abs(values), kind="stable")[:count]
     return np.abs(values[order]), vectors[:, order]
+
+
+def _triangle(S):
+    """Return the triangle R of S = Q R, by rows some at a time: R of what was seen, and more."""
+    k = S.shape[1]
+    pending, R = [], np.zeros((0, k))
+    for part, rows in S.chunks():
+        pending.append(rows)
+        if sum(map(len, pending)) >= k or part.stop == len(S):
+            R = la.qr(np.vstack([R, *pending]), mode="r", check_finite=False)[0][:k]
+            pending = []
+    return R
 
 
 def _hard_threshold(beta):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from ..sketching import Measurement
+from ..sketching import ImplicitMatrix, Measurement, ScaledMatrix
 from ._lifting import dual_basis, orthonormal_range
 from ._noise import DiagonalNoise, KnownNoise
 from ._power_steps import PowerSteps, PowerStepsResult
@@ -38,6 +38,12 @@ class _WhiteningTest(Measurement):
     def __init__(self, test: Measurement, scale: np.ndarray, mixing: np.ndarray) -> None:
         super().__init__(test.n_features, test.n_measurements)
         self._test, self._scale, self._mixing = test, scale, mixing
+
+    def adjoint(self, R, ids):
+        return self._scale[ids, None] * self._test.adjoint(self._mixing.T @ R, ids)
+
+    def measure_at(self, ids, Z):
+        return self._mixing @ self._test.measure_at(ids, self._scale[ids, None] * Z)
 
     def columns(self, ids):
         scaled = self._scale[ids, None] * (self._test.columns(ids) @ self._mixing.T)
@@ -77,13 +83,13 @@ class WhitenedSketch:
         self._variance = sketch.feature_variance() / noise
         if sketch.is_exact:
             self.test = sketch.test
-            self._S = sketch.matrix() / self.scale / self.scale[:, None]
+            self._S = ScaledMatrix(sketch.operator(), 1.0 / self.scale, 1.0 / self.scale)
         else:
             mixing = _inverse_root(sketch.test.cross_gram(sketch.test, noise))
             self.test = _WhiteningTest(sketch.test, self.scale, mixing)
-            self._S = (sketch.matrix() / self.scale[:, None]) @ mixing.T
+            self._S = ScaledMatrix(sketch.operator(), 1.0 / self.scale, mixing.T)
 
-    def matrix(self) -> np.ndarray:
+    def operator(self) -> ImplicitMatrix:
         return self._S
 
     def feature_variance(self) -> np.ndarray:
@@ -196,8 +202,8 @@ def unshared_variance(view: WhitenedSketch, ids: np.ndarray, vectors: np.ndarray
     rows = None if view.is_exact else view.test.columns(ids).toarray()
     dual = Z if rows is None else dual_basis(rows.T @ Z)
     seen = dual if rows is None else rows @ dual
-    columns = view.matrix()[ids]
-    raw = Z.T @ (columns[:, ids] @ dual if view.is_exact else columns @ dual)
+    S = view.operator()
+    raw = Z.T @ (S.block(ids) @ dual if view.is_exact else S.rows_product(ids, dual))
     variance = view.feature_variance()[ids]
     noise = variance
     for _ in range(_STEPS):

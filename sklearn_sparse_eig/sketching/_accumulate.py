@@ -68,7 +68,8 @@ def add_tiles(S, Y, W=None, weights=1.0, ends=None):
 
     def part(first, last):
         height, width = (max(i.stop - i.start for i in steps) for steps in (rows, columns))
-        product, total = np.empty((height, width), Y.dtype), np.empty((height, width))
+        product = np.empty((height, width), Y.dtype)
+        total = np.empty((height, width)) if len(cuts) > 1 else product
         # Threads of their own know nothing of what is ignored elsewhere.
         with np.errstate(over="ignore", invalid="ignore"):
             for i, j in tiles[first:last]:

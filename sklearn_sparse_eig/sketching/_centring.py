@@ -8,6 +8,7 @@ features that are never, or next to never, zero have a shift.
 
 from collections.abc import Iterable
 from itertools import product
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,9 +16,9 @@ import scipy.sparse as sp
 from .._base.threads import run_ranges
 
 # Squared mean, in variances, from which sums are shifted: it costs four of sixteen digits.
-_FAR = 1e4
+FAR = 1e4
 # Squared mean, in variances, below which sums are not shifted; smaller, lest shifts come and go.
-_NEAR = _FAR / 16.0
+_NEAR = FAR / 16.0
 # Share of rows that are not zero in a feature, or more, if it needs a shift.
 _FULL = 0.99
 # A centre of earlier rows is good for all while these weigh at least this share of the later ones.
@@ -73,7 +74,7 @@ def centre(rows: np.ndarray | sp.csr_array, weights: float | np.ndarray) -> np.n
         return out
     mean = share @ values
     spread = share @ (values - mean) ** 2
-    out[columns] = np.where(mean**2 > _FAR * spread, mean, 0.0)
+    out[columns] = np.where(mean**2 > FAR * spread, mean, 0.0)
     return out
 
 
@@ -99,6 +100,48 @@ def _mean(rows, share):
 
     run_ranges(part, rows.shape[1], work=rows.size, multiple=_STRIP)
     return mean
+
+
+def first_rows(weights: float | np.ndarray, n: int) -> int:
+    """Return how many of n rows tell whether a column of all can be next to never zero.
+
+    Of such a column the rows where it is zero weigh less than a hundredth of all, and so leave at
+    least 84 % of rows that weigh a sixteenth.
+    """
+    if np.ndim(weights) == 0:
+        return -(-n // 16)
+    heavy = np.cumsum(np.abs(weights))
+    return min(n, int(np.searchsorted(heavy, heavy[-1] / 16.0)) + 1)
+
+
+def may_be_full(
+    measurement: Any,
+    some: sp.csr_array,
+    weights: float | np.ndarray,
+    all_weights: float | np.ndarray,
+    n: int,
+) -> bool:
+    """Whether a measurement of n rows, of which these are some, can be next to never zero.
+
+    ``False`` is certain.
+
+    Parameters
+    ----------
+    measurement : Measurement
+    some : csr_array of shape (n_some, n_features)
+    weights : float or ndarray of shape (n_some,)
+    all_weights : float or ndarray of shape (n,)
+    n : int
+    """
+    share = np.broadcast_to(np.abs(weights), some.shape[0]) / _absolute_sum(all_weights, n)
+    columns = measurement.columns(some.indices)
+    shares = np.repeat(np.repeat(share, np.diff(some.indptr)), np.diff(columns.indptr))
+    present = np.bincount(columns.indices, shares, measurement.n_measurements)
+    return bool(present.max(initial=0.0) > share.sum() - (1.0 - _FULL) * (1.0 + 1e-9))
+
+
+def _absolute_sum(weights, n):
+    return float(abs(weights)) * n if np.ndim(weights) == 0 else float(np.abs(weights).sum())
 
 
 def _full_columns(rows, share):
@@ -140,7 +183,7 @@ def better_shifts(
     for side, spread in zip(sides, spreads, strict=True):
         drift = side.total / weight
         mean = side.shift + drift
-        shift = np.where(drift**2 > _FAR * spread, mean, side.shift)
+        shift = np.where(drift**2 > FAR * spread, mean, side.shift)
         if fewest:
             shift[mean**2 <= _NEAR * spread] = 0.0
         shifts.append(shift)

@@ -8,10 +8,12 @@ import scipy.sparse as sp
 from .. import kernels
 from .._base.entries import check_ids
 from .._base.symmetric import check_matrix_values
-from ._rows import BUFFER
+from .._base.threads import shared_pool
 from ._state import SketchState
 from ._variance import check_products
 
+# Share of nonzeros below which products with rows of a matrix are added as sparse ones.
+_SPARSE_SHARE = 0.1
 # Columns of the test matrix that an operator is multiplied with at a time.
 _COLUMNS = 32
 
@@ -38,8 +40,30 @@ def add_entries(
     A = (A + A.T) * (1.0 if mirror else 0.5)
     if mirror:  # the diagonal has no mirror image
         A = A - sp.diags_array(A.diagonal() / 2)
-    right = state.test.columns(ids)
-    add_products(state, ids, lambda low, high: _dense(sp.csr_array(A[low:high]) @ right))
+    A = sp.csr_array(A)
+    rows = sp.csr_array((A.data, ids[A.indices], A.indptr), shape=(len(ids), state.n_features))
+    with shared_pool():
+        if not _add_few_products(state, ids, rows):
+            add_products(state, ids, lambda low, high: state.test.measure(rows[low:high]))
+
+
+def _add_few_products(state, ids, rows):
+    """Add M[:, ids] (rows Omega^T) if these products are sparse; return whether they are."""
+    share = state.test.nonzeros_per_column() * rows.nnz / (max(1, rows.shape[0]) * state.shape[1])
+    if share > _SPARSE_SHARE or state._identification is not None:
+        return False
+    step = max(1, int(state.row_buffer // (1 + 2 * share * state.shape[1])))
+    for low in range(0, len(ids), step):
+        high = min(low + step, len(ids))
+        left = state.measurement.columns(ids[low:high])
+        right = state.test.measure_sparse(rows[low:high])
+        # The sum of the magnitudes in a row, for those at one place may be several.
+        check_products(abs(right).sum(axis=1))
+        state.content = "entries"
+        state.journal.keep(state._cross, left.indices)
+        sides = [(side.data, side.indices, side.indptr) for side in (left, right)]
+        kernels.add_sparse_cross(state._cross, *sides)
+    return True
 
 
 def products_with(state: SketchState, A) -> np.ndarray:
@@ -54,7 +78,7 @@ def add_products(
 ) -> None:
     """Add M[:, ids] B to S, where products(low, high) gives rows low..high-1 of B."""
     state.content = "entries"
-    step = max(1, BUFFER // state.shape[1])
+    step = max(1, state.row_buffer // state.shape[1])
     for low in range(0, len(ids), step):
         high = min(low + step, len(ids))
         columns = state.measurement.columns(ids[low:high])
@@ -64,7 +88,3 @@ def add_products(
         kernels.add_cross(state._cross, columns.data, columns.indices, columns.indptr, block)
         if state._identification is not None:
             state._identification.add_products(ids[low:high], block)
-
-
-def _dense(A):
-    return A.toarray() if sp.issparse(A) else A

@@ -1,17 +1,29 @@
 """Exact mean and variance of every feature: the optional O(N) companion of a sketch."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sp
 
 from .. import kernels
-from .._base.atomic import Journaled
+from .._base.atomic import Journaled, distinct
 from .._base.threads import run_ranges
-from ._centring import better_shifts, centre, is_outweighed
+from ._centring import FAR, better_shifts, centre, is_outweighed
 
+# Features looked at at a time.
+_STEP = 1 << 14
 # Columns of dense rows at a time: their sums stay in the fastest cache while all rows pass.
 _STRIP = 512
 # Entries of a strip at least, lest few rows take many calls.
 _FEW = 1 << 16
+
+
+@dataclass
+class _Part:
+    """The sums of some features."""
+
+    total: np.ndarray
+    shift: np.ndarray
 
 
 class FeatureMoments(Journaled):
@@ -29,6 +41,7 @@ class FeatureMoments(Journaled):
     """
 
     fields = ("total", "squares", "shift")
+    _places: tuple[np.ndarray, np.ndarray] | None = None  # a shift, and where it is not zero
 
     def __init__(self, n_features: int) -> None:
         self.total = np.zeros(n_features)
@@ -90,7 +103,7 @@ class FeatureMoments(Journaled):
         self.squares[left:right] += squares
 
     def _add_sparse(self, X, weights, total_weight):
-        shifted = np.flatnonzero(self.shift)
+        shifted = self._shifted_features()
         features = X.indices
         self._keep(np.concatenate([features, shifted]) if len(shifted) else features)
         row_weights = np.repeat(np.broadcast_to(weights, X.shape[0]), np.diff(X.indptr))
@@ -106,6 +119,12 @@ class FeatureMoments(Journaled):
         weighted = row_weights * values
         _add_at(self.total, features, weighted)
         _add_at(self.squares, features, weighted * values)
+
+    def _shifted_features(self):
+        """Return the features with a shift; a new shift is always a new array."""
+        if self._places is None or self._places[0] is not self.shift:
+            self._places = self.shift, np.flatnonzero(self.shift)
+        return self._places[1]
 
     @staticmethod
     def _weight_present(shifted, features, row_weights, is_shifted):
@@ -133,17 +152,40 @@ class FeatureMoments(Journaled):
 
     def follow_mean(self, *, fewest: bool) -> None:
         """Move the shifts to where the mean of the rows is by now, if that is far from them."""
-        if self.weight > 0.0:
+        if self.weight <= 0.0:
+            return
+        if not fewest:
             (shift,) = better_shifts([self], self.weight, [self._variance()], fewest)
             self._move(shift - self.shift)
-
-    def _move(self, move):
-        """Bring the sums to shifts that lie further by `move`."""
-        places = np.flatnonzero(move)
-        if not len(places):
             return
+        far = [self._far_features(), self._shifted_features()]
+        places = distinct(np.concatenate(far))
+        part = _Part(self.total[places], self.shift[places])
+        spread = np.maximum(self.squares[places] / self.weight - (part.total / self.weight) ** 2, 0)
+        (shift,) = better_shifts([part], self.weight, [spread], fewest)
+        self._move(shift - part.shift, places)
+
+    def _far_features(self):
+        """Return all features whose mean is far from their shift, and none that is not near that.
+
+        With t and s the sums of a feature and of its squares, and w the weight, it is far where
+        (t / w)^2 > FAR (s / w - (t / w)^2): one product for each side of t^2 > s w FAR / (1 + FAR).
+        """
+        bound = self.weight * FAR / (1.0 + FAR) * (1.0 - 1e-9)
+        found = [np.empty(0, dtype=np.int64)]
+        for low in range(0, len(self.total), _STEP):  # so that nothing but the sums is read
+            total, squares = self.total[low : low + _STEP], self.squares[low : low + _STEP]
+            found.append(low + np.flatnonzero(total * total > squares * bound))
+        return np.concatenate(found)
+
+    def _move(self, move, features=None):
+        """Bring the sums to shifts that lie further by `move`, of all features or of these."""
+        moved = np.flatnonzero(move)
+        if not len(moved):
+            return
+        places, move = moved if features is None else features[moved], move[moved]
         self._keep(places)
-        move, total = move[places], self.total[places]
+        total = self.total[places]
         self.squares[places] -= move * (2.0 * total - move * self.weight)
         self.total[places] -= move * self.weight
         shift = self.shift.copy()
@@ -153,7 +195,7 @@ class FeatureMoments(Journaled):
     def _keep(self, features):
         """Note in the journal the features whose sums are about to change; None for all."""
         if features is not None:
-            features = np.unique(features) if _are_few(features, self.total) else None
+            features = distinct(features) if _are_few(features, self.total) else None
         self.journal.keep(self.total, features)
         self.journal.keep(self.squares, features)
 

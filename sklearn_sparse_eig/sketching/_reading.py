@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 import scipy.sparse as sp
 
+from ._implicit import ImplicitMatrix
 from .measurements import Measurement
 
 
@@ -12,7 +13,7 @@ class SketchReading(Protocol):
     """What a sketch S = M A Omega^T says of A to those who recover eigenpairs from it.
 
     :class:`EigenSketch` offers it, and so may anything else that has measured a symmetric matrix on
-    both sides. Nothing here changes the sketch, and the arrays belong to the caller.
+    both sides. Nothing here changes the sketch, and arrays belong to the caller.
     """
 
     @property
@@ -51,8 +52,8 @@ class SketchReading(Protocol):
     def effective_samples(self) -> float | None:
         """The number of rows that A is estimated from; None where it was given by entries."""
 
-    def matrix(self) -> np.ndarray:
-        """Return S, shape (m, k)."""
+    def operator(self) -> ImplicitMatrix:
+        """Return S, shape (m, k), to be multiplied while the sketch does not change."""
 
     def feature_variance(self) -> np.ndarray | None:
         """Return the diagonal of A, shape (n_features,), or None if it is not known."""

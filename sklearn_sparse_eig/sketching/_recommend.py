@@ -52,8 +52,8 @@ class SketchRecommendation:
     shape : tuple of int
         Shape (m, k) of the sketch.
     n_bytes : int
-        Number of bytes of the sketch. A recovery takes several times as much, which the budget
-        covers.
+        Number of bytes of the sketch. Updates and recoveries take about as much again, which the
+        budget covers.
     noise_ratio : float
         lambda_r sqrt(n) (m k)^(1/4) / (sigma^2 N), the ratio of the weakest component to what
         noise leaves in the sketch. It is infinite without noise.
@@ -188,7 +188,8 @@ def recommend_sketch(
     The required ratio is larger, at least 2, and depends on the number of features in all supports;
     section 11 of that page has the formula and its origin. The recommendation is an expectation on
     the safe side for isotropic noise and dense rows, not a guarantee: noise of unequal or
-    heavy-tailed features needs more. Supports are assumed to be disjoint, which is the worst case,
+    heavy-tailed features needs more. Where features are kept and their exact variances point at the
+    components, as in isotropic noise that was not scaled away, less will do. Supports are assumed to be disjoint, which is the worst case,
     and one recovery looks at no more than 4000 features in all.
 
     This takes O(1) time and memory for all sizes.
@@ -205,11 +206,11 @@ def recommend_sketch(
     >>> from sklearn_sparse_eig import EigenSketch, recommend_sketch
     >>> found = recommend_sketch(10**6, 5, 20, noise=1e-3, memory=64e6, n_samples=50_000)
     >>> found.shape, found.sufficient
-    ((3656, 256), True)
+    ((11968, 256), True)
     >>> print(found)
-    A compressed sketch of 3656 x 256, 7.55 MB, should be enough.
-    The weakest component stands at 7 times the noise of the sketch; 3.7 times are needed.
-    It takes a budget of 25.6 MB.
+    A compressed sketch of 11968 x 256, 24.7 MB, should be enough.
+    The weakest component stands at 9.4 times the noise of the sketch; 2.6 times are needed.
+    It takes a budget of 10.2 MB.
     >>> sketch = EigenSketch(10**6, **found.arguments(), random_state=0)
     >>> sketch.nbytes == found.n_bytes
     True

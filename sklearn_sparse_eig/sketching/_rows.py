@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from enum import Enum, auto
 
 import numpy as np
 import scipy.sparse as sp
 
 from .. import kernels
 from .._base.rows import check_finite_rows
-from .._base.threads import limit_blas
+from .._base.threads import limit_blas, shared_pool
 from ._accumulate import add_dense, weighted_sum
-from ._centring import centre, is_due, is_outweighed
+from ._centring import centre, first_rows, is_due, is_outweighed, may_be_full
 from ._dense_rows import (
     FEW_ROWS,
     STRIP,
@@ -23,10 +24,10 @@ from ._dense_rows import (
 from ._state import Side, SketchState
 from ._variance import check_sums
 
-# Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
-BUFFER = 1 << 21
 # Below this share of nonzeros a scattered outer product beats a dense one (measured: 1/8 to 1/12).
 _SCATTER_SHARE = 0.1
+# Rows of a block at least.
+_FEWEST = 4
 
 
 def add_rows(
@@ -50,12 +51,13 @@ def add_rows(
     weights = weights * decay
     squares = np.multiply(weights, decay)
     state._weight_squares += float(squares.sum() if squares.ndim else squares * X.shape[0])
-    # More than a few rows are spread over threads of ours, so that no bit depends on their number.
-    blas = nullcontext() if X.shape[0] < FEW_ROWS else limit_blas(1)
+    # More than a few dense rows are spread over threads of ours: no bit depends on their number.
+    is_many = X.shape[0] >= FEW_ROWS and not sp.issparse(X)
+    blas = limit_blas(1) if is_many else nullcontext()
     # What is infinite is refused at the end.
-    with np.errstate(over="ignore", invalid="ignore"), blas:
-        for rows, part, scatter in _blocks(state, X, weights):
-            _add_block(state, rows, part, scatter)
+    with np.errstate(over="ignore", invalid="ignore"), shared_pool(), blas:
+        for rows, part, way in _blocks(state, X, weights):
+            _add_block(state, rows, part, way)
     check_sums(state, X)
     state._reset_if_deleted(np.max(np.abs(weights)))
 
@@ -70,16 +72,53 @@ def _without_weightless(X, weights, decay):
     return X[kept], weights[kept], decay if np.ndim(decay) == 0 else decay[kept]
 
 
+class Way(Enum):
+    """How the products of measured rows are added."""
+
+    DENSE = auto()  # by BLAS
+    SCATTERED = auto()  # by the few nonzeros of each, after their shifts were subtracted
+    FUSED = auto()  # the same, but measured while they are added: rows without shifts
+
+
 def _blocks(state: SketchState, X, weights) -> Iterator[tuple]:
-    """Yield rows, their weights and whether to scatter them, block by block."""
+    """Yield rows, their weights and the way to add them, block by block."""
     start = 0
     while start < X.shape[0]:
-        scatter = _is_scattered(state, X)
-        step = max(64, BUFFER // max(_buffer_width(state, X, scatter), 1))
-        stop = min(start + step, X.shape[0])
-        rows = X if (start, stop) == (0, X.shape[0]) else X[start:stop]
-        yield rows, weights if np.ndim(weights) == 0 else weights[start:stop], scatter
+        for way in _ways(state, X):
+            # Less than what few rows take saves little, and costs much.
+            step = max(_FEWEST, state.row_buffer // max(_buffer_width(state, X, way), 1))
+            stop = min(start + step, X.shape[0])
+            rows = X if (start, stop) == (0, X.shape[0]) else X[start:stop]
+            part = weights if np.ndim(weights) == 0 else weights[start:stop]
+            if way is not Way.FUSED or not _may_shift(state, rows, part):
+                break
+        yield rows, part, way
         start = stop
+
+
+def _ways(state, X):
+    """Return the ways to add rows, the best first."""
+    if not _is_scattered(state, X):
+        return [Way.DENSE]
+    is_hashed = state.measurement.hash_settings is not None
+    # Products with both sides alike are of sparse rows with sparse rows.
+    if state.is_symmetric or not is_hashed or state._left.shift.any():
+        return [Way.SCATTERED]
+    return [Way.FUSED, Way.SCATTERED]
+
+
+def _may_shift(state, X, weights):
+    """Whether these rows, if they are to give the shifts of the left side, might need some."""
+    total = _total_weight(weights, X.shape[0])
+    if not (state.center and is_outweighed(state.weight, total)):
+        return False
+    some = first_rows(weights, X.shape[0])
+    part = weights if np.ndim(weights) == 0 else weights[:some]
+    return may_be_full(state.measurement, X[:some], part, weights, X.shape[0])
+
+
+def _total_weight(weights, n):
+    return float(weights) * n if np.ndim(weights) == 0 else float(weights.sum())
 
 
 def _is_scattered(state, X):
@@ -88,43 +127,50 @@ def _is_scattered(state, X):
         return False
     measured = state.measurement.nonzeros_per_column() * X.nnz / X.shape[0]
     shifted = np.count_nonzero(state._left.shift)
-    return measured + shifted <= _SCATTER_SHARE * state.measurement.n_measurements
+    share = _SCATTER_SHARE if state.is_symmetric else kernels.sparse_share()
+    return measured + shifted <= share * state.measurement.n_measurements
 
 
-def _buffer_width(state, X, scatter):
+def _buffer_width(state, X, way):
     """Return the floats that a measured row takes while it is added."""
     others = 0 if state.is_symmetric else state.shape[1]
     if others and state.measurement.keeps_features and not sp.issparse(X):
         return others + STRIP  # what is kept is not copied whole
-    if scatter:  # a value and an index for each nonzero measured
-        return others + 2 * state.measurement.nonzeros_per_column() * X.nnz // X.shape[0]
+    nonzeros = X.nnz // X.shape[0] if sp.issparse(X) else 0
+    if way is Way.FUSED:  # and its k-vector once more, in strips
+        return 2 * others + nonzeros
+    if way is Way.SCATTERED:  # a value and an index for each nonzero measured
+        return others + 2 * state.measurement.nonzeros_per_column() * nonzeros
     return others + state.shape[0]
 
 
-def _add_block(state, X, weights, scatter):
+def _add_block(state, X, weights, way):
     n = X.shape[0]
-    total = float(weights) * n if np.ndim(weights) == 0 else float(weights.sum())
-    M = state.measurement
-    is_kept = M.keeps_features and not sp.issparse(X) and is_large(state, X)
-    fused = not is_kept and measures_at_once(state, X)
-    if fused:
+    total = _total_weight(weights, n)
+    is_kept = state.measurement.keeps_features and isinstance(X, np.ndarray) and is_large(state, X)
+    at_once = not is_kept and measures_at_once(state, X)
+    if at_once:
         Y, W = measure_at_once(state, X, weights, total)
     else:
-        Y = X if is_kept else M.measure_sparse(X) if scatter else M.measure(X)
+        Y = X if is_kept else None if way is Way.FUSED else _measure(state.measurement, X, way)
         W = Y if state.is_symmetric else state.test.measure(X)
     if state._identification is not None:
         state._identification.add_rows(X, W, weights)
     if state.center and is_outweighed(state.weight, total):
-        state._move_shifts(*(centre(rows, weights) for rows in _distinct(state, Y, W)))
+        # Rows that are measured while they are added need no shift on the left side.
+        left = np.zeros(state.shape[0]) if Y is None else centre(Y, weights)
+        state._move_shifts(left, *([] if state.is_symmetric else [centre(W, weights)]))
     if is_kept and state.is_symmetric:
         add_symmetric(state, X, weights)
     elif is_kept:
         add_kept(state, X, _shifted(W, state._right), weights, total)
-    elif scatter:
+    elif way is Way.FUSED:
+        _fuse(state, X, W, weights)
+    elif way is Way.SCATTERED:
         _scatter(state, Y, W, weights)
     else:
         _multiply(state, Y, W, weights)
-    if state._moments is not None and not (is_kept or fused):
+    if state._moments is not None and not (is_kept or at_once):
         state._moments.update(X, weights, total)
     before = state.n_samples
     state.weight += total
@@ -134,8 +180,8 @@ def _add_block(state, X, weights, scatter):
         state._follow_mean(fewest=sp.issparse(X))
 
 
-def _distinct(state, Y, W):
-    return (Y,) if state.is_symmetric else (Y, W)
+def _measure(M, X, way):
+    return M.measure(X) if way is Way.DENSE else M.measure_sparse(X)
 
 
 def _multiply(state, Y, W, weights):
@@ -157,13 +203,28 @@ def _scatter(state, Y, W, weights):
     state._left.total += weighted_sum(Y, weights)
     if state.is_symmetric:
         row_weights = np.broadcast_to(np.asarray(weights, dtype=np.float64), Y.shape[0])
-        kernels.add_outer(state._cross, Y.data, Y.indices, Y.indptr, row_weights)
+        kernels.add_outer(state._cross, Y.data, Y.indices, Y.indptr, row_weights, upper=True)
         return
     W = _shifted(W, state._right)
     weighted = W * (weights if np.ndim(weights) == 0 else weights[:, None])
     kernels.add_cross(state._cross, Y.data, Y.indices, Y.indptr, weighted)
     state._right.total += weighted.sum(axis=0)
     state._power += float(np.vdot(W, weighted))
+
+
+def _fuse(state, X, W, weights):
+    """Add sparse rows that have no shift on the left side, while they are measured."""
+    W = _shifted(W, state._right)
+    row_weights = np.full(len(W), weights) if np.ndim(weights) == 0 else weights
+    M = state.measurement
+    # Hashing twice pays only where most of C is left alone.
+    few = 2 * X.nnz * M.nonzeros_per_column() < M.n_measurements
+    state._keep_sums(M.columns(X.indices).indices if few else None)
+    csr = X.data, X.indices, X.indptr
+    sums = state._cross, state._left.total
+    kernels.add_measured(*sums, *csr, W, row_weights, *M.hash_settings)
+    state._right.total += row_weights @ W
+    state._power += float(row_weights @ np.einsum("ij,ij->i", W, W))
 
 
 def _shifted(rows, side: Side):

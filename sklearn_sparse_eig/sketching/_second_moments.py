@@ -4,8 +4,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._base.locks import undisturbed
-from ._accumulate import symmetrize
 from ._identification import IdentificationSketch
+from ._implicit import CentredProduct, ImplicitMatrix, SymmetricProduct
 from ._state import SketchState
 from ._variance import check_variance
 from .measurements import Measurement
@@ -35,13 +35,23 @@ class SecondMoments(SketchState):
     @undisturbed
     def matrix(self) -> np.ndarray:
         """Return S = M A Omega^T, shape (m, k), centred and divided by the weight of the rows."""
+        return np.asarray(self.operator())
+
+    @undisturbed
+    def operator(self) -> ImplicitMatrix:
+        """Return S as a matrix that is multiplied and not stored.
+
+        It reads the sums of the sketch whenever it is used, so it is of use as long as nothing is
+        added.
+        """
         self._check_not_empty()
-        S = symmetrize(self._cross) if self.is_symmetric else self._cross.copy()
-        if self.content == "rows":
-            S /= self.weight
-            if self.center:
-                S -= np.outer(self._left.total / self.weight, self._right.total / self.weight)
-        return S
+        product = SymmetricProduct if self.is_symmetric else CentredProduct
+        if self.content == "entries":
+            return product(self._cross)
+        if not self.center:
+            return product(self._cross, self.weight)
+        means = self._left.total / self.weight, self._right.total / self.weight
+        return product(self._cross, self.weight, *means)
 
     @undisturbed
     def identify(self, W: np.ndarray) -> np.ndarray:
@@ -126,7 +136,7 @@ class SecondMoments(SketchState):
         if diagonal is not None:
             return float(diagonal.sum())
         if self.is_symmetric:
-            return float(np.trace(self.matrix()))
+            return float(self.operator().diagonal.sum())
         if self.content == "entries":
             return None
         drift = self._right.total / self.weight
@@ -142,4 +152,4 @@ class SecondMoments(SketchState):
             If all rows are the same up to rounding, or if squares of their variances overflow or
             vanish in floating point.
         """
-        check_variance(self, self.matrix())
+        check_variance(self, self.operator())

@@ -1,23 +1,20 @@
 """How large a sketch should be: the choice of regime under a memory budget."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from .._base.typed import Auto
+from ._memory import Needs, moments_bytes, row_buffer
 from .measurements import Measurement, MeasurementName, find_measurement
 
 SketchKind = Literal["auto", "two_sided", "mam"]
 
-# Up to this many features the exact covariance is also the fastest: its update is one symmetric
-# product, and no recovery is needed.
+# Up to this many features the exact covariance is also the most accurate in little time: its update
+# is one symmetric product.
 _EXACT_FEATURES = 4096
-# Peak memory of a recovery in matrices of the sketch's size, the sketch included (measured).
-_EXACT_COPIES = 5
-_COPIES = 8
 # Share of the budget within which the moments of the features are kept though nothing needs them.
-_MOMENTS_SHARE = 1 / 16
-# Vectors of length N that the moments take, with the temporaries of their use.
-_MOMENT_VECTORS = 6
+_MOMENTS_SHARE = 1 / 12
 _BLOCKS = 8
 # Share of the budget for the identification of features, where it is kept.
 _IDENTIFICATION_SHARE = 1 / 2
@@ -41,6 +38,8 @@ class SketchSize:
         Whether exact feature means and variances fit besides.
     identification : (int, int) or None
         Buckets and width of the bit-test side sketch, if there is one.
+    row_buffer : int or None
+        Floats that a block of rows may take while it is added; None where nothing limits them.
     """
 
     measurement: MeasurementName | Measurement
@@ -48,9 +47,11 @@ class SketchSize:
     range_size: int | None
     feature_moments: bool
     identification: tuple[int, int] | None = None
+    row_buffer: int | None = None
 
     def arguments(self) -> dict[str, Any]:
-        return vars(self).copy()
+        """Return the arguments of an EigenSketch of this size."""
+        return {name: value for name, value in vars(self).items() if name != "row_buffer"}
 
 
 def choose_size(
@@ -77,7 +78,10 @@ def choose_size(
       to 16384 x 256 where the budget allows: there a row of 100 nonzeros still costs no more than
       reading it from disk.
 
-    A matrix fits if the budget holds the copies of it that a recovery makes.
+    A sketch fits if the budget holds all that is in memory at a time: while rows are added, the
+    sketch, a copy by which an interrupted update is taken back, and the buffers of a block of
+    rows; in a recovery, the sketch and the work arrays of `_memory`. So a sketch takes up to 45 %
+    of the budget.
 
     Parameters
     ----------
@@ -113,41 +117,43 @@ def choose_size(
     m = None if n_measurements == "auto" else int(n_measurements)
     k = None if range_size == "auto" else int(range_size)
     identity = find_measurement(measurement).keeps_features
-    reserved = _IDENTIFICATION_SHARE if identification else 0.0
-    budget = _Budget(memory_budget, N, feature_moments, reserved)
-    ids = _identification_size(N, r, s, reserved * memory_budget) if identification else None
+    needs = Needs(N, r, s, feature_moments)
+    budget = _Budget(memory_budget, needs, identification)
+    ids = _identification_size(N, r, s, budget.reserved) if identification else None
     moments = budget.holds_moments
 
-    exact = SketchSize("identity", m, None, False)
-    whole = N * (N + 4)  # the covariance, and the sums and shifts of both sides
+    exact = budget.size("identity", m, None, False, None)
     if sketch == "mam":
         if not isinstance(measurement, str):
-            return SketchSize(measurement, None, None, moments, ids)
+            return budget.size(measurement, None, None, moments, ids)
         if identity:
-            budget.check(whole, _EXACT_COPIES)
+            budget.check(needs.exact())
             return exact
         if m is None:
             least, most = _measurement_bounds(N, s, max(2048, 4 * r * s))
-            m = _between(least, most, budget.floats() ** 0.5)
-            budget.check(m * m)
+            m = budget.largest(needs.symmetric, least, most, _BLOCKS)
         _check_rank(r, m, m)
-        return SketchSize(measurement, m, None, moments, ids)
+        return budget.size(measurement, m, None, moments, ids)
 
-    least_range, most_range = 4 * r + 16, max(256, 8 * r)
-    smallest = N * min(N, least_range)
+    least_range, most_range = _multiple(4 * r + 16), _multiple(max(256, 8 * r))
+    smallest = needs.exact() if N <= least_range else needs.ranged(least_range)
     keeps_features = identity or (measurement == "sparse_sign" and m is None)
     if keeps_features:
-        small = N <= _EXACT_FEATURES and whole <= budget.floats(_EXACT_COPIES)
-        if sketch == "auto" and k is None and small:
+        # Where as many numbers as features could be kept of each, nothing is to be compressed.
+        limit = _EXACT_FEATURES if sketch == "auto" else most_range
+        if k is None and N <= limit and budget.holds(needs.exact()):
             return exact
         if identity and k is None:
             budget.check(smallest)
-        width = min(most_range, int(budget.floats() // N)) if k is None else k
-        if width >= N:
+        width = k
+        if k is None and N > least_range:
+            most = min(most_range, N)
+            width = budget.largest_or_none(needs.ranged, least_range, most, _BLOCKS)
+        if width is not None and width >= N:
             return exact
-        if identity or (width >= least_range if k is None else N * k <= budget.floats()):
+        if identity or (width is not None if k is None else budget.holds(needs.ranged(k))):
             _check_rank(r, N, width)
-            return SketchSize("identity", m, width, moments)
+            return budget.size("identity", m, width, moments, None)
 
     least, most = _measurement_bounds(N, s, max(16384, 8 * r * s))
     if k is None:
@@ -156,51 +162,94 @@ def choose_size(
             wanted = m or max(least, min(8 * r * s, most))
         else:
             wanted = measurement.n_measurements
-        k = int(max(least_range, min(most_range, budget.floats() // wanted)))
+        found = budget.largest_or_none(
+            lambda width: needs.hashed(wanted, width), least_range, most_range, _BLOCKS
+        )
+        k = least_range if found is None else found
     if not isinstance(measurement, str):
         _check_rank(r, measurement.n_measurements, k)
-        return SketchSize(measurement, None, k, moments, ids)
+        return budget.size(measurement, None, k, moments, ids)
     if m is None:
-        m = _between(least, most, budget.floats() / k)
-        if range_size == "auto":
-            budget.check(m * k, smallest=min(m * k, smallest) if keeps_features else m * k)
+        height = budget.largest_or_none(lambda m: needs.hashed(m, k), least, most, _BLOCKS)
+        if height is None and range_size == "auto":
+            needed = needs.hashed(least, k)
+            budget.check(min(needed, smallest) if keeps_features else needed)
+        m = least if height is None else height
     _check_rank(r, m, k)
-    return SketchSize(measurement, m, k, moments, ids)
+    return budget.size(measurement, m, k, moments, ids)
 
 
 class _Budget:
-    """What a number of bytes holds, for N features."""
+    """What a number of bytes holds."""
 
-    def __init__(
-        self, n_bytes: float, n_features: int, needs_moments: bool, reserved: float
-    ) -> None:
-        self._bytes = n_bytes
-        self._share = 1.0 - _MOMENTS_SHARE - reserved
-        self._vectors = 8 * _MOMENT_VECTORS * n_features
-        self._needs_moments = needs_moments
-        self.holds_moments = needs_moments or self._vectors <= _MOMENTS_SHARE * n_bytes
+    def __init__(self, n_bytes: float, needs: Needs, identification: bool) -> None:
+        self._bytes, self._needs = n_bytes, needs
+        self.reserved = identification * _IDENTIFICATION_SHARE * n_bytes
+        moments = moments_bytes(needs.n_features)
+        fit = moments <= _MOMENTS_SHARE * n_bytes
+        self.holds_moments = needs.needs_moments or fit
+        self._room = n_bytes - self.reserved - (not needs.needs_moments and fit) * moments
 
-    def floats(self, copies: float = _COPIES) -> float:
-        """Return the largest matrix of which `copies` fit, in floats."""
-        rest = self._share * self._bytes
-        return max(rest - self._needs_moments * self._vectors, 0.0) / (8 * copies)
+    def holds(self, needed: float) -> bool:
+        return needed <= self._room
 
-    def check(self, state: float, copies: float = _COPIES, smallest: float | None = None) -> None:
-        if state > self.floats(copies):
-            needed = 8 * copies * (smallest or state) + self._needs_moments * self._vectors
+    def check(self, needed: float) -> None:
+        if not self.holds(needed):
+            share = 1.0 - self.reserved / self._bytes
+            share -= (not self._needs.needs_moments) * _MOMENTS_SHARE
             raise ValueError(
                 f"memory_budget={self._bytes:.3g} bytes is too small: the smallest sketch for "
-                f"these components needs {1.01 * needed / self._share:.3g}. Raise "
+                f"these components needs {1.01 * needed / share:.3g}. Raise "
                 "memory_budget, or ask for fewer components or nonzeros."
             )
+
+    def largest_or_none(
+        self, needed: Callable[[int], float], least: int, most: int, multiple: int = 1
+    ) -> int | None:
+        """Return the largest multiple between two bounds for which there is room, or None."""
+        if not self.holds(needed(least)):
+            return None
+        low, high = least // multiple, max(most // multiple, least // multiple)
+        while low < high:  # there is room for low
+            middle = (low + high + 1) // 2
+            if self.holds(needed(middle * multiple)):
+                low = middle
+            else:
+                high = middle - 1
+        return low * multiple
+
+    def largest(
+        self, needed: Callable[[int], float], least: int, most: int, multiple: int = 1
+    ) -> int:
+        """Return the largest one as above, or raise."""
+        found = self.largest_or_none(needed, least, most, multiple)
+        if found is None:
+            self.check(needed(least))
+        return least if found is None else found
+
+    def size(
+        self,
+        measurement: MeasurementName | Measurement,
+        m: int | None,
+        k: int | None,
+        moments: bool,
+        ids: tuple[int, int] | None,
+    ) -> SketchSize:
+        """Return the size, and what its rows may take while they are added."""
+        N = self._needs.n_features
+        height = m
+        if m is None:
+            height = N if isinstance(measurement, str) else measurement.n_measurements
+        state = 8.0 * (height * (height if k is None else k) + 4 * height)
+        return SketchSize(measurement, m, k, moments, ids, row_buffer(self._room, state))
 
 
 def _identification_size(N, r, s, n_bytes):
     """Return the buckets and the width of an identification for r supports of s features."""
     # Room for the components, for others that are followed beside them, and for their mean.
     width = max(32, -(-(3 * r // 2 + 8) // 8) * 8)
-    # Its cells, and the few columns of them that a recovery reads.
-    affordable = int(n_bytes / (8 * (width + 2 * r) * (1 + (N - 1).bit_length())))
+    # Its cells, the copy of them while rows are added, and the few columns that a recovery reads.
+    affordable = int(n_bytes / (16 * (width + r) * (1 + (N - 1).bit_length())))
     wanted = min(max(_BUCKETS_PER_FEATURE * r * s, _LEAST_BUCKETS), _MOST_BUCKETS)
     return max(min(wanted, affordable), 3) // 3 * 3, width
 
@@ -211,10 +260,6 @@ def _measurement_bounds(N, s, usual):
     # floor leaves room for ensembles that have a least size of their own.
     most = _multiple(min(usual, max(4 * N, 256)))
     return min(_multiple(max(64, 4 * s)), most), most
-
-
-def _between(least, most, affordable):
-    return max(least, min(most, int(affordable) // _BLOCKS * _BLOCKS))
 
 
 def _multiple(m):

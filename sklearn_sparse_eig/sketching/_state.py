@@ -10,6 +10,8 @@ from .._base.linear import LinearState
 from ._centring import better_shifts, is_outweighed
 from ._feature_moments import FeatureMoments
 from ._identification import IdentificationSketch
+from ._implicit import steps
+from ._memory import BUFFER
 from .measurements import Measurement
 
 
@@ -51,6 +53,7 @@ class SketchState(LinearState):
     center: bool
     n_samples: int
     weight: float
+    row_buffer: int  # floats that measured rows may take while they are added
     _left: Side
     _right: Side
     _cross: np.ndarray
@@ -78,11 +81,14 @@ class SketchState(LinearState):
         self.n_samples = 0
         self._moments = FeatureMoments(measurement.n_features) if feature_moments else None
         self._identification = identification
+        if "row_buffer" not in vars(self):
+            self.row_buffer = BUFFER
 
     def _start_like(self, other: Self) -> None:
         """Set up the empty state for the settings of a state, which may be this one."""
         identification = other._identification and other._identification.empty()
         moments = other._moments is not None
+        self.row_buffer = other.row_buffer
         self._start(other.measurement, other.test, other.center, moments, identification)
 
     @property
@@ -269,9 +275,9 @@ class SketchState(LinearState):
         rows, columns = np.flatnonzero(a), np.flatnonzero(b)
         if len(rows):
             right = other._right.total - other.weight * b
-            _subtract(self._cross, rows, np.outer(sign * a[rows], right))
+            _subtract_outer(self._cross, rows, sign * a[rows], right)
         if len(columns):
-            _subtract(self._cross.T, columns, np.outer(sign * b[columns], other._left.total))
+            _subtract_outer(self._cross.T, columns, sign * b[columns], other._left.total)
 
     def _power_moved(self, b: np.ndarray) -> float:
         """Return by how much the power changes where the right shift lies further by b."""
@@ -300,8 +306,10 @@ class SketchState(LinearState):
         return [np.full(len(side.total), power / len(side.total)) for side in self._sides]
 
 
-def _subtract(array: np.ndarray, rows: np.ndarray, change: np.ndarray) -> None:
-    if len(rows) == len(array):
-        array -= change
-    else:
-        array[rows] -= change
+def _subtract_outer(
+    array: np.ndarray, rows: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> None:
+    """Subtract left right^T from some rows of an array, without another array of their size."""
+    for low, high in steps(len(rows), len(right)):
+        part = slice(low, high) if len(rows) == len(array) else rows[low:high]
+        array[part] -= left[low:high, None] * right

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._base.rows import check_finite_rows
+from ._implicit import ImplicitMatrix
 from ._limits import ROUNDING
 from ._state import Side, SketchState
 
@@ -22,11 +23,10 @@ def check_sums(state: SketchState, X: Any) -> None:
     """
     power = np.trace(state._cross) if state.is_symmetric else state._power
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        squares = [side.shift @ side.shift for side in state._sides]
+        squares = [_square(side.shift) for side in state._sides]
         if state.weight:
             squares.append(power / abs(state.weight))
-            drifts = [side.total / state.weight for side in state._sides]
-            squares += [drift @ drift for drift in drifts]
+            squares += [_square(side.total / state.weight) for side in state._sides]
         squares += [np.abs(side.total).max() * 0.0 for side in state._sides]
     if not all(square <= _LARGEST for square in squares):  # nor NaN
         check_finite_rows(X)
@@ -37,9 +37,14 @@ def check_sums(state: SketchState, X: Any) -> None:
         )
 
 
-def check_variance(state: SketchState, S: np.ndarray) -> None:
+def _square(vector):
+    """Return |vector|^2 without BLAS, whose threads take longer to wake than this takes."""
+    return np.einsum("i,i->", vector, vector)
+
+
+def check_variance(state: SketchState, S: ImplicitMatrix) -> None:
     """Raise ValueError unless S, the sketch of some rows, is more than rounding."""
-    largest = np.abs(S).max()
+    largest = S.largest()
     level = max(np.abs(side.shift + side.total / state.weight).max() for side in state._sides)
     if largest == 0.0 and 0.0 < level < _SMALLEST:
         raise ValueError(
@@ -70,10 +75,14 @@ def _is_rounding(state, S, largest):
     right_drift, right_level = _levels(state._right, state.weight)
     most = ROUNDING * left_drift.max() * right_drift.max()
     most += ROUNDING**2 * left_level.max() * right_level.max()
-    if largest > most:  # beyond the bound of every entry, which spares two matrices as large as S
+    if largest > most:  # beyond the bound of every entry: they need not be looked at one by one
         return False
-    drifts, levels = np.outer(left_drift, right_drift), np.outer(left_level, right_level)
-    return bool((np.abs(S) <= ROUNDING * drifts + ROUNDING**2 * levels).all())
+    for part, rows in S.chunks():
+        bound = ROUNDING * left_drift[part, None] * right_drift
+        bound += ROUNDING**2 * left_level[part, None] * right_level
+        if not (np.abs(rows) <= bound).all():
+            return False
+    return True
 
 
 def _levels(side: Side, weight: float):

@@ -18,8 +18,8 @@ class CertificateMixin(RecoveredMixin):
         """Bound the variance that any component of as many nonzeros could have.
 
         Only where ``sketch_`` keeps the exact covariance A of the rows (up to 2400 features at the
-        default ``memory_budget``). It takes seconds, is computed once for the rows seen, and from
-        then on ``eigenpairs_`` has the bound too.
+        default ``memory_budget``). It takes a second or two, is computed once for the rows seen,
+        and from then on ``eigenpairs_`` has the bound too.
 
         Returns
         -------
@@ -40,8 +40,10 @@ class CertificateMixin(RecoveredMixin):
         It is a statement on the covariance of the rows seen, not on that of the population. The
         bound is over all features and one for all components of the same size, so it speaks of the
         first: later ones add to those before them, and fall short of the bound for that too. A gap
-        of 0 proves that no component of this size has more variance; a larger one proves nothing,
-        for the bound is seldom attained where many features are weakly correlated. With
+        below 1e-9 proves that no component of this size has more variance; a larger one proves
+        nothing, for the bound is seldom attained where many features are weakly correlated.
+        Components are not changed: ``sparse_eigsh(certificate=True)`` returns a better vector
+        where the search meets one. With
         ``noise="diagonal"`` components are not meant to have the largest variance, and a gap is
         not a fault. See ``doc/sparse_eigenproblem.md``.
 
@@ -69,9 +71,8 @@ class CertificateMixin(RecoveredMixin):
                     "sparse_eigsh(certificate=True)."
                 )
             with limit_threads(self._n_threads()):
-                bounds = upper_bounds(
-                    self.sketch_.matrix(), self._allowed_sizes(pairs), pairs.eigenvalues
-                )
+                sizes = self._allowed_sizes(pairs)
+                bounds, _ = upper_bounds(self.sketch_.matrix(), sizes, pairs.eigenvalues)
             pairs = replace(pairs, upper_bound=bounds)
             self._valid_cache()["eigenpairs"] = pairs
             return pairs

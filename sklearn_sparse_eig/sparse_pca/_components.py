@@ -26,6 +26,8 @@ from ._variance import total_squares
 
 # Rows read at a time: a few megabytes for wide sparse rows, enough for BLAS where they are dense.
 _BATCH = 8192
+# Share of the memory budget that a copy of sparse rows may take.
+_COPY_SHARE = 1 / 16
 # Bytes of a dense array over all features (16 GiB) beyond which it is refused, not tried: where
 # memory is overcommitted, the attempt may end the process.
 _LARGEST_DENSE = 2**34
@@ -38,10 +40,20 @@ class ComponentsMixin(
     """The methods of an estimator that use its components and change nothing."""
 
     def _batches(self, X: Any, weights: Any) -> Iterator[tuple[Any, Any]]:
-        step = _BATCH if self.batch_size == "auto" else self.batch_size
+        step = self._batch_rows(X) if self.batch_size == "auto" else self.batch_size
+        if step >= X.shape[0]:  # a part of sparse rows would be a copy of them
+            yield X, weights
+            return
         for low in range(0, X.shape[0], step):
             part = weights if np.ndim(weights) == 0 else weights[low : low + step]
             yield X[low : low + step], part
+
+    def _batch_rows(self, X: Any) -> int:
+        """Return how many rows are read at a time: fewer if a part is a copy that counts."""
+        if not sp.issparse(X) or X.nnz == 0:
+            return _BATCH
+        copied = 16.0 * X.nnz / X.shape[0]
+        return int(min(max(_COPY_SHARE * self.memory_budget / copied, 1.0), _BATCH))
 
     def transform(self, X: MatrixLike) -> np.ndarray:
         """Return the coordinates of the rows' projections onto the span of the components.

@@ -25,7 +25,6 @@ from ._parameters import (
     RankRule,
     SketchKind,
 )
-from ._second_reading import polishing_bytes
 from ._sizes import check_sizes, wanted_sizes
 
 # Nonzeros per component that a sketch is sized for where the number is left open.
@@ -422,6 +421,8 @@ default="sparse_sign"
         sketch = EigenSketch(
             n_features, center=self.center, random_state=self.random_state, **size.arguments()
         )
+        if size.row_buffer is not None:
+            sketch.row_buffer = size.row_buffer
         self._report(f"{sketch!r}, {sketch.nbytes / 1e6:.1f} MB")
         return sketch
 
@@ -435,11 +436,3 @@ default="sparse_sign"
         with explained_if_infinite(self, X):
             sketch.add_checked_rows(X, weights, decay)
         self._report(f"{sketch.n_samples} rows", level=2)
-
-    def _can_polish(self, n_features: int, n_components: int) -> bool:
-        """Whether products with all of the centred rows say what a component is, and fit."""
-        return (
-            not isinstance(self.n_nonzero_coefs, str)
-            and self.forgetting == 1.0  # or rows of all weights would have to be told apart
-            and polishing_bytes(n_features, n_components) <= self.memory_budget
-        )

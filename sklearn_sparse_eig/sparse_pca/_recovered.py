@@ -28,8 +28,8 @@ from ..recovery import (
     recover,
     restricted_least_squares,
 )
-from ..sketching import EigenSketch
-from ._second_reading import SecondReading, noise_scale, polished_candidates, scaled_rows
+from ..sketching import EigenSketch, most_candidates, polishing_bytes
+from ._second_reading import SecondReading, noise_scale, polished_candidates
 from ._sizes import wanted_sizes
 
 
@@ -49,13 +49,13 @@ class RecoveredMixin(LazyDisplayMixin):
         noise: NoiseName | None
         center: bool
         positive: bool
+        memory_budget: float
         forgetting: float
         batch_size: int | Auto
         n_jobs: int | None
         verbose: int
         _batches: Callable[[Any, Any], Iterator[tuple[Any, Any]]]
         _add_rows: Callable[..., None]
-        _can_polish: Callable[[int, int], bool]
 
         def __sklearn_is_fitted__(self) -> bool: ...
 
@@ -110,6 +110,7 @@ class RecoveredMixin(LazyDisplayMixin):
         return {
             "n_nonzero_coefs": "auto" if sizes is None else sizes,
             "decoder": self.decoder,
+            "max_candidates": most_candidates(self.memory_budget),
             "noise": self.noise,
             "verbose": self.verbose,
             "positive": self.positive,
@@ -133,13 +134,19 @@ class RecoveredMixin(LazyDisplayMixin):
         """Recover on the exact covariance of the candidate features, read from X again."""
         n_features = X.shape[1]
         scale = noise_scale(sketch) if self.noise == "diagonal" else None
-        ids, noise_variance = self._find_candidates(sketch, rank, X, weights, scale)
-        reading = self._reading(X, weights)
+        reading = self._reading(X, weights, sketch)
+        ids, noise_variance = self._find_candidates(sketch, rank, reading, scale)
         vectors = None
         sizes = self._wanted_sizes()
-        if sizes is not None and self._can_polish(n_features, rank.count):
+        if sizes is not None and self._can_polish(sketch, rank.count):
             sizes = np.broadcast_to(sizes, (rank.count,))
-            ids, vectors = polished_candidates(reading.scaled(scale), ids, sizes, 0, self.positive)
+            ids, vectors = polished_candidates(
+                reading.scaled(scale),
+                ids,
+                sizes,
+                most_candidates(self.memory_budget),
+                positive=self.positive,
+            )
             if scale is not None:
                 vectors = scale[ids, None] * vectors
         exact = reading.covariance(ids)
@@ -163,13 +170,17 @@ class RecoveredMixin(LazyDisplayMixin):
         self, sketch: EigenSketch, rank: Rank, X: Any, weights: Any
     ) -> dict[str, Any]:
         """Recover from the exact covariance of all features, with X at hand."""
-        reading = self._reading(X, weights)
+        reading = self._reading(X, weights, sketch)
         variances = self._product_variance(reading, sketch, np.arange(X.shape[1]))
         return {"eigenpairs": self._recover(sketch, rank, product_variance=variances)}
 
-    def _reading(self, X: Any, weights: Any) -> SecondReading:
+    def _reading(self, X: Any, weights: Any, sketch: EigenSketch) -> SecondReading:
         return SecondReading(
-            lambda: self._batches(X, weights), X.shape[1], self.center, self._add_rows
+            lambda: self._batches(X, weights),
+            X.shape[1],
+            self.center,
+            self._add_rows,
+            sketch.row_buffer,
         )
 
     def _product_variance(self, reading, exact, ids):
@@ -178,7 +189,16 @@ class RecoveredMixin(LazyDisplayMixin):
             return None
         return lambda V: reading.product_variance(exact, ids, V)
 
-    def _find_candidates(self, sketch, rank, X, weights, scale):
+    def _can_polish(self, sketch: EigenSketch, n_components: int) -> bool:
+        """Whether products with all of the centred rows say what a component is, and fit."""
+        sizes = wanted_sizes(self.n_components, self.n_nonzero_coefs)
+        # Rows of all weights would have to be told apart.
+        if sizes is None or self.forgetting != 1.0:
+            return False
+        needed = polishing_bytes(sketch.n_features, n_components, int(sizes.max()))
+        return sketch.nbytes + needed <= self.memory_budget
+
+    def _find_candidates(self, sketch, rank, reading, scale):
         """Return candidate features and the variance of noise, also by a sketch of even noise.
 
         Where features are hashed together a loud one hides others for good. Their variances known,
@@ -190,8 +210,8 @@ class RecoveredMixin(LazyDisplayMixin):
         if scale is None or sketch.measurement.keeps_features:
             return ids, noise_variance
         even = sketch.empty()
-        for rows, part in self._batches(X, weights):
-            self._add_rows(even, scaled_rows(rows, scale), part)
+        for rows, weights in reading.scaled(scale).scaled_blocks():
+            self._add_rows(even, rows, weights)
         others, _ = find_candidates(even, rank.count, **options | {"noise": "isotropic"})
         return np.union1d(ids, others), noise_variance
 

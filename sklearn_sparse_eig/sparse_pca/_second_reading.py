@@ -18,11 +18,9 @@ from ..recovery import (
 from ..sketching import EigenSketch
 from ._rows import columns_of
 
-# Vectors of the length of a row that polishing keeps for each component: the vectors, a basis of
-# them, their images and an ordering of these.
-_ARRAYS = 4
 # Floats of a dense copy of some columns of a batch.
 _DENSE = 1 << 18
+
 
 Batches = Callable[[], Iterator[tuple]]
 
@@ -39,30 +37,47 @@ class SecondReading:
     center : bool
     add : callable
         ``add(sketch, rows, weights)`` adds a batch to a sketch.
+    buffer : int, default=2**21
+        Floats of rows that are centred, or written out, at a time.
+    scale : ndarray of shape (n_features,) or None, default=None
+        By what features are divided; None for nothing.
     """
 
     batches: Batches
     n_features: int
     center: bool
     add: Callable
+    buffer: int = 1 << 21
+    scale: np.ndarray | None = None
 
     def scaled(self, scale: np.ndarray | None) -> "SecondReading":
         """Return the reading of rows whose features are divided by a scale, None for ones."""
-        if scale is None:
-            return self
+        return replace(self, scale=scale)
 
-        def batches():
-            return ((scaled_rows(rows, scale), weights) for rows, weights in self.batches())
+    def blocks(self, width: int) -> Iterator[tuple]:
+        """Yield rows with their weights, so many at a time as take `width` floats each."""
+        step = max(1, self.buffer // width)
+        for rows, weights in self.batches():
+            for low in range(0, rows.shape[0], step):
+                part = weights if np.ndim(weights) == 0 else weights[low : low + step]
+                yield rows[low : low + step], part
 
-        return replace(self, batches=batches)
+    def scaled_blocks(self) -> Iterator[tuple]:
+        """Yield whole rows, scaled, with their weights."""
+        for rows, weights in self.blocks(self.n_features):
+            yield rows if self.scale is None else scaled_rows(rows, self.scale), weights
 
     def covariance(self, ids: np.ndarray) -> EigenSketch:
         """Return the exact covariance of some features."""
         exact = EigenSketch(
             len(ids), n_measurements=None, measurement="identity", center=self.center
         )
-        for rows, weights in self.batches():
-            self.add(exact, columns_of(rows, ids), weights)
+        exact.row_buffer = self.buffer
+        for rows, weights in self.blocks(len(ids)):
+            columns = columns_of(rows, ids)
+            if self.scale is not None:
+                columns = scaled_rows(columns, self.scale[ids])
+            self.add(exact, columns, weights)
         return exact
 
     def product_variance(self, exact: EigenSketch, ids: np.ndarray, V: np.ndarray) -> np.ndarray:
@@ -83,7 +98,7 @@ class SecondReading:
         """
         mean = cast(np.ndarray, exact.feature_mean()) if self.center else np.zeros(len(ids))
         sums = np.zeros((2, *V.shape))
-        for rows, weights in self.batches():
+        for rows, weights in self.blocks(len(ids)):
             rows = columns_of(rows, ids)
             rows = rows.tocsc() if sp.issparse(rows) else rows
             w = np.broadcast_to(weights, rows.shape[0])[:, None]
@@ -98,7 +113,7 @@ class SecondReading:
     def mean(self) -> tuple[np.ndarray, float]:
         """Return the mean of every feature (zero if not centred) and the weight of all rows."""
         total, weight = np.zeros(self.n_features), 0.0
-        for rows, weights in self.batches():
+        for rows, weights in self.scaled_blocks():
             row_weights = np.broadcast_to(weights, rows.shape[0])
             if self.center:
                 total += rows.T @ row_weights
@@ -108,7 +123,7 @@ class SecondReading:
     def multiply(self, Q: np.ndarray, mean: np.ndarray, weight: float) -> np.ndarray:
         """Return A Q for the covariance A of all features, which is never formed."""
         images, total, shift = np.zeros_like(Q), np.zeros(Q.shape[1]), mean @ Q
-        for rows, weights in self.batches():
+        for rows, weights in self.scaled_blocks():
             if sp.issparse(rows):
                 measured = rows @ Q - shift
             else:
@@ -151,7 +166,12 @@ def noise_scale(sketch: EigenSketch) -> np.ndarray:
 
 
 def polished_candidates(
-    reading: SecondReading, ids: np.ndarray, sizes: np.ndarray, rng: int, positive: bool = False
+    reading: SecondReading,
+    ids: np.ndarray,
+    sizes: np.ndarray,
+    max_candidates: int,
+    rng: int = 0,
+    positive: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return candidates, and sparse vectors among them, improved over all features.
 
@@ -162,7 +182,9 @@ def polished_candidates(
         Candidates to start from, sorted.
     sizes : ndarray of int, shape (r,)
         Nonzeros of each component.
-    rng : int
+    max_candidates : int
+        Bound on the candidates.
+    rng : int, default=0
         Seeds some starts of the small problems.
     positive : bool, default=False
         Where an entry is negative, go on to vectors that have none.
@@ -190,7 +212,7 @@ def polished_candidates(
             start,
             sizes,
             reading.n_features,
-            n_candidates(int(sizes.sum())),
+            min(n_candidates(int(sizes.sum())), max_candidates),
             positive=positive,
         )
 
@@ -199,8 +221,3 @@ def polished_candidates(
         start = Polished(better.ids, solve_positive(better.ids, better.vectors))
         better = improved(start, solve_positive, positive=True)
     return better.ids, better.vectors
-
-
-def polishing_bytes(n_features: int, n_components: int) -> int:
-    """Return the memory that polishing takes beyond the rows: some arrays over all features."""
-    return 8 * _ARRAYS * n_components * n_features

@@ -1,5 +1,6 @@
 """The ground floor: journals, nested changes, locks, refusals, warnings and progress."""
 
+import contextlib
 import threading
 import warnings
 
@@ -133,6 +134,29 @@ def test_warnings_name_the_callers_line_through_frames_of_sklearn():
     assert len(caught) >= 2
     assert {warning.filename for warning in caught} == {__file__}
     assert len({warning.lineno for warning in caught}) == 2
+
+
+def told(action, texts, within=contextlib.nullcontext):
+    """Return what is shown of warnings of one line under a filter."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter(action)
+        for text in texts:
+            with within():
+                warn_user(text)
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("within", [contextlib.nullcontext, warnings.catch_warnings])
+def test_one_cause_is_told_once_for_each_line(within):
+    """Whatever numbers it carries, and though the filters are set again and again."""
+    texts = ["5 of 1.5e-3 lost.", "7 of 20 lost.", "Gained."]
+    for _ in range(2):  # who listens anew is told anew
+        assert told("default", texts + texts, within) == [texts[0], texts[2]]
+    assert told("always", texts + texts, within) == texts + texts
+    assert told("ignore", texts, within) == []
+    for _ in range(2):
+        with pytest.raises(UserWarning, match="lost"):
+            told("error", texts, within)
 
 
 def test_progress_is_silent_for_short_loops(monkeypatch, capsys):

@@ -473,6 +473,17 @@ def test_compiles_without_a_cache_directory():
     assert _jit(namespace["double"])(21) == 42
 
 
+@needs_numba
+def test_a_change_of_any_kernel_file_renews_what_is_cached():
+    from sklearn_sparse_eig.kernels import _numba, _numba_base, _numba_rows
+
+    stamps = {
+        kernel._cache._cache_file._source_stamp
+        for kernel in (_numba_base._encode_ids, _numba_rows._expand, _numba._gather)
+    }
+    assert stamps == {_numba_base._stamp()}
+
+
 # ------------------------------------------------------------------------------------- bad input
 
 

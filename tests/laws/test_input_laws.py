@@ -199,6 +199,24 @@ def test_duplicates_add_as_numbers_in_an_estimator():
     )
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool, np.float32])
+@pytest.mark.parametrize("make", [sp.coo_array, sp.coo_matrix])
+def test_duplicates_among_coordinates_add_as_numbers(make, dtype):
+    """SciPy adds those as it converts them, in their own type."""
+    ids = (np.r_[np.zeros(300, dtype=int), 1], np.r_[np.full(300, 2), 4])
+    rows = make((np.ones(301, dtype=dtype), ids), shape=(5, 6))
+    dense = np.zeros((5, 6))
+    dense[0, 2], dense[1, 4] = 300, 1
+    for method in ("fit", "partial_fit"):
+        fitted, expected = (
+            getattr(pca(n_nonzero_coefs=2)(), method)(given) for given in (rows, dense)
+        )
+        np.testing.assert_allclose(fitted.sketch_.matrix(), expected.sketch_.matrix(), atol=1e-9)
+        np.testing.assert_allclose(fitted.transform(rows), expected.transform(dense), atol=1e-9)
+    square = make((np.ones(300, dtype=dtype), (np.zeros(300, int),) * 2), shape=(3, 3))
+    assert sparse_eigsh(square, 1, n_nonzero_coefs=1).eigenvalues[0] == 300.0
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, bool, np.int16, np.float16, np.float32, np.longdouble])
 def test_entries_of_rows_add_as_numbers(dtype):
     zeros = np.zeros(70_000, dtype=int)

@@ -11,8 +11,6 @@ import sklearn_sparse_eig
 
 PACKAGE = Path(sklearn_sparse_eig.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-# Numba's cache watches the file that defines a kernel, so the kernels stay in one.
-LONG = {"kernels/_numba.py"}
 MAX_LINES = 450
 # Places where kinds of ours are told apart, each with its reason in a comment near it. Elsewhere a
 # method or an attribute answers.
@@ -259,9 +257,7 @@ def test_kinds_of_ours_are_seldom_told_apart():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_are_short(path):
-    name = str(path.relative_to(PACKAGE))
-    if name not in LONG:
-        assert len(path.read_text().splitlines()) <= MAX_LINES
+    assert len(path.read_text().splitlines()) <= MAX_LINES
 
 
 def test_stack_levels_are_counted_in_one_place():

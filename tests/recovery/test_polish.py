@@ -75,7 +75,7 @@ def test_nystrom_is_exact_with_fewer_rows_than_the_range():
     sketch = EigenSketch(
         60, n_measurements=None, measurement="identity", range_size=32, random_state=0
     ).update(X)
-    model = NystromModel(sketch, sketch.matrix())
+    model = NystromModel(sketch, sketch.operator())
     A = np.cov(X, rowvar=False, bias=True)
     assert_allclose(model.matrix(np.arange(60)), A, atol=1e-8)
     Q = np.random.default_rng(1).normal(size=(60, 3))

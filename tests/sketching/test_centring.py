@@ -7,6 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig._base.atomic import Journal
+from sklearn_sparse_eig.sketching._centring import better_shifts
+from sklearn_sparse_eig.sketching._feature_moments import FeatureMoments
 
 N = 12
 EXACT = {"n_measurements": None, "measurement": "identity"}
@@ -281,3 +284,19 @@ def test_one_huge_value_is_refused(regime, value, is_sparse):
     with pytest.raises(ValueError, match="products up to"):
         huge.update_entries([1], [5], [value * 1e150 if abs(value) < 1e100 else value])
     assert huge.content is None
+
+
+def test_features_to_be_shifted_are_found_without_looking_at_all():
+    """Of sparse rows, all features are screened by their sums; the shifts are the same."""
+    rng = np.random.default_rng(0)
+    moments = FeatureMoments(40_000)
+    n = 500.0
+    mean = 10.0 ** rng.uniform(-3, 6, 40_000) * rng.choice([-1.0, 0.0, 1.0], 40_000)
+    spread = rng.choice([0.0, 1.0], 40_000)
+    moments.total, moments.weight = n * mean, n
+    moments.squares = n * (mean**2 + spread)
+    (expected,) = better_shifts([moments], n, [moments._variance()], True)
+    moments._journal = Journal(moments)
+    moments.follow_mean(fewest=True)
+    np.testing.assert_array_equal(moments.shift, expected)
+    assert 5_000 < np.count_nonzero(expected) < 30_000

@@ -140,7 +140,8 @@ def test_untracked_means_enter_by_their_sketch():
     X = rows(n) + (np.arange(60) < 20)  # means that are not zero, off the support too
     wide = sp.csr_array((X.flatten(), np.tile(ids, n), np.arange(n + 1) * 60), shape=(n, N))
     wide.eliminate_zeros()
-    pca = SketchedSparsePCA(2, n_nonzero_coefs=5, random_state=0).fit(wide)
+    sizes = {"n_measurements": 6832, "range_size": 256}
+    pca = SketchedSparsePCA(2, n_nonzero_coefs=5, **sizes, random_state=0).fit(wide)
     model = pca._gaussian_model()
     with pytest.raises(AttributeError, match="not tracked: raise memory_budget"):
         pca.var_  # noqa: B018 - the look is what is refused

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.linalg import block_diag
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh
 from sklearn.datasets import load_wine
 
@@ -199,6 +200,18 @@ def test_reproducible_and_not_modifying():
         (np.eye(3), {"n_nonzero_coefs": 4}, r"n_nonzero_coefs must lie in \[1, n=3\], got 4"),
         (np.eye(3), {"n_nonzero_coefs": 0}, "n_nonzero_coefs must lie in"),
         (np.eye(3), {"n_nonzero_coefs": "few"}, "must be 'auto' or integers, got 'few'"),
+        (
+            np.eye(3),
+            {"n_nonzero_coefs": 2.5},
+            "n_nonzero_coefs must be 'auto' or integers, got 2.5",
+        ),
+        (np.eye(3), {"n_nonzero_coefs": [2.0]}, "must be 'auto' or integers, got 2.0"),
+        (np.eye(3), {"n_nonzero_coefs": None}, "must be 'auto' or integers, got None"),
+        (np.eye(3), {"n_nonzero_coefs": [1, 2]}, r"an integer or k=1 of them, got \[1, 2\]"),
+        (np.eye(3), {"k": True}, "k must be an integer, got True"),
+        (np.eye(3), {"n_candidates": 2.5}, "n_candidates must be 'auto' or an integer, got 2.5"),
+        (np.eye(3), {"n_candidates": -3}, "n_candidates must be at least 1, got -3"),
+        (np.eye(3), {"tol": -1.0}, "tol must be a number of at least 0, got -1.0"),
     ],
 )
 def test_errors(A, options, match):
@@ -269,6 +282,29 @@ def test_certificate():
         np.testing.assert_allclose(again.upper_bound, pairs.upper_bound, rtol=1e-12)
     dense = sparse_eigsh(A, 1, certificate=True)  # all nonzeros: the largest eigenvalue
     assert dense.optimality_gap[0] < 1e-12
+
+
+@pytest.mark.parametrize("which", ["LA", "SA", "LM"])
+def test_what_the_certificate_meets_is_returned(which):
+    """The strongest pair has no share in the leading eigenvectors, from which candidates come."""
+    sign = -1.0 if which == "SA" else 1.0
+    groups = np.kron(np.diag(np.linspace(1.0, 1.1, 10)), 0.5 * np.eye(20) + 0.5)
+    A = block_diag(groups / groups.max(), [[1.0, 0.9], [0.9, 1.0]])
+    n = len(A)
+    options = {"n_nonzero_coefs": 2, "n_candidates": 10, "which": which}
+    for given in (sign * A, sp.csr_array(sign * A)):
+        without = sparse_eigsh(given, 2, **options)
+        assert abs(without.eigenvalues[0]) <= 1.5
+        pairs = sparse_eigsh(given, 2, certificate=True, **options)
+        np.testing.assert_allclose(pairs.eigenvalues, [sign * 1.9, without.eigenvalues[0]])
+        assert sorted(pairs.eigenvectors[:, [0]].nonzero()[0]) == [n - 2, n - 1]
+        assert abs(pairs.optimality_gap[0]) < 1e-9
+        assert (abs(pairs.upper_bound) >= abs(pairs.eigenvalues) * (1 - 1e-12)).all()
+        options["positive"] = True  # where the search, of any signs, is no answer
+        positive = sparse_eigsh(given, 2, certificate=True, **options)
+        np.testing.assert_array_equal(positive.eigenvalues[0], without.eigenvalues[0])
+        assert abs(positive.upper_bound[0]) == pytest.approx(1.9)
+        options["positive"] = False
 
 
 def test_certificate_of_an_operator_too_large():

@@ -136,6 +136,20 @@ class Measurement(ABC):
             Y += np.asarray(X[:, start : start + CHUNK], dtype=np.float64) @ self.columns(ids)
         return Y
 
+    def measure_at(self, ids: np.ndarray, Z: np.ndarray) -> np.ndarray:
+        """Return M_T Z, the measurement of vectors that have rows Z at some ids and are zero else.
+
+        Parameters
+        ----------
+        ids : ndarray of int, shape (n_ids,)
+        Z : ndarray of shape (n_ids, r)
+
+        Returns
+        -------
+        ndarray of float64, shape (n_measurements, r)
+        """
+        return np.asarray(self.columns(ids).T @ Z)
+
     def measure_sparse(self, X: sp.csr_array) -> sp.csr_array:
         """Return the measurements Y = X M^T of CSR rows with few nonzeros as CSR rows.
 

@@ -9,6 +9,9 @@ from ... import kernels
 from ._base import Measurement
 from ._registry import register
 
+# Columns of a product of two measurements that are hashed at a time: some megabytes of codes.
+_GRAM_CHUNK = 1 << 15
+
 
 @register
 class SparseSignMeasurement(Measurement):
@@ -110,7 +113,8 @@ class SparseSignMeasurement(Measurement):
         if other.hash_settings is None:
             return super().cross_gram(other, diag)
         out = np.zeros((self.n_measurements, other.n_measurements))
-        kernels.add_cross_gram(
-            out, (0, self.n_features), diag, self.hash_settings, other.hash_settings
-        )
+        for low in range(0, self.n_features, _GRAM_CHUNK):
+            high = min(low + _GRAM_CHUNK, self.n_features)
+            part = None if diag is None else diag[low:high]
+            kernels.add_cross_gram(out, (low, high), part, self.hash_settings, other.hash_settings)
         return out
