@@ -159,8 +159,7 @@ def add_kept(
     multiplied while it is in the cache.
     """
     state._keep_sums(None)
-    is_scalar = np.ndim(weights) == 0
-    weighted = W * (weights if is_scalar else weights[:, None])
+    weighted = W * (np.asarray(weights)[:, None] if np.ndim(weights) else weights)
     moments = state._moments
     if moments is not None:
         moments.begin(X, weights, total_weight)
@@ -212,15 +211,16 @@ def measure_at_once(
     state: SketchState, X: np.ndarray, weights: float | np.ndarray, total_weight: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return both measurements of rows, whose moments are added."""
-    hashes = [side.measurement.hash_settings for side in state._sides]
+    keys = state.measurement.hash_settings, state.test.hash_settings
+    assert keys[0] is not None and keys[1] is not None  # or they are not measured at once
     moments = state._moments
     is_scalar = np.ndim(weights) == 0
     if moments is None or not is_scalar:
         if moments is not None:
             moments.update(X, weights, total_weight)
-        return kernels.sketch_dense_twice(X, *hashes)[:2]
+        return kernels.sketch_dense_twice(X, keys[0], keys[1])[:2]
     moments.begin(X, weights, total_weight)
-    Y, W, *sums = kernels.sketch_dense_twice(X, *hashes, moments.shift)
+    Y, W, *sums = kernels.sketch_dense_twice(X, keys[0], keys[1], moments.shift)
     moments.add_sums(0, X.shape[1], *(float(weights) * values for values in sums))
     moments.weight += total_weight
     return Y, W

@@ -90,7 +90,7 @@ class FeatureMoments(Journaled):
             left,
             right,
             self.shift[left:right],
-            None if is_scalar else weights,
+            None if is_scalar else np.asarray(weights),
             total,
             squares,
         )

@@ -389,8 +389,15 @@ default="sparse_sign"
 
     def _check_rows(self, X: Any, sample_weight: Any, reset: bool) -> tuple[Any, Any]:
         """Return validated X (dense or canonical CSR, any real dtype) and weights."""
-        accepted = {"accept_sparse": "csr", "dtype": "numeric", "dense_may_be_infinite": True}
-        X = validate_rows(self, X, reset=reset, ensure_min_samples=1 if reset else 0, **accepted)
+        X = validate_rows(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype="numeric",
+            ensure_min_samples=1 if reset else 0,
+            dense_may_be_infinite=True,
+        )
         weights = check_counts_of_rows(sample_weight, X.shape[0])
         check_sizes(self.n_components, self.n_nonzero_coefs, X.shape[1])
         return canonical(X) if sp.issparse(X) else X, 1.0 if weights is None else weights
