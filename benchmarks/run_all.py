@@ -41,6 +41,7 @@ SCRIPTS = {
     "diagnostics": "diagnostics/bench_diagnostics.py",
     "mam_paper": "recovery/mam_paper.py",
     "kernels": "kernels/bench_sketch_throughput.py",
+    "dense_updates": "kernels/bench_dense_updates.py",
     "updates": "kernels/bench_updates.py",
 }
 # The throughput of kernels is a table of plain text, and has sizes in place of --quick.

@@ -1,11 +1,13 @@
 """The entrance of rows, for estimators and sketches alike."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import assert_all_finite, check_array, validate_data
 
 from .dtypes import check_finite, check_numbers, check_squares
 from .sparse import canonical, check_structure, check_two_axes, with_room_for_sums
@@ -29,7 +31,13 @@ def admit(X: Any, name: str = "X") -> Any:
 
 
 def validate_rows(
-    estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = True, **options: Any
+    estimator: Any,
+    X: Any,
+    y: Any = "no_validation",
+    *,
+    reset: bool = True,
+    dense_may_be_infinite: bool = False,
+    **options: Any,
 ) -> Any:
     """Return X, or X and y, as scikit-learn's ``validate_data`` does, and refuse more.
 
@@ -41,10 +49,29 @@ def validate_rows(
     y : array-like or None
         Left out where there are no targets.
     reset : bool, default=True
+    dense_may_be_infinite : bool, default=False
+        Whether an array of floats is not read, because what adds it up sees whether an entry was
+        NaN or infinite; see :func:`explained_if_infinite`.
     **options
         Of ``validate_data``.
     """
+    if dense_may_be_infinite and isinstance(X, np.ndarray) and X.dtype.kind == "f":
+        options["ensure_all_finite"] = False
     return validate_data(estimator, admit(X), y, reset=reset, **options)
+
+
+@contextmanager
+def explained_if_infinite(estimator: Any, X: Any) -> Iterator[None]:
+    """Say in scikit-learn's words that an array was refused, if it is because it is not finite."""
+    try:
+        yield
+    except ValueError as refused:
+        if not sp.issparse(X):
+            try:
+                assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
+            except ValueError as reason:
+                raise reason from None
+        raise refused
 
 
 def validate_regression(
@@ -65,8 +92,17 @@ def validate_array(X: Any, name: str = "X", **options: Any) -> Any:
     return check_array(admit(X, name), **options)
 
 
-def check_rows(X: ArrayLike | sp.sparray | sp.spmatrix, n_features: int, name: str = "X") -> Any:
+def check_rows(
+    X: ArrayLike | sp.sparray | sp.spmatrix,
+    n_features: int,
+    name: str = "X",
+    *,
+    dense_may_be_infinite: bool = False,
+) -> Any:
     """Return X as a finite real 2-D array or CSR array without duplicates, for a sketch.
+
+    With `dense_may_be_infinite`, the entries of an array are not read, because what sums them up
+    sees whether one of them was NaN or infinite.
 
     Raises
     ------
@@ -87,5 +123,11 @@ def check_rows(X: ArrayLike | sp.sparray | sp.spmatrix, n_features: int, name: s
             f"{name}.astype(float)."
         )
     X = canonical(X) if sp.issparse(X) else X
-    check_finite(X, name, "impute or remove them first (SimpleImputer)")
+    if sp.issparse(X) or not dense_may_be_infinite:
+        check_finite_rows(X, name)
     return X
+
+
+def check_finite_rows(X: Any, name: str = "X") -> None:
+    """Raise ValueError, with advice, if an array or sparse matrix is not finite."""
+    check_finite(X, name, "impute or remove them first (SimpleImputer)")

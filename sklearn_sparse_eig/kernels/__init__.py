@@ -26,6 +26,7 @@ from ._checks import (
     check_target,
 )
 from ._compiling import compile_clock
+from ._dense import add_moments, centre_columns, sketch_dense_twice
 from ._hashing import HASH_VERSION, mix64
 
 __all__ = [
@@ -34,16 +35,19 @@ __all__ = [
     "add_cross",
     "add_cross_gram",
     "add_measured",
+    "add_moments",
     "add_outer",
     "add_sparse_cross",
     "adjoint",
     "adjoint_energy",
     "compile_clock",
+    "centre_columns",
     "expand_csr",
     "get_backend",
     "hash_columns",
     "sketch_csr",
     "sketch_dense",
+    "sketch_dense_twice",
     "sparse_share",
     "use_backend",
 ]

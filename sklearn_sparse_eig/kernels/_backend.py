@@ -69,9 +69,9 @@ def use_backend(name: Literal["numba", "scipy"]) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def twin() -> ModuleType:
-    """Import the module of the current backend, on first use."""
+def twin(part: str = "") -> ModuleType:
+    """Import the module of the current backend, or a part of it, on first use."""
     name = get_backend()
     if name == "numba":
         compile_clock.listen()
-    return import_module(f"._{name}", __package__)
+    return import_module(f"._{name}{part}", __package__)

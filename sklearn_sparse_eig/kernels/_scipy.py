@@ -144,7 +144,7 @@ def add_outer(S, data, indices, indptr, weights, upper):
 
 def add_sparse_cross(S, left, right):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_sparse_cross`."""
-    n, m, k = len(left[2]) - 1, *S.shape
+    n, (m, k) = len(left[2]) - 1, S.shape
     Y, W = (
         csr_array(
             (data[ptr[0] : ptr[-1]], indices[ptr[0] : ptr[-1]], ptr - ptr[0]), shape=(n, width)

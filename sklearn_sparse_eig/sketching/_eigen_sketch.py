@@ -205,7 +205,7 @@ default="sparse_sign"
             If X has another number of features, is not numeric or not finite, if the weights do not
             fit, or if the sketch holds matrix entries. The sketch is then left as it was.
         """
-        X = check_rows(X, self.n_features)
+        X = check_rows(X, self.n_features, dense_may_be_infinite=True)
         self._check_content("rows")
         add_rows(self, X, check_weights(sample_weight, X.shape[0]))
         return self
@@ -272,7 +272,8 @@ default="sparse_sign"
         Parameters
         ----------
         X : ndarray or csr_array of shape (n, n_features)
-            Real and finite rows without duplicate entries. They are not checked again.
+            Real rows without duplicate entries. They are not checked again, except that the sums
+            of an array tell whether it is finite.
         weights : float or ndarray of float64, shape (n,)
             Number of rows that each row stands for.
         decay : float or ndarray of float64, shape (n,), default=1.0
@@ -285,7 +286,8 @@ default="sparse_sign"
         Raises
         ------
         ValueError
-            If values are too large for sums of squares. The sketch is then left as it was.
+            If values are not finite, or too large for sums of squares. The sketch is then left as
+            it was.
         """
         self._check_content("rows")
         add_rows(self, X, weights, decay)

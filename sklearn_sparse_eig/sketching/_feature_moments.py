@@ -5,11 +5,17 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from .. import kernels
 from .._base.atomic import Journaled, distinct
+from .._base.threads import run_ranges
 from ._centring import FAR, better_shifts, centre, is_outweighed
 
 # Features looked at at a time.
 _STEP = 1 << 14
+# Columns of dense rows at a time: their sums stay in the fastest cache while all rows pass.
+_STRIP = 512
+# Entries of a strip at least, lest few rows take many calls.
+_FEW = 1 << 16
 
 
 @dataclass
@@ -47,25 +53,54 @@ class FeatureMoments(Journaled):
         self, X: np.ndarray | sp.csr_array, weights: float | np.ndarray, total_weight: float
     ) -> None:
         """Add rows X (dense or CSR without duplicates) with the given weights."""
-        if is_outweighed(self.weight, total_weight):
-            self._move(centre(X, weights) - self.shift)
         if sp.issparse(X):
+            self._recentre(X, weights, total_weight)
             self._add_sparse(X, weights, total_weight)
         else:
+            self.begin(X, weights, total_weight)
             self._add_dense(X, weights)
         self.weight += total_weight
 
-    def _add_dense(self, X, weights):
-        centred = np.subtract(X, self.shift, dtype=np.float64)
-        if np.ndim(weights) == 0:
-            total = float(weights) * centred.sum(axis=0)
-            squares = float(weights) * np.einsum("ij,ij->j", centred, centred)
-        else:
-            total = weights @ centred
-            squares = weights @ (centred * centred)
+    def begin(self, X: np.ndarray, weights: float | np.ndarray, total_weight: float) -> None:
+        """Prepare for dense rows, which are added by columns then; the weight comes last."""
+        self._recentre(X, weights, total_weight)
         self._keep(None)
-        self.total += total
-        self.squares += squares
+
+    def _recentre(self, X, weights, total_weight):
+        if is_outweighed(self.weight, total_weight):
+            self._move(centre(X, weights) - self.shift)
+
+    def _add_dense(self, X, weights):
+        step = max(_STRIP, _FEW // len(X))
+
+        def part(low, high):
+            for left in range(low, high, step):
+                self.add_columns(X, left, min(left + step, high), weights)
+
+        run_ranges(part, X.shape[1], work=X.size, multiple=_STRIP)
+
+    def add_columns(
+        self, X: np.ndarray, left: int, right: int, weights: float | np.ndarray
+    ) -> None:
+        """Add columns left..right-1 of dense rows to the sums, which the journal knows already."""
+        total, squares = np.zeros(right - left), np.zeros(right - left)
+        is_scalar = np.ndim(weights) == 0
+        kernels.add_moments(
+            X,
+            left,
+            right,
+            self.shift[left:right],
+            None if is_scalar else np.asarray(weights),
+            total,
+            squares,
+        )
+        factor = float(weights) if is_scalar else 1.0
+        self.add_sums(left, right, factor * total, factor * squares)
+
+    def add_sums(self, left: int, right: int, total: np.ndarray, squares: np.ndarray) -> None:
+        """Add to the sums of columns left..right-1 what was summed about the same shifts."""
+        self.total[left:right] += total
+        self.squares[left:right] += squares
 
     def _add_sparse(self, X, weights, total_weight):
         shifted = self._shifted_features()

@@ -1,15 +1,26 @@
 """Adding rows to the state of a sketch, in blocks whose buffers have a fixed size."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from enum import Enum, auto
 
 import numpy as np
 import scipy.sparse as sp
 
 from .. import kernels
-from .._base.threads import shared_pool
+from .._base.rows import check_finite_rows
+from .._base.threads import limit_blas, shared_pool
 from ._accumulate import add_dense, weighted_sum
 from ._centring import centre, first_rows, is_due, is_outweighed, may_be_full
+from ._dense_rows import (
+    FEW_ROWS,
+    STRIP,
+    add_kept,
+    add_symmetric,
+    is_large,
+    measure_at_once,
+    measures_at_once,
+)
 from ._state import Side, SketchState
 from ._variance import check_sums
 
@@ -25,21 +36,29 @@ def add_rows(
     weights: float | np.ndarray,
     decay: float | np.ndarray = 1.0,
 ) -> None:
-    """Add rows known to be good: a finite array or canonical CSR, and weights that fit.
+    """Add rows known to be good: a real array or finite canonical CSR, and weights that fit.
 
+    An array that is not finite is refused when its sums are known, which saves reading it before.
     A weight says how many rows a row stands for, a decay how far it is forgotten already.
     """
+    given = X
     X, weights, decay = _without_weightless(X, weights, decay)
+    if X is not given:  # what is left out is refused like the rest
+        check_finite_rows(given)
     if X.shape[0] == 0:
         return
     state.content = "rows"
     weights = weights * decay
     squares = np.multiply(weights, decay)
     state._weight_squares += float(squares.sum() if squares.ndim else squares * X.shape[0])
-    with np.errstate(over="ignore", invalid="ignore"), shared_pool():  # infinities are refused last
+    # More than a few dense rows are spread over threads of ours: no bit depends on their number.
+    is_many = X.shape[0] >= FEW_ROWS and not sp.issparse(X)
+    blas = limit_blas(1) if is_many else nullcontext()
+    # What is infinite is refused at the end.
+    with np.errstate(over="ignore", invalid="ignore"), shared_pool(), blas:
         for rows, part, way in _blocks(state, X, weights):
             _add_block(state, rows, part, way)
-    check_sums(state)
+    check_sums(state, X)
     state._reset_if_deleted(np.max(np.abs(weights)))
 
 
@@ -115,8 +134,8 @@ def _is_scattered(state, X):
 def _buffer_width(state, X, way):
     """Return the floats that a measured row takes while it is added."""
     others = 0 if state.is_symmetric else state.shape[1]
-    if state._moments is not None and not sp.issparse(X):
-        others += state.n_features  # less the shifts of the moments
+    if others and state.measurement.keeps_features and not sp.issparse(X):
+        return others + STRIP  # what is kept is not copied whole
     nonzeros = X.nnz // X.shape[0] if sp.issparse(X) else 0
     # Each is counted thrice: for fused rows the k-vectors, these in strips, and as many sums of
     # recurring features, and the tables in which these are found.
@@ -130,21 +149,30 @@ def _buffer_width(state, X, way):
 def _add_block(state, X, weights, way):
     n = X.shape[0]
     total = _total_weight(weights, n)
-    Y = None if way is Way.FUSED else _measure(state.measurement, X, way)
-    W = Y if state.is_symmetric else state.test.measure(X)
+    is_kept = state.measurement.keeps_features and isinstance(X, np.ndarray) and is_large(state, X)
+    at_once = not is_kept and measures_at_once(state, X)
+    if at_once:
+        Y, W = measure_at_once(state, X, weights, total)
+    else:
+        Y = X if is_kept else None if way is Way.FUSED else _measure(state.measurement, X, way)
+        W = Y if state.is_symmetric else state.test.measure(X)
     if state._identification is not None:
         state._identification.add_rows(X, W, weights)
     if state.center and is_outweighed(state.weight, total):
         # Rows that are measured while they are added need no shift on the left side.
         left = np.zeros(state.shape[0]) if Y is None else centre(Y, weights)
         state._move_shifts(left, *([] if state.is_symmetric else [centre(W, weights)]))
-    if way is Way.FUSED:
+    if is_kept and state.is_symmetric:
+        add_symmetric(state, X, weights)
+    elif is_kept:
+        add_kept(state, X, _shifted(W, state._right), weights, total)
+    elif way is Way.FUSED:
         _fuse(state, X, W, weights)
     elif way is Way.SCATTERED:
         _scatter(state, Y, W, weights)
     else:
         _multiply(state, Y, W, weights)
-    if state._moments is not None:
+    if state._moments is not None and not (is_kept or at_once):
         state._moments.update(X, weights, total)
     before = state.n_samples
     state.weight += total

@@ -1,7 +1,10 @@
 """Whether sums of rows can be worked with: finite, and a variance that numbers can tell."""
 
+from typing import Any
+
 import numpy as np
 
+from .._base.rows import check_finite_rows
 from ._implicit import ImplicitMatrix
 from ._limits import ROUNDING
 from ._state import Side, SketchState
@@ -12,10 +15,11 @@ _LARGEST = 1e140
 _SMALLEST = 1e-150
 
 
-def check_sums(state: SketchState) -> None:
-    """Raise ValueError if rows were added whose squares are too large to be added, or read.
+def check_sums(state: SketchState, X: Any) -> None:
+    """Raise ValueError if rows X were added that are not finite, or too large to be squared.
 
-    Every product in C is bounded by the powers of the two sides, so that C is not looked at.
+    A value that is not finite leaves no total finite that it is part of. Every product in C is
+    bounded by the powers of the two sides, so that C is not looked at.
     """
     power = np.trace(state._cross) if state.is_symmetric else state._power
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -23,7 +27,9 @@ def check_sums(state: SketchState) -> None:
         if state.weight:
             squares.append(power / abs(state.weight))
             squares += [_square(side.total / state.weight) for side in state._sides]
+        squares += [np.abs(side.total).max() * 0.0 for side in state._sides]
     if not all(square <= _LARGEST for square in squares):  # nor NaN
+        check_finite_rows(X)
         raise ValueError(
             "X has values that cannot be squared and added in floating point: their mean square "
             f"is beyond {_LARGEST:g}. Remove them if they are errors; else multiply X by a "

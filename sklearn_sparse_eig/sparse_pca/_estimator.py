@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from .._base.entries import rows_from_entries
 from .._base.fitting import fitting
-from .._base.rows import validate_rows
+from .._base.rows import explained_if_infinite, validate_rows
 from .._base.sparse import canonical
 from .._base.streams import StreamMixin
 from .._base.threads import limit_threads
@@ -398,6 +398,7 @@ default="sparse_sign"
             accept_sparse="csr",
             dtype="numeric",
             ensure_min_samples=1 if reset else 0,
+            dense_may_be_infinite=True,
         )
         weights = check_counts_of_rows(sample_weight, X.shape[0])
         check_sizes(self.n_components, self.n_nonzero_coefs, X.shape[1])
@@ -441,5 +442,6 @@ default="sparse_sign"
             if sketch.content is not None:
                 sketch.scale(max(self.forgetting**n, _FORGOTTEN))
             decay = np.maximum(self.forgetting ** np.arange(n - 1, -1, -1.0), _FORGOTTEN)
-        sketch.add_checked_rows(X, weights, decay)
+        with explained_if_infinite(self, X):
+            sketch.add_checked_rows(X, weights, decay)
         self._report(f"{sketch.n_samples} rows", level=2)

@@ -141,12 +141,14 @@ class RecoveredMixin(LazyDisplayMixin):
         polishes = sizes is not None and self._can_polish(sketch, rank.count)
         if polishes and scale is None and self._is_crowded(sketch, rank, sizes):
             # The supports alone take up most of the candidates, so their choice decides much.
-            first = recover(sketch, rank.count, noise_is_known=True, **self._recovery_options())
+            options = self._recovery_options()
+            options["noise_is_known"] = True  # or will be, when the vectors are recovered
+            first = recover(sketch, rank.count, **options)
             ids, noise_variance = first.support, first.noise_variance
             vectors = first.eigenvectors[ids].toarray()
         else:
             ids, noise_variance = self._find_candidates(sketch, rank, reading, scale)
-        if polishes:
+        if sizes is not None and polishes:
             ids, vectors = polished_candidates(
                 reading.scaled(scale),
                 ids,
