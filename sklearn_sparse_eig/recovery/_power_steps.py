@@ -245,7 +245,7 @@ class PowerSteps:
         if len(ids) < self.r:  # the decoder names no more: any features will do
             others = np.setdiff1d(np.arange(2 * self.r), ids)
             ids = np.union1d(ids, others[: self.r - len(ids)])
-        return ids, orthonormal_range(fit_on_support(self.sketch.measurement, Q, ids).Z)
+        return ids, orthonormal_range(restricted_least_squares(self.sketch.measurement, ids, Q))
 
     def _n_seeds(self, n_found, rank):
         """Return how many features are added to those that stand out.

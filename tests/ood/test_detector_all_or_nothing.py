@@ -101,6 +101,7 @@ def test_an_interrupt_at_any_line_changes_nothing(blobs, subspace, method):
         "calibrate": lambda d: d.calibrate(X[:40]),
     }
     call, scores = calls[method], start.score_samples(Z)
+    call(pickle.loads(pickle.dumps(start)))  # what runs once for all, a first warning say
     detector = pickle.loads(pickle.dumps(start))
     counter = _Interrupt()
     assert not counter.run(lambda: call(detector))

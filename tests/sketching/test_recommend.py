@@ -85,7 +85,10 @@ def test_more_memory_is_never_worse(request, factor):
     many = recommended(request, memory=factor * request["memory"])
     # Rounding to a multiple of the blocks may cost a row of each block, of 16 at the least.
     assert many.noise_ratio >= 0.85 * few.noise_ratio
-    assert many.n_bytes >= 0.5 * few.n_bytes or many.regime == "exact"
+    # A sketch that keeps more of the features apart may well be smaller.
+    order = ["compressed", "range", "exact"]
+    is_better = order.index(many.regime) > order.index(few.regime)
+    assert many.n_bytes >= 0.5 * few.n_bytes or many.regime == "exact" or is_better
     if few.sufficient:
         assert recommended(request, memory=2 * factor * request["memory"]).sufficient
 
