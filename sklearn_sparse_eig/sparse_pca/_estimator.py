@@ -133,7 +133,9 @@ default="sparse_sign"
         Mean of the features. If there are too many features to track, it is sparse, and estimated
         on the support only.
     noise_variance_ : float
-        Estimated variance of the noise in a feature, which the recovery removed from the sketch.
+        Estimated variance of the noise in a feature. The recovery removes it from a compressed
+        sketch; where the exact covariance is kept, it is the mean variance outside the components,
+        as in ``PCA``.
     support_ : ndarray of int64
         Features that occur in any component, in increasing order.
     n_components_ : int

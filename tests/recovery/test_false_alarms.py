@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.decomposition import FactorAnalysis
+from sklearn.decomposition import PCA, FactorAnalysis
 
 from sklearn_sparse_eig import EigenSketch, RecoveryWarning, SketchedSparsePCA
 from sklearn_sparse_eig.recovery import sparse_principal_vectors
@@ -56,6 +56,25 @@ def false_alarms(n_fits, regime, refine, noise, size, n_samples=300):
 @pytest.mark.parametrize(("regime", "n_fits"), [("exact", 10), ("range", 1), ("mam", 1)])
 def test_pure_noise_warns(regime, n_fits, noise, size):
     assert false_alarms(n_fits, regime, "sketch", noise, size) == 0
+
+
+@pytest.mark.parametrize("n_components", [10, 20, 30])
+def test_pure_noise_warns_however_many_components_share_it(n_components):
+    # The more components, the more of the noise is theirs and the less is left to judge it by.
+    for seed in range(3):
+        X = np.random.default_rng(seed).standard_normal((300, 40))
+        with pytest.warns(RecoveryWarning, match="told from noise"):
+            pca = SketchedSparsePCA(n_components, n_nonzero_coefs=3, random_state=0).fit(X)
+        assert pca.eigenpairs_.signal_to_threshold.max() <= 1.0
+
+
+@pytest.mark.parametrize("n_components", [1, 10, 19])
+def test_noise_beside_dense_components_is_that_of_pca(n_components):
+    X = np.random.default_rng(0).standard_normal((200, 20)) * np.r_[5.0, 4.0, np.ones(18)]
+    with warnings.catch_warnings(action="ignore"):
+        pca = SketchedSparsePCA(n_components, n_nonzero_coefs=20, random_state=0).fit(X)
+    expected = PCA(n_components).fit(X).noise_variance_ * 199 / 200  # of the divisor n - 1
+    assert pca.noise_variance_ == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.slow
