@@ -143,8 +143,8 @@ class PowerSteps:
         """Return the variance of noise in a feature, on average, beside a model of the signal."""
         if not self.only_reports_noise or model is None:
             return self.noise.variance
-        # The model holds all of the variance along its r directions, that of noise too: what is left
-        # is the noise of N - r dimensions.
+        # The model holds all of the variance along its r directions, that of noise too: what is
+        # left is the noise of N - r dimensions.
         n_features, rank = self.sketch.n_features, model.basis.shape[1]
         if rank >= n_features:
             return 0.0

@@ -129,7 +129,7 @@ def choose_size(
         if not isinstance(measurement, str):
             return budget.size(measurement, None, None, moments, ids)
         if identity:
-            budget.check(Needs.exact)
+            budget.check(Needs.exact, keeps_features=True)
             return exact
         if m is None:
             least, most = _measurement_bounds(N, s, max(2048, 4 * r * s))
@@ -152,7 +152,7 @@ def choose_size(
         if k is None and N <= limit and budget.holds(needs.exact()):
             return exact
         if identity and k is None:
-            budget.check(smallest)
+            budget.check(smallest, keeps_features=True)
         width = k
         if k is None and N > least_range:
             most = min(most_range, N)
@@ -217,7 +217,7 @@ class _Budget:
     def holds(self, needed: float) -> bool:
         return needed <= self._room
 
-    def check(self, needed: Callable[[Needs], float]) -> None:
+    def check(self, needed: Callable[[Needs], float], keeps_features: bool = False) -> None:
         """Raise an error that names a budget which is enough, unless this one is."""
         if self.holds(needed(self.needs)):
             return
@@ -233,8 +233,17 @@ class _Budget:
                 low = middle
         raise ValueError(
             f"memory_budget={self._bytes:.3g} bytes is too small: the smallest sketch for "
-            f"these components needs {1.01 * enough:.3g}. Raise "
-            "memory_budget, or ask for fewer components or nonzeros."
+            f"these components needs {1.01 * enough:.3g}. {self._advice(keeps_features)}"
+        )
+
+    def _advice(self, keeps_features):
+        n_features, *_, needs_moments = self._request
+        if not (needs_moments or keeps_features) or 8.0 * n_features <= self._bytes:
+            return "Raise memory_budget, or ask for fewer components or nonzeros."
+        asked = "noise='diagonal' (feature_moments)" if needs_moments else "measurement='identity'"
+        return (
+            f"Raise memory_budget, or leave {asked} at its default: it keeps numbers for each of "
+            f"the {n_features} features."
         )
 
     def _is_enough(self, n_bytes, needed):

@@ -17,9 +17,10 @@ class CertificateMixin(RecoveredMixin):
     def certify(self) -> SparseEigenpairs:
         """Bound the variance that any component of as many nonzeros could have.
 
-        Only where ``sketch_`` keeps the exact covariance A of the rows (up to 3800 features at the
-        default ``memory_budget``). It takes a second or two, is computed once for the rows seen,
-        and from then on ``eigenpairs_`` has the bound too.
+        Only where ``sketch_`` keeps the exact covariance A of the rows. It does up to 3800 features
+        at the default ``memory_budget``; ``range_size`` as large as the number N of features keeps
+        it whatever the budget, in 8 N^2 bytes. The bound takes seconds, is computed once for the
+        rows seen, and from then on ``eigenpairs_`` has it too.
 
         Returns
         -------
@@ -67,7 +68,8 @@ class CertificateMixin(RecoveredMixin):
                     f"A bound needs the covariance itself, of which the sketch of "
                     f"{self.n_features_in_} features keeps a part. With sketch, measurement and "
                     "range_size at their defaults it is kept up to 4096 features, where "
-                    "memory_budget is large enough; or give the covariance to "
+                    "memory_budget is large enough, and in any case with range_size as large as "
+                    "the number of features; or give the covariance to "
                     "sparse_eigsh(certificate=True)."
                 )
             with limit_threads(self._n_threads()):

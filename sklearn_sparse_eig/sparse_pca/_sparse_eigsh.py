@@ -105,12 +105,13 @@ def sparse_eigsh(
     Notes
     -----
     The sparse vectors are local optima, found from several starts: exchanging one nonzero for
-    another does not improve them. If there are at most a thousand supports, the best of all is
-    returned. The certificate leaves out features that cannot help, and closes the gap by branch
-    and bound where that ends soon, as it mostly does for up to 20 nonzeros of strongly correlated
-    features: a gap below 1e-9 is a proof of optimality. See ``doc/sparse_eigenproblem.md``. The
-    time is that of the Lanczos products with A, of one product for each candidate if A is a
-    LinearOperator, and O(s^2 p) per round of exchanges on p candidates. Memory is O(n k + p^2).
+    another of the ``n_candidates`` does not improve them. If there are at most a thousand supports,
+    the best of all is returned. The certificate leaves out features that cannot help, and closes
+    the gap by branch and bound where that ends soon, as it mostly does for up to 20 nonzeros of
+    strongly correlated features: a gap below 1e-9 is a proof of optimality. See
+    ``doc/sparse_eigenproblem.md``. The time is that of the Lanczos products with A, of one product
+    for each candidate if A is a LinearOperator, and O(s^2 p) per round of exchanges on p
+    candidates. Memory is O(n k + p^2).
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """What components could reach at most, proven from the covariance that the sketch keeps."""
 
+import warnings
 from itertools import combinations
 
 import numpy as np
@@ -72,5 +73,16 @@ def test_errors():
         SketchedSparsePCA().partial_fit(rows()[:1]).certify()
     options = {"measurement": "identity", "range_size": 6, "random_state": 0}
     pca = SketchedSparsePCA(1, n_nonzero_coefs=3, **options).fit(rows())
-    with pytest.raises(ValueError, match="keeps a part"):
+    with pytest.raises(ValueError, match="keeps a part.*range_size as large"):
         pca.certify()
+
+
+def test_a_range_as_large_as_the_features_keeps_the_covariance_whatever_the_budget():
+    X = np.random.default_rng(0).standard_normal((100, 300))
+    options = {"n_nonzero_coefs": 3, "memory_budget": 1e6, "random_state": 0}
+    with warnings.catch_warnings(action="ignore"):
+        part = SketchedSparsePCA(1, **options).fit(X)
+        whole = SketchedSparsePCA(1, range_size=300, **options).fit(X)
+        with pytest.raises(ValueError, match="keeps a part"):
+            part.certify()
+        assert whole.certify().optimality_gap[0] >= 0.0

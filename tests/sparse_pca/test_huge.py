@@ -109,8 +109,11 @@ def test_life_of_an_estimator(planted):
 @pytest.mark.parametrize("option", [{"measurement": "identity"}, {"noise": "diagonal"}])
 def test_what_keeps_features_is_refused(planted, option):
     pca = SketchedSparsePCA(2, random_state=0, **option)
-    with pytest.raises(ValueError, match=r"memory_budget=2.56e\+08 bytes is too small"):
+    with pytest.raises(ValueError, match=r"memory_budget=2.56e\+08 bytes is too small") as refusal:
         pca.partial_fit(planted.rows)
+    ((name, value),) = option.items()
+    # No machine has the memory: the advice is not to buy it.
+    assert f"{name}='{value}'" in str(refusal.value) and "at its default" in str(refusal.value)
 
 
 @pytest.mark.parametrize(
