@@ -114,3 +114,18 @@ def test_the_sketch_can_be_made(sketch, measurement, n_features):
     made = EigenSketch(n_features, random_state=0, **size.arguments())
     assert made.measurement.name == size.measurement
     assert made.nbytes <= 256e6 / 4
+
+
+@pytest.mark.parametrize(("n_components", "limit"), [(2, 550_000), (10, 200_000)])
+def test_limits_of_the_regimes_are_those_that_the_pages_name(n_components, limit):
+    def regime(n_features):
+        size = choose_size(n_features, n_components, 50)
+        if size.measurement != "identity":
+            return "compressed"
+        return "exact" if size.range_size is None else "range"
+
+    assert [regime(3_800), regime(3_900)] == ["exact", "range"]
+    assert [regime(limit), regime(int(1.05 * limit))] == ["range", "compressed"]
+    # Means and variances of the features, whatever the regime.
+    assert choose_size(260_000, n_components, 50).feature_moments
+    assert not choose_size(270_000, n_components, 50).feature_moments
