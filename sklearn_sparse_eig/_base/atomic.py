@@ -128,15 +128,18 @@ class _Transaction:
 
 def _states_of(owner: Any) -> list[Journaled]:
     """Return an object that is a state itself, or else the states among its attributes."""
-    values = [owner] if isinstance(owner, Journaled) else vars(owner).values()
-    # Attributes of an estimator may be anything its user gave: an answer of theirs means nothing.
-    return [value for value in values if isinstance(value, Journaled)]
+    return _among([owner]) or _among(vars(owner).values())
 
 
 def _journaled(values: Iterable[Any]) -> list[Journaled]:
     """Return the journaled objects among some values and, at any depth, their attributes."""
-    found = [value for value in values if isinstance(value, Journaled)]
+    found = _among(values)
     return found + [inner for one in found for inner in _journaled(vars(one).values())]
+
+
+def _among(values: Iterable[Any]) -> list[Journaled]:
+    # Attributes of an estimator may be anything its user gave: an answer of theirs means nothing.
+    return [value for value in list(values) if isinstance(value, Journaled)]
 
 
 def all_or_nothing(method: Method) -> Method:
