@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import n_rows
 from .._base.locks import locked
+from .._base.messages import warn_user
 from .._base.typed import Auto, MatrixLike
 from ..gradients import Gradients, Network, OutputName, check_rows
 from ._pace import Pace
@@ -76,7 +77,16 @@ class ScoringMixin:
         with locked(self):
             span, batches, name = self._get_subspace(), self._gradients(X), self.score_function
         batches = Pace(n_rows(X), self.verbose, warns).over(batches)
-        return np.concatenate([score(name, each.values, each.layers, span) for _, each in batches])
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
+            scores = [score(name, each.values, each.layers, span) for _, each in batches]
+        found = np.concatenate(scores)
+        if n_lost := np.count_nonzero(~np.isfinite(found)):
+            warn_user(
+                f"The scores of {n_lost} of {len(found)} rows are not finite, for their gradients "
+                "overflow. Such inputs are far from any that were seen; scale them as in training, "
+                "or leave them out."
+            )
+        return found
 
     def _get_subspace(self) -> Span:
         """Return the subspace of the samples seen, computed once for each revision of the state.

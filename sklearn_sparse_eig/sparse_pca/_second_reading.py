@@ -55,9 +55,11 @@ class SecondReading:
         return replace(self, scale=scale)
 
     def blocks(self, width: int) -> Iterator[tuple]:
-        """Yield rows with their weights, so many at a time as take `width` floats each."""
-        step = max(1, self.buffer // width)
+        """Yield rows with their weights, so many at a time as fit, of `width` floats if dense."""
         for rows, weights in self.batches():
+            if sp.issparse(rows):
+                width = 2 * max(rows.nnz // max(rows.shape[0], 1), 1)
+            step = max(1, self.buffer // width)
             for low in range(0, rows.shape[0], step):
                 part = weights if np.ndim(weights) == 0 else weights[low : low + step]
                 yield rows[low : low + step], part
@@ -100,13 +102,13 @@ class SecondReading:
         sums = np.zeros((2, *V.shape))
         for rows, weights in self.blocks(len(ids)):
             rows = columns_of(rows, ids)
-            rows = rows.tocsc() if sp.issparse(rows) else rows
-            w = np.broadcast_to(weights, rows.shape[0])[:, None]
-            z = _centred_forms(rows, mean, V)
-            for part in _column_blocks(rows):
-                x = _centred_columns(rows, part, mean)
-                sums[0, part] += x.T @ (w * z)
-                sums[1, part] += np.square(x, out=x).T @ (w * z * z)
+            parts = _column_blocks(rows)
+            # Before the product: a large mean would cost all digits.
+            z = sum(x @ V[part] for part, x in _centred(rows, parts, mean))
+            z = np.hstack([z, z * z]) * np.broadcast_to(weights, len(z))[:, None]
+            for part, x in _centred(rows, parts, mean):
+                sums[0, part] += x.T @ z[:, : V.shape[1]]
+                sums[1, part] += np.square(x, out=x).T @ z[:, V.shape[1] :]
         products, squares = sums / exact.weight
         return np.maximum(squares - products**2, 0.0)
 
@@ -137,19 +139,17 @@ class SecondReading:
 
 
 def _column_blocks(rows):
-    """Yield slices of columns of which a dense copy is small."""
+    """Return slices of columns of which a dense copy is small."""
     width = max(16, _DENSE // max(rows.shape[0], 1))
-    return (slice(low, low + width) for low in range(0, rows.shape[1], width))
+    return [slice(low, low + width) for low in range(0, rows.shape[1], width)]
 
 
-def _centred_columns(rows, part, mean):
-    columns = rows[:, part]
-    return (columns.toarray() if sp.issparse(columns) else columns) - mean[part]
-
-
-def _centred_forms(rows, mean, V):
-    # Column by column, as a large mean would cost all digits after the product.
-    return sum(_centred_columns(rows, part, mean) @ V[part] for part in _column_blocks(rows))
+def _centred(rows, parts, mean):
+    """Yield parts of the columns, as new dense arrays less their means."""
+    rows = rows.tocsc() if sp.issparse(rows) else rows
+    for part in parts:
+        columns = rows[:, part]
+        yield part, (columns.toarray() if sp.issparse(columns) else columns) - mean[part]
 
 
 def scaled_rows(rows: np.ndarray | sp.csr_array, scale: np.ndarray) -> np.ndarray | sp.csr_array:

@@ -30,6 +30,8 @@ from .engines import Batch, EngineFailure, make_engines
 
 # A batch has at least so many rows, however large their gradients.
 _LEAST_ROWS = 16
+# What torch says of rows of the wrong shape, for which it has no exception of their own.
+_MISFIT = ("shape", "size", "dimension", "channels")
 
 
 class TorchNetwork(Network):
@@ -118,12 +120,23 @@ class TorchNetwork(Network):
         if not self._is_ordered:
             check_mode(self.module)
             with differentiable(self.module):
-                self._find_order(self._reader.read(X))
+                rows = self._reader.read(X)
+                self._find_order(rows)
+                check_output(self.module, rows)
 
     def _find_order(self, rows):
         if self._is_ordered:
             return
-        self._order = execution_order(self.module, self._layers, rows[:2])
+        try:
+            self._order = execution_order(self.module, self._layers, rows[:2])
+        except (RuntimeError, IndexError) as error:
+            if not any(word in str(error) for word in _MISFIT):
+                raise
+            raise ValueError(
+                f"{type(self.module).__name__} cannot be run on rows of shape "
+                f"{tuple(rows.shape[1:])} and {rows.dtype}: {error}. Give X as its forward() takes "
+                "it."
+            ) from error
         if not self._gives_features:
             self._set_logits()
         self._is_ordered = True
