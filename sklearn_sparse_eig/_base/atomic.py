@@ -81,21 +81,33 @@ class Journaled:
 
 
 class _Transaction:
+    """One change of an object, and of the states among its attributes.
+
+    The states are locked with it, after it: who copies one of them meanwhile waits, and does not
+    get half of the change, or its journal.
+    """
+
     def __init__(self, owner: Any, others: list[Any]) -> None:
-        self._owner = owner
-        # What is inside another change of the same state is taken back with that one.
-        found = _journaled([owner]) or _journaled(vars(owner).values())
-        self._states = [s for s in found if s._journal is None]
-        self._locks = locks_of(owner, *others)
+        self._owner, self._others = owner, others
+        self._locks: list[Any] = []
         self._n_held = 0
+        self._states: list[Journaled] = []
         self._journals: list[Journal] = []
 
     def begin(self) -> None:
-        for lock in self._locks:
-            self._n_held += lock.acquire()
+        self._hold(self._owner, *self._others)
+        # Only now, for until then another thread may have been changing them.
+        self._hold(*_states_of(self._owner), *(s for o in self._others for s in _states_of(o)))
+        # What is inside another change of the same state is taken back with that one.
+        self._states = [s for s in _journaled(_states_of(self._owner)) if s._journal is None]
         self._journals = [Journal(self._owner), *map(Journal, self._states)]
         for state, journal in zip(self._states, self._journals[1:], strict=True):
             state._journal = journal
+
+    def _hold(self, *items: Any) -> None:
+        self._locks += locks_of(*items)
+        for lock in self._locks[self._n_held :]:
+            self._n_held += lock.acquire()
 
     def end(self) -> None:
         for state, journal in zip(self._states, self._journals[1:], strict=True):
@@ -114,11 +126,20 @@ class _Transaction:
             self._n_held -= 1 + bool(self._locks[self._n_held - 1].release())
 
 
+def _states_of(owner: Any) -> list[Journaled]:
+    """Return an object that is a state itself, or else the states among its attributes."""
+    return _among([owner]) or _among(vars(owner).values())
+
+
 def _journaled(values: Iterable[Any]) -> list[Journaled]:
     """Return the journaled objects among some values and, at any depth, their attributes."""
-    # Attributes of an estimator may be anything its user gave: an answer of theirs means nothing.
-    found = [value for value in values if isinstance(value, Journaled)]
+    found = _among(values)
     return found + [inner for one in found for inner in _journaled(vars(one).values())]
+
+
+def _among(values: Iterable[Any]) -> list[Journaled]:
+    # Attributes of an estimator may be anything its user gave: an answer of theirs means nothing.
+    return [value for value in list(values) if isinstance(value, Journaled)]
 
 
 def all_or_nothing(method: Method) -> Method:

@@ -268,7 +268,9 @@ class PowerSteps:
             return None
         if self._supports_overlap():
             return None  # only what stands out tells how much
-        total = int(self.sizes.sum()) + (rank - self.r) * int(self.sizes.max())
+        # A may have fewer dimensions than vectors asked for, or show more.
+        largest = np.sort(self.sizes)[::-1]
+        total = int(largest[:rank].sum()) + max(rank - self.r, 0) * int(largest[0])
         return min(total, self.max_support, self.sketch.n_features)
 
     def _supports_overlap(self):

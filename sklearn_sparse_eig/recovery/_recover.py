@@ -54,7 +54,8 @@ def recover(
         number.
     noise : {"auto", "isotropic", "diagonal"} or None, default="auto"
         Model of independent noise in the features. "auto" is "isotropic" for a sketch of rows and
-        None for a sketch of matrix entries. "diagonal" needs feature moments.
+        None for a sketch of matrix entries. "diagonal" needs feature moments, and does not go with
+        ``which="SA"``.
     which : {"LA", "SA", "LM"}, default="LA"
         Which eigenvalues to find: the algebraically largest, the algebraically smallest, or those
         of largest magnitude.

@@ -103,6 +103,11 @@ class RecoveryRequest:
         n_components = rank.count
         if which not in ("LA", "SA", "LM"):
             raise ValueError(f"which must be 'LA', 'SA' or 'LM', got {which!r}.")
+        if which == "SA" and noise == "diagonal":
+            raise ValueError(
+                "noise='diagonal' models what features share, which makes eigenvalues large, and "
+                "cannot be used with which='SA'. Use noise=None for the smallest eigenvalues of A."
+            )
         _check_n_components(sketch, n_components)
         sizes = _checked_sizes(sketch, n_components, n_nonzero_coefs)
         return cls(

@@ -51,8 +51,8 @@ def add_rows(
     weights = weights * decay
     squares = np.multiply(weights, decay)
     state._weight_squares += float(squares.sum() if squares.ndim else squares * X.shape[0])
-    # More than a few dense rows are spread over threads of ours: no bit depends on their number.
-    is_many = X.shape[0] >= FEW_ROWS and not sp.issparse(X)
+    # More than a few rows are spread over threads of ours: no bit depends on their number.
+    is_many = X.shape[0] >= FEW_ROWS
     blas = limit_blas(1) if is_many else nullcontext()
     # What is infinite is refused at the end.
     with np.errstate(over="ignore", invalid="ignore"), shared_pool(), blas:
