@@ -93,6 +93,7 @@ def run_ranges(
     work: float,
     multiple: int = 1,
     parts_per_thread: int = 4,
+    most_threads: int | None = None,
 ) -> None:
     """Call ``function(lo, hi)`` on intervals covering range(n), in parallel if that pays.
 
@@ -107,14 +108,21 @@ def run_ranges(
         Inner ends of the intervals are multiples of this.
     parts_per_thread : int
         More than one evens out cores of unequal speed; use 1 where every part repeats some work.
+    most_threads : int or None, default=None
+        Where each of them takes memory of its own.
     """
     threads = thread_count() if work >= _SERIAL_WORK else 1
+    threads = threads if most_threads is None else max(1, min(threads, most_threads))
     parts = split_range(n, threads * parts_per_thread if threads > 1 else 1, multiple)
-    run_tasks(function, parts, work=work)
+    run_tasks(function, parts, work=work, most_threads=most_threads)
 
 
 def run_tasks(
-    function: Callable[..., object], tasks: Sequence[tuple[int, ...]], *, work: float
+    function: Callable[..., object],
+    tasks: Sequence[tuple[int, ...]],
+    *,
+    work: float,
+    most_threads: int | None = None,
 ) -> None:
     """Call ``function(*task)`` for each task, in parallel if that pays.
 
@@ -125,8 +133,11 @@ def run_tasks(
     tasks : sequence of tuples
     work : float
         Elementary operations in all; small jobs run serially in the calling thread.
+    most_threads : int or None, default=None
+        As in :func:`run_ranges`.
     """
     threads = min(thread_count() if work >= _SERIAL_WORK else 1, len(tasks))
+    threads = threads if most_threads is None else min(threads, most_threads)
     if threads <= 1:
         for task in tasks:
             function(*task)

@@ -171,7 +171,9 @@ def add_kept(
             for left in range(low, high, width):
                 _add_strip(state, X, weights, weighted, left, min(left + width, high), strip)
 
-    run_ranges(part, X.shape[1], work=X.size * W.shape[1], multiple=width)
+    # Each thread has a strip and its product, of which two buffers of rows hold some.
+    most = 2 * state.row_buffer // (width * (X.shape[0] + W.shape[1]))
+    run_ranges(part, X.shape[1], work=X.size * W.shape[1], multiple=width, most_threads=most)
     if moments is not None:
         moments.weight += total_weight
     state._right.total += weighted.sum(axis=0)

@@ -14,6 +14,8 @@ BUFFER = 1 << 21
 _LEAST_BUFFER, _BUFFER_SHARE = 1 << 12, 1 / 16
 # Arrays of the size of the buffer: rows as measured, shifted and weighted.
 _ROW_ARRAYS = 3
+# And entries of sparse rows that two threads sort.
+_SORTED_ARRAYS = 2
 # Tall arrays of the width of the leading subspace at a time, and of the number of components.
 _RANK_ARRAYS, _TALL_ARRAYS = 3, 8
 # Vectors with an entry for each feature, where there are any.
@@ -47,7 +49,7 @@ def polishing_bytes(n_features: int, n_components: int, n_nonzero: int) -> float
 
 def row_buffer(budget: float, state: float) -> int:
     """Return the floats that a block of rows may take, for a budget and a state in bytes."""
-    room = (budget - 2.0 * state) / (8 * _ROW_ARRAYS)
+    room = (budget - 2.0 * state) / (8 * (_ROW_ARRAYS + _SORTED_ARRAYS))
     return int(min(max(room, _LEAST_BUFFER), BUFFER))
 
 

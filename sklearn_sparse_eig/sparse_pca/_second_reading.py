@@ -20,6 +20,8 @@ from ._rows import columns_of
 
 # Floats of a dense copy of some columns of a batch.
 _DENSE = 1 << 18
+# Floats for each nonzero of sparse rows, with the rows of a second sketch that they change.
+_FLOATS_PER_NONZERO = 32
 
 
 Batches = Callable[[], Iterator[tuple]]
@@ -58,7 +60,7 @@ class SecondReading:
         """Yield rows with their weights, so many at a time as fit, of `width` floats if dense."""
         for rows, weights in self.batches():
             if sp.issparse(rows):
-                width = 2 * max(rows.nnz // max(rows.shape[0], 1), 1)
+                width = _FLOATS_PER_NONZERO * max(rows.nnz // max(rows.shape[0], 1), 1)
             step = max(1, self.buffer // width)
             for low in range(0, rows.shape[0], step):
                 part = weights if np.ndim(weights) == 0 else weights[low : low + step]
