@@ -18,6 +18,8 @@ _ITERATIONS, _BEYOND = 4, 10
 _DIRECTIONS, _ROWS = 3, 8
 # Power steps of a vector at most, and the change that ends them.
 _STEPS, _SETTLED = 15, 1e-3
+# Steps after which only the best of the starts go on, and how many.
+_TRIALS, _BEST = 3, 2
 
 
 def sequential_power_vectors(
@@ -42,7 +44,7 @@ def sequential_power_vectors(
 
     Notes
     -----
-    At most 15 r products with 11 columns.
+    At most 4 r products with 11 columns and 11 r with two.
     """
     leading = _leading_directions(multiply, n_features, len(sizes) + _BEYOND)
     vectors = np.zeros((n_features, len(sizes)))
@@ -53,9 +55,12 @@ def sequential_power_vectors(
             return rows - basis @ (basis.T @ rows)
 
         V = _truncated(_starts(left(leading)), size)
-        for _ in range(_STEPS):
+        for step in range(_STEPS):
             images = left(multiply(left(V)))
             variances = np.einsum("ij,ij->j", V, images)
+            if step == _TRIALS:
+                best = np.argsort(-variances, kind="stable")[:_BEST]
+                V, images, variances = V[:, best], images[:, best], variances[best]
             previous, V = V, _truncated(images, size)
             if np.abs(V - previous).max() < _SETTLED:
                 break
