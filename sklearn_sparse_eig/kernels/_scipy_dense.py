@@ -25,9 +25,10 @@ def add_moments(X, left, right, shift, weights, total, squares):
         rows = X[top : top + _ROWS, left:right]
         rows = np.subtract(rows, shift, dtype=np.float64)
         part = np.ones(len(rows)) if weights is None else weights[top : top + _ROWS]
-        total += part @ rows
+        # Not by BLAS, whose threads would decide the bits.
+        total += np.einsum("i,ij->j", part, rows)
         rows *= rows
-        squares += part @ rows
+        squares += np.einsum("i,ij->j", part, rows)
 
 
 def sketch_dense_twice(X, hash_a, hash_b, shift):

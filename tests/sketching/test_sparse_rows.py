@@ -18,7 +18,7 @@ REGIMES = {
 @pytest.mark.parametrize("shape", [(3000, 300), (20, 20000)])
 def test_bits_do_not_depend_on_threads(regime, shape):
     rng = np.random.default_rng(26)
-    X = sp.random_array(shape, density=30 / shape[1], rng=rng, data_sampler=rng.normal)
+    X = sp.random_array(shape, density=30 / shape[1], random_state=rng, data_sampler=rng.normal)
     weights = rng.uniform(0.1, 1.0, shape[0])
     saved = set()
     for n_threads in (1, 2, 3):

@@ -20,7 +20,7 @@ def rare_counts(n_samples, n_features, density, seed, spread=2.0):
     return sp.random_array(
         shape,
         density=density,
-        rng=rng,
+        random_state=rng,
         format="csr",
         data_sampler=lambda size: np.exp(spread * rng.standard_normal(size)),
     )
