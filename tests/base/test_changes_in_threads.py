@@ -93,7 +93,7 @@ def test_merges_in_all_directions_do_not_wait_for_each_other():
         for _ in range(30):
             left.merge(right).scale(0.5) if read is None else left.merge(right)
             if read is not None:
-                read.components_  # noqa: B018
+                read.components_  # noqa: B018 - the look is what runs beside
                 read.sketch_.scale(0.5)
 
     threads = [
