@@ -8,11 +8,11 @@ import joblib
 # What needs an extra; without it these cannot be imported, nor are they used.
 _NEEDS = {
     "sklearn_sparse_eig/gradients/torch": "torch",
-    "sklearn_sparse_eig/kernels/_numba.py": "numba",
+    "sklearn_sparse_eig/kernels/_numba*.py": "numba",
 }
-collect_ignore = [path for path, package in _NEEDS.items() if not find_spec(package)]
+collect_ignore_glob = [path for path, package in _NEEDS.items() if not find_spec(package)]
 # Scripts that a type checker reads: one of them is wrong on purpose.
-collect_ignore += ["tests/typing/user_script.py", "tests/typing/wrong_script.py"]
+collect_ignore = ["tests/typing/user_script.py", "tests/typing/wrong_script.py"]
 
 
 def pytest_configure(config):

@@ -1,7 +1,8 @@
 """SciPy twins of the kernels: no compiler, no Python loop over rows or nonzeros.
 
 A chunk of M^T is built as a CSR matrix with K entries per row, then multiplied. Temporary memory is
-bounded by `_CHUNK` hashed entries, plus at most one array of the shape of the result.
+bounded by `_CHUNK` hashed entries and products of `_PRODUCT` floats: a result is added to strip by
+strip, never held twice.
 """
 
 import numpy as np
@@ -9,8 +10,9 @@ from scipy.sparse import csr_array
 
 from ._hashing import hash_columns as _hash
 
-# Hashed entries alive at a time: a few tens of megabytes.
-_CHUNK = 1 << 19
+# Hashed entries alive at a time, and floats of a product: about half a megabyte each.
+_CHUNK = 1 << 14
+_PRODUCT = 1 << 16
 # Share of nonzeros below which sparse rows are added faster than BLAS adds dense ones.
 SPARSE_SHARE = 0.1
 
@@ -43,11 +45,11 @@ def hash_columns(ids, seed, n_blocks, block_size):
 def sketch_dense(X, seed, n_blocks, block_size):
     """Twin of :func:`sklearn_sparse_eig.kernels.sketch_dense`."""
     n, n_columns = X.shape
-    Y = np.zeros((n, n_blocks * block_size))
-    row_step = 256
-    for lo, hi in _chunks(n_columns, min(_CHUNK // n_blocks, 1 << 14)):
+    m = n_blocks * block_size
+    Y = np.zeros((n, m))
+    for lo, hi in _chunks(n_columns, _CHUNK // n_blocks):
         M = _transposed_columns(np.arange(lo, hi), seed, n_blocks, block_size).T
-        for top, end in _chunks(n, row_step):
+        for top, end in _chunks(n, _PRODUCT // max(m, hi - lo, 1)):
             Y[top:end] += (M @ X[top:end, lo:hi].T.astype(np.float64, order="C")).T
     return Y
 
@@ -64,8 +66,14 @@ def sketch_csr(data, indices, indptr, seed, n_blocks, block_size):
         end = np.searchsorted(indptr, hi, side="left")
         local = np.clip(indptr[top : end + 1], lo, hi) - lo
         parts = expand_csr(data[lo:hi], indices[lo:hi], local, seed, n_blocks, block_size)
-        Y[top:end] += csr_array(parts, shape=(end - top, m)).toarray()
+        _add_sparse(Y[top:end], csr_array(parts, shape=(end - top, m)))
     return Y
+
+
+def _add_sparse(S, part):
+    """Add a sparse array to a dense one."""
+    for lo, hi in _chunks(len(S), _PRODUCT // max(S.shape[1], 1)):
+        S[lo:hi] += part[lo:hi].toarray()
 
 
 def expand_csr(data, indices, indptr, seed, n_blocks, block_size):
@@ -101,17 +109,18 @@ def _by_columns(parts, shape):
 def _add_product(S, Y, W):
     """Add Y W to S; where Y has few rows that are not empty, to these alone."""
     filled = np.flatnonzero(np.diff(Y.indptr))
-    if 2 * len(filled) < len(S):
-        S[filled] += Y[filled] @ W
-    else:
-        S += Y @ W
+    are_few = 2 * len(filled) < len(S)
+    for lo, hi in _chunks(len(filled) if are_few else len(S), _PRODUCT // max(S.shape[1], 1)):
+        rows = filled[lo:hi] if are_few else slice(lo, hi)
+        S[rows] += Y[rows] @ W
 
 
 def add_measured(S, total, data, indices, indptr, W, weights, seed, n_blocks, block_size):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_measured`."""
     m = len(S)
     first, last = indptr[0], indptr[-1]
-    for lo, hi in _chunks(last - first, _CHUNK // n_blocks):  # of nonzeros, as in `sketch_csr`
+    # As in `sketch_csr`, but of so many nonzeros that passes over S are few.
+    for lo, hi in _chunks(last - first, max(_CHUNK, S.size // 16) // n_blocks):
         lo, hi = lo + first, hi + first
         top = np.searchsorted(indptr, lo, side="right") - 1
         end = np.searchsorted(indptr, hi, side="left")
@@ -124,46 +133,52 @@ def add_measured(S, total, data, indices, indptr, W, weights, seed, n_blocks, bl
 
 def add_outer(S, data, indices, indptr, weights, upper):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_outer`."""
-    n, m = len(indptr) - 1, len(S)
-    pairs = np.concatenate(([0.0], np.cumsum(np.diff(indptr).astype(np.float64) ** 2)))
-    # The sparse product holds one entry per pair at worst; m * m is what the result costs anyway.
-    budget = max(_CHUNK, m * m)
-    top = 0
-    while top < n:
-        end = int(np.searchsorted(pairs, pairs[top] + budget, side="right")) - 1
-        end = min(n, max(end, top + 1))
-        lo, hi = indptr[top], indptr[end]
-        local = indptr[top : end + 1] - lo
-        Y = csr_array((data[lo:hi], indices[lo:hi], local), shape=(end - top, m))
-        scaled = Y.astype(np.float64)
-        if weights is not None:
-            scaled.data = scaled.data * np.repeat(weights[top:end], np.diff(local))
-        S += (scaled.T @ Y).toarray()  # both triangles: taking one costs more than it saves
-        top = end
+    right = data, indices, indptr
+    left = right
+    if weights is not None:
+        lo, hi = indptr[0], indptr[-1]
+        scaled = data[lo:hi] * np.repeat(weights, np.diff(indptr))
+        left = scaled, indices[lo:hi], indptr - lo
+    add_sparse_cross(S, left, right)  # both triangles: taking one costs more than it saves
 
 
 def add_sparse_cross(S, left, right):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_sparse_cross`."""
-    n, (m, k) = len(left[2]) - 1, S.shape
-    Y, W = (
-        csr_array(
-            (data[ptr[0] : ptr[-1]], indices[ptr[0] : ptr[-1]], ptr - ptr[0]), shape=(n, width)
+    nonzeros = (left[2] - left[2][0]) + (right[2] - right[2][0])
+    top = 0
+    while top < len(nonzeros) - 1:
+        end = max(top + 1, int(np.searchsorted(nonzeros, nonzeros[top] + _CHUNK, "right")) - 1)
+        Y, W = (
+            csr_array(
+                (
+                    data[ptr[top] : ptr[end]].astype(np.float64),
+                    indices[ptr[top] : ptr[end]],
+                    ptr[top : end + 1] - ptr[top],
+                ),
+                shape=(end - top, width),
+            )
+            for (data, indices, ptr), width in zip((left, right), S.shape, strict=True)
         )
-        for (data, indices, ptr), width in ((left, m), (right, k))
-    )
-    pairs = np.cumsum(np.diff(Y.indptr).astype(np.float64) * np.diff(W.indptr))
-    budget, top = max(_CHUNK, m * k), 0
-    while top < n:  # as for outer products
-        done = pairs[top - 1] if top else 0.0
-        end = max(top + 1, int(np.searchsorted(pairs, done + budget, side="right")))
-        S += (Y[top:end].astype(np.float64).T @ W[top:end]).toarray()
+        _add_sparse_product(S, Y, W)
         top = end
+
+
+def _add_sparse_product(S, Y, W):
+    """Add Y^T W of CSR arrays to S."""
+    pairs = float(np.diff(Y.indptr) @ np.diff(W.indptr).astype(np.float64))
+    Y = Y.T.tocsr()
+    if pairs <= min(_PRODUCT, S.size // 8):
+        product = Y @ W  # no entry of it is there twice
+        S[np.repeat(np.arange(len(S)), np.diff(product.indptr)), product.indices] += product.data
+        return
+    for lo, hi in _chunks(len(S), _PRODUCT // max(S.shape[1], 1)):
+        S[lo:hi] += (Y[lo:hi] @ W).toarray()
 
 
 def adjoint(ids, R, seed, n_blocks, block_size):
     """Twin of :func:`sklearn_sparse_eig.kernels.adjoint`."""
     out = np.empty((len(ids), R.shape[1]), dtype=R.dtype)
-    for lo, hi in _chunks(len(ids), _CHUNK // n_blocks):
+    for lo, hi in _chunks(len(ids), min(_CHUNK // n_blocks, _PRODUCT // max(R.shape[1], 1))):
         out[lo:hi] = _transposed_columns(ids[lo:hi], seed, n_blocks, block_size, R.dtype) @ R
     return out
 
@@ -171,7 +186,7 @@ def adjoint(ids, R, seed, n_blocks, block_size):
 def adjoint_energy(start, stop, R, seed, n_blocks, block_size):
     """Twin of :func:`sklearn_sparse_eig.kernels.adjoint_energy`."""
     energy = np.empty(stop - start, dtype=R.dtype)
-    for lo, hi in _chunks(stop - start, _CHUNK // max(n_blocks, R.shape[1])):
+    for lo, hi in _chunks(stop - start, min(_CHUNK // n_blocks, _PRODUCT // max(R.shape[1], 1))):
         block = adjoint(np.arange(start + lo, start + hi), R, seed, n_blocks, block_size)
         energy[lo:hi] = np.einsum("ij,ij->i", block, block)
     return energy
@@ -179,13 +194,14 @@ def adjoint_energy(start, stop, R, seed, n_blocks, block_size):
 
 def add_cross_gram(out, ids, diag, hash_a, hash_b):
     """Twin of :func:`sklearn_sparse_eig.kernels.add_cross_gram`."""
-    # The sparse product holds up to K_a * K_b entries per id.
-    for lo, hi in _chunks(len(ids), 8 * _CHUNK // (hash_a[1] * hash_b[1])):
+    # A product has up to K_a * K_b entries per id.
+    most = min(_PRODUCT // (hash_a[1] * hash_b[1]), _CHUNK // (hash_a[1] + hash_b[1]))
+    for lo, hi in _chunks(len(ids), most):
         part = np.arange(ids[lo], ids[hi - 1] + 1) if isinstance(ids, range) else ids[lo:hi]
         left = _transposed_columns(part, *hash_a)
         if diag is not None:
             left.data *= np.repeat(diag[lo:hi], hash_a[1])
-        out += (left.T @ _transposed_columns(part, *hash_b)).toarray()
+        _add_sparse_product(out, left, _transposed_columns(part, *hash_b))
 
 
 def add_bit_tests(cells, ids, values, seed, n_blocks, block_size):

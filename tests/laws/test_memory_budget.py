@@ -2,6 +2,7 @@
 
 import gc
 import tracemalloc
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import scipy.sparse as sp
 
 from sklearn_sparse_eig import SketchedSparsePCA
 from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
+from sklearn_sparse_eig.kernels import use_backend
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn_sparse_eig.RecoveryWarning")
 
@@ -27,6 +29,14 @@ CASES = {
     "hashed, diagonal": (5000, True, 8e6, "compressed", {"noise": "diagonal", **HASHED}),
     "mam": (3000, False, 6e6, "compressed", {"sketch": "mam"}),
 }
+
+
+@pytest.fixture(params=["numba", "scipy"])
+def backend(request):
+    if request.param == "numba" and find_spec("numba") is None:
+        pytest.skip("needs numba")
+    with use_backend(request.param):
+        yield request.param
 
 
 def regime(sketch):
@@ -60,7 +70,7 @@ def peak(run):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_budget_is_kept(name):
+def test_budget_is_kept(name, backend):
     n_features, sparse, budget, expected, parameters = CASES[name]
     rows, parts = batches(n_features, sparse)
     parameters = {"n_nonzero_coefs": N_NONZERO, "memory_budget": budget} | parameters
