@@ -92,6 +92,11 @@ def choose_by_held_out(
         return [(summed[rank], Choice(center, ridge, rank)) for rank in ranks]
 
     found = [pair for center in centers for pair in errors(center, _FIRST_RIDGE)]
+    if not found:
+        raise ValueError(
+            "There is no rank to be chosen by held-out entries: those known of X (n_samples = "
+            f"{len(known)}) are zero once they are centred. Give more rows, or center=None."
+        )
     center = min(found, key=_error)[1].center
     for ridge in _OTHER_RIDGES:
         found += errors(center, ridge)
