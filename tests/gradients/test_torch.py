@@ -375,13 +375,8 @@ def _kinds():
 
 KINDS = _kinds()
 WITHOUT_CLOSED_FORM = {
-    "tied-shared": ["body", "other"],
-    "tied-function": ["body"],
-    "parametrised": ["other", "other.parametrizations.weight"],
-    "transposed": ["1.weight", "1.bias", "2"],
+    "parametrised": ["other.parametrizations.weight"],
     "recurrent": ["body"],
-    "attention": ["Attention", "body.self_attn", "body.self_attn.out_proj"],
-    "sequence-first": ["body"],
     "branching": ["body", "head"],
 }
 
@@ -661,9 +656,9 @@ def test_streams_of_matrices(metric):
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop", "ignore:No closed form")
 def test_layers_without_closed_form_end_to_end():
-    module, y = KINDS["attention"], np.arange(20) % 3
+    module, y = KINDS["parametrised"], np.arange(20) % 3
     named = TorchNetwork(module, classes=["a", "b", "c"])
-    with pytest.warns(UserWarning, match="'body.self_attn'"):
+    with pytest.warns(UserWarning, match="'other.parametrizations.weight'"):
         detector = GradPCADetector(named).fit(X, np.array(["a", "b", "c"])[y])
     assert detector.classes_.tolist() == ["a", "b", "c"]
     assert np.isfinite(detector.score_samples(X)).all()

@@ -45,7 +45,9 @@ class Layer:
         """Rows and columns of the matrix."""
         first = next(iter(self.parameters.values()))
         size = sum(value.numel() for value in self.parameters.values())
-        q = {"stack": first.shape[:1].numel(), "rows": first.shape[-1], "column": 1}[self.layout]
+        # Slices, for a parameter may be a single number without axes.
+        q = {"stack": first.shape[:1], "rows": first.shape[-1:], "column": ()}[self.layout]
+        q = torch.Size(q).numel()
         return size // q, q
 
     @property
