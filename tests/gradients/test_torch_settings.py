@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import sys
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -205,6 +206,40 @@ def test_threads_share_a_module():
             for j, scores in enumerate(found):
                 np.testing.assert_array_equal(scores, expected[(i + j) % 2])
     assert not any(layer._forward_hooks for layer in module.modules())
+
+
+class Uncopyable(nn.Module):
+    """Holds what cannot be copied, and is run as it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.lock = _module(), threading.Lock()
+
+    def forward(self, x):
+        return self.body(x)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("engine", ["auto", "vmap"])
+@pytest.mark.parametrize("make", [_module, Attentive, Uncopyable])
+def test_threads_find_out_and_score_at_the_same_time(make, engine):
+    torch.manual_seed(0)
+    module, rows = make().eval(), X[:12]
+    state = [id(value) for value in module.parameters()]
+    expected = gradients.TorchNetwork(module, engine=engine).gradients(rows).dense()
+    networks = [gradients.TorchNetwork(module, engine=engine) for _ in range(2)]
+    barrier = Barrier(4)
+
+    def run(i):
+        barrier.wait()
+        return [networks[(i + j) % 2].gradients(rows).dense() for j in range(40)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(run, range(4)):
+            for each in found:
+                np.testing.assert_array_equal(each, expected)
+    assert [id(value) for value in module.parameters()] == state
+    assert not any(part._forward_hooks for part in module.modules())
 
 
 @pytest.mark.filterwarnings("ignore:No closed form", "ignore:There is a performance drop")

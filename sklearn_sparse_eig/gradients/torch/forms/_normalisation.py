@@ -11,7 +11,10 @@ NORMALISATIONS = tuple(
     for name in ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "GroupNorm", "RMSNorm")
     if hasattr(nn, name)
 )
-register_layout("column", *NORMALISATIONS)
+# A scale and a shift for each channel, whose covariance then needs no factor of twice the channels.
+register_layout(
+    "channels", *NORMALISATIONS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d
+)
 
 
 class _Normalisation(FunctionForm):

@@ -57,7 +57,7 @@ def closed_form(
     ----------
     *kinds : type
         Classes of modules. A subclass with a ``forward`` of its own is another kind.
-    layout : {"stack", "rows", "column"} or None, default=None
+    layout : {"stack", "rows", "channels", "column"} or None, default=None
         How parameters form a matrix, as in :class:`Layer`; None for what their shapes say.
     applies : callable, optional
         Whether it holds for a module of these classes, as it was configured.
