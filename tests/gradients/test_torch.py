@@ -4,6 +4,7 @@ import copy
 import pickle
 import warnings
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from sklearn_sparse_eig.gradients._make import on_device
 torch = pytest.importorskip("torch")
 nn = torch.nn
 TorchNetwork = gradients.TorchNetwork
+
+from sklearn_sparse_eig.gradients.torch._layers import find_layers  # noqa: E402 - needs torch
 
 
 class Residual(nn.Module):
@@ -64,6 +67,9 @@ def _modules():
     return {name: module.double().eval() for name, module in modules.items()}
 
 
+NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d)
+if hasattr(nn, "RMSNorm"):
+    NORMALISATIONS += (nn.RMSNorm,)
 MODULES = _modules()
 X = np.random.default_rng(0).normal(size=(20, 8))
 
@@ -88,12 +94,15 @@ def _autograd(module, row, output):
     found = {id(p): torch.zeros_like(p) if g is None else g for p, g in pairs}
     parts = []
     for layer in module.modules():
-        for parameter in layer.parameters(recurse=False):
-            gradient = found.pop(id(parameter), None)
-            if gradient is None:  # shared with a layer before
-                continue
+        own = [found.pop(id(p), None) for p in layer.parameters(recurse=False)]
+        own = [gradient for gradient in own if gradient is not None]  # not shared with one before
+        if isinstance(layer, NORMALISATIONS) and own:
+            # A row for each channel: scale and shift.
+            parts.append(torch.stack([gradient.ravel() for gradient in own], dim=1).ravel())
+            continue
+        for gradient in own:
             # Inputs by outputs, row by row.
-            rows = isinstance(layer, nn.Embedding | nn.LayerNorm) or gradient.ndim < 2
+            rows = isinstance(layer, nn.Embedding) or gradient.ndim < 2
             parts.append(gradient.ravel() if rows else gradient.flatten(1).T.ravel())
     return torch.cat(parts).numpy()
 
@@ -375,13 +384,8 @@ def _kinds():
 
 KINDS = _kinds()
 WITHOUT_CLOSED_FORM = {
-    "tied-shared": ["body", "other"],
-    "tied-function": ["body"],
-    "parametrised": ["other", "other.parametrizations.weight"],
-    "transposed": ["1.weight", "1.bias", "2"],
+    "parametrised": ["other.parametrizations.weight"],
     "recurrent": ["body"],
-    "attention": ["Attention", "body.self_attn", "body.self_attn.out_proj"],
-    "sequence-first": ["body"],
     "branching": ["body", "head"],
 }
 
@@ -582,6 +586,35 @@ def test_names_of_layers():
         network.select(["bod"])
 
 
+def test_normalisations_have_a_row_for_each_channel():
+    shapes = {
+        nn.BatchNorm2d(5): (5, 2),
+        nn.LayerNorm((3, 4)): (12, 2),
+        nn.GroupNorm(2, 4): (4, 2),
+        nn.InstanceNorm2d(3, affine=True): (3, 2),
+        nn.LayerNorm(4, bias=False): (4, 1),
+    }
+    for layer, shape in shapes.items():
+        assert find_layers(layer)[0].shape == shape
+        assert find_layers(layer)[0].layout == "channels"
+    more = nn.LayerNorm(4)
+    more.temperature = nn.Parameter(torch.ones(()))
+    assert find_layers(more)[0].shape == (9, 1)
+
+
+def test_networks_that_were_saved_with_another_layout_keep_it():
+    # As versions before wrote them: what detectors know of their gradients has this shape.
+    module = MODULES["convolution"]
+    network = make_network(module)
+    layers = [replace(x, layout="column") if x.is_normalisation else x for x in network._layers]
+    vars(network).update(_layers=layers, layer_shapes=tuple(x.shape for x in layers))
+    del vars(network)["_engines"], vars(network)["_settled"]
+    found = pickle.loads(pickle.dumps(network)).gradients(X).layers[1].matrices
+    expected = make_network(module).gradients(X).layers[1].matrices
+    assert found.shape == (20, 6, 1) and expected.shape == (20, 3, 2)
+    np.testing.assert_allclose(found[:, :, 0], np.hstack(list(np.moveaxis(expected, 2, 0))))
+
+
 def test_shared_parameters_count_once():
     for name in ("tied-shared", "tied-function", "twice"):
         sizes = [p * q for p, q in make_network(KINDS[name]).layer_shapes]
@@ -661,9 +694,9 @@ def test_streams_of_matrices(metric):
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop", "ignore:No closed form")
 def test_layers_without_closed_form_end_to_end():
-    module, y = KINDS["attention"], np.arange(20) % 3
+    module, y = KINDS["parametrised"], np.arange(20) % 3
     named = TorchNetwork(module, classes=["a", "b", "c"])
-    with pytest.warns(UserWarning, match="'body.self_attn'"):
+    with pytest.warns(UserWarning, match="'other.parametrizations.weight'"):
         detector = GradPCADetector(named).fit(X, np.array(["a", "b", "c"])[y])
     assert detector.classes_.tolist() == ["a", "b", "c"]
     assert np.isfinite(detector.score_samples(X)).all()

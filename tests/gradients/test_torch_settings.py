@@ -1,7 +1,10 @@
 """Gradients of torch modules do not depend on settings, wrappers or threads of the caller."""
 
 import copy
+import os
 import pickle
+import sys
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -205,6 +208,40 @@ def test_threads_share_a_module():
     assert not any(layer._forward_hooks for layer in module.modules())
 
 
+class Uncopyable(nn.Module):
+    """Holds what cannot be copied, and is run as it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.lock = _module(), threading.Lock()
+
+    def forward(self, x):
+        return self.body(x)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("engine", ["auto", "vmap"])
+@pytest.mark.parametrize("make", [_module, Attentive, Uncopyable])
+def test_threads_find_out_and_score_at_the_same_time(make, engine):
+    torch.manual_seed(0)
+    module, rows = make().eval(), X[:12]
+    state = [id(value) for value in module.parameters()]
+    expected = gradients.TorchNetwork(module, engine=engine).gradients(rows).dense()
+    networks = [gradients.TorchNetwork(module, engine=engine) for _ in range(2)]
+    barrier = Barrier(4)
+
+    def run(i):
+        barrier.wait()
+        return [networks[(i + j) % 2].gradients(rows).dense() for j in range(40)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(run, range(4)):
+            for each in found:
+                np.testing.assert_array_equal(each, expected)
+    assert [id(value) for value in module.parameters()] == state
+    assert not any(part._forward_hooks for part in module.modules())
+
+
 @pytest.mark.filterwarnings("ignore:No closed form", "ignore:There is a performance drop")
 def test_process_settings_come_back_whatever_happens():
     torch.manual_seed(0)
@@ -288,19 +325,107 @@ def test_forms_of_gradients_do_not_change_silently(how):
         network.gradients(1e-4 * X[:4]).dense()
 
 
-def test_an_interrupt_while_hooks_are_removed_leaves_the_others_out(monkeypatch):
-    module, count = _module(), [0]
-    remove = torch.utils.hooks.RemovableHandle.remove
+def _state_of_torch(module):
+    """Return all that gradients could leave changed, in torch or in a module."""
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch._C._len_torch_function_stack(),
+        torch._C._functorch.get_dynamic_layer_stack_depth(),
+        torch.backends.mha.get_fastpath_enabled(),
+        torch.backends.cudnn.enabled,
+        torch.backends.cuda.flash_sdp_enabled(),
+        torch.backends.cuda.mem_efficient_sdp_enabled(),
+        torch._dynamo.eval_frame._stance,
+        [(name, id(value), value.requires_grad) for name, value in tensors],
+        [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in module.modules()],
+    )
 
-    def interrupted(handle):
-        remove(handle)
-        count[0] += 1
-        if count[0] == 2:
-            raise KeyboardInterrupt
 
-    monkeypatch.setattr(torch.utils.hooks.RemovableHandle, "remove", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        GradientFeatures(module).fit(X)
-    for layer in module.modules():
-        assert not layer._forward_hooks
-        assert not layer._forward_pre_hooks
+class _Interrupt:
+    """Raises KeyboardInterrupt at one line in files that change settings, as Ctrl-C may."""
+
+    FILES = ("gradients/torch", "torch/overrides.py", "contextlib.py", "_functorch", "stateless.py")
+
+    def __init__(self, at):
+        self.left = at
+
+    def __call__(self, frame, event, arg):
+        name = frame.f_code.co_filename.replace(os.sep, "/")
+        if not any(part in name for part in self.FILES):
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+def _interrupted(function, at):
+    """Return whether a function was interrupted before it came to its end."""
+    before = sys.gettrace()
+    sys.settrace(_Interrupt(at))
+    try:
+        function()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("engine", ["hooks", "vmap"])
+def test_no_interrupt_leaves_anything_changed(engine):
+    import torch._dynamo  # what is compiled has a setting of the process
+
+    torch.manual_seed(0)
+    module, rows = nn.Sequential(Attentive()).eval(), X[:2]
+    for settled in (True, False):
+        network, at = gradients.TorchNetwork(module, engine=engine), 1
+        if settled:
+            network.gradients(rows)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            before = _state_of_torch(module)
+            expected = network.gradients(rows).dense() if settled else None
+            while _interrupted(lambda n=network: n.gradients(rows).layers[0], at):
+                assert _state_of_torch(module) == before, at
+                at += 1 if at < 20 else 149 if settled else 397
+            assert at > 100
+        if settled:
+            np.testing.assert_array_equal(network.gradients(rows).dense(), expected)
+
+
+class InPlace(nn.Module):
+    """Changes what has entered a layer, for some rows where only a batch can tell."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = torch.sin(x)
+        y = self.body(x)
+        if len(x) == 7:
+            x.mul_(2.0)
+        return self.head(torch.tanh(y) + x)
+
+
+def test_what_has_entered_must_not_change_in_place():
+    module = InPlace().eval().requires_grad_(False)
+    network = gradients.TorchNetwork(module, engine="hooks")
+    network.gradients(X)
+    with pytest.raises(RuntimeError, match="entered 'body.bias', 'body.weight' was changed in pla"):
+        network.gradients(X[:7])
+
+
+def test_rows_may_be_written_over_before_gradients_are_made():
+    rows, module = X.copy(), _module()
+    network = make_network(module)
+    expected = network.gradients(rows).dense()
+    found = network.gradients(rows)
+    rows[:] = 0.0
+    np.testing.assert_array_equal(found.dense(), expected)

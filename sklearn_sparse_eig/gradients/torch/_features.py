@@ -27,6 +27,9 @@ class Features(torch.nn.Module):
         )
         self._head = [head]  # in a list, so as not to be registered twice
 
+    # What a twin is made for: its hook is on the head of the twin.
+    needs_twin = True
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return what enters the head at its only use."""
         caught: list[torch.Tensor] = []

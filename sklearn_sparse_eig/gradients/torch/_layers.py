@@ -22,9 +22,10 @@ class Layer:
     module : torch.nn.Module
     parameters : dict of str to Tensor
         By their names in the whole network.
-    layout : {"stack", "rows", "column"}
+    layout : {"stack", "rows", "channels", "column"}
         How the matrix is made. ``"stack"``: each parameter (q, ...) becomes columns of length q,
-        as weight and bias of a dense layer. ``"rows"``: (p, q) as it is. ``"column"``: q = 1.
+        as weight and bias of a dense layer. ``"rows"``: (p, q) as it is. ``"channels"``: a column
+        for each parameter, with a row for each channel. ``"column"``: all in one column.
     has_form : bool
         Whether the closed form of its kind holds for its parameters.
     """
@@ -45,7 +46,13 @@ class Layer:
         """Rows and columns of the matrix."""
         first = next(iter(self.parameters.values()))
         size = sum(value.numel() for value in self.parameters.values())
-        q = {"stack": first.shape[:1].numel(), "rows": first.shape[-1], "column": 1}[self.layout]
+        # Slices, for a parameter may be a single number without axes.
+        q = {
+            "stack": first.shape[:1].numel(),
+            "rows": first.shape[-1:].numel(),
+            "channels": len(self.parameters),
+            "column": 1,
+        }[self.layout]
         return size // q, q
 
     @property
@@ -68,6 +75,8 @@ class Layer:
     def matrix(self, gradients: list[torch.Tensor]) -> torch.Tensor:
         """Return (n, p, q) from a list of gradients, each (n, *shape of the parameter)."""
         n = len(gradients[0])
+        if self.layout == "channels":
+            return torch.stack([g.reshape(n, -1) for g in gradients], dim=2)
         if self.layout == "stack":
             q = self.shape[1]
             return torch.cat([g.reshape(n, q, -1).swapaxes(1, 2) for g in gradients], dim=1)
@@ -75,6 +84,9 @@ class Layer:
 
     def tangents(self, matrix: torch.Tensor) -> list[torch.Tensor]:
         """Return a matrix (p, q) as one tensor for each parameter: the inverse of ``matrix``."""
+        if self.layout == "channels":
+            columns = zip(self.parameters.values(), matrix.T, strict=True)
+            return [column.reshape(value.shape) for value, column in columns]
         q, out, start = self.shape[1], [], 0
         unused = getattr(self.module, "padding_idx", None)
         for value in self.parameters.values():
@@ -118,6 +130,9 @@ def _layers(module, parameters, shared):
 def _layout(module, values):
     """Return how the parameters fit into one matrix, or None if they do not."""
     registered = None if module is None else registered_layout(module)
+    # Channels are those of all parameters: a subclass may have more of other sizes.
+    if registered == "channels" and len({value.numel() for value in values}) > 1:
+        registered = None
     if registered is not None:
         return registered
     if all(value.ndim < 2 for value in values):

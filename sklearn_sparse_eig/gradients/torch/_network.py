@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.func import functional_call
 
 from ..._base.batches import BATCH_BYTES
+from ..._base.locks import locks_of
 from ..._base.messages import warn_user
 from .._choices import OutputName
 from .._gradients import Gradients
@@ -26,6 +26,7 @@ from ._outputs import check_output, warn_if_no_logits
 from ._rows import RowReader
 from ._settings import differentiable, usable
 from ._tensors import to_numpy
+from ._twins import is_copyable, twin
 from .engines import Batch, EngineFailure, make_engines
 
 # A batch has at least so many rows, however large their gradients.
@@ -51,9 +52,9 @@ class TorchNetwork(Network):
         f/2.
     engine : {"auto", "hooks", "vmap", "loop"}, default="auto"
         How gradients are computed, to the same values. ``"hooks"``: one forward and one backward
-        pass, from what enters and leaves ``Linear``, convolutions, normalisation and
-        ``Embedding``; on the first batch they are compared with automatic differentiation.
-        ``"vmap"``: any layers, by
+        pass, from what enters and leaves functions that are called with a parameter: ``F.linear``,
+        convolutions, normalisation, ``F.embedding``, products, sums, attention; on the first batch
+        they are compared with automatic differentiation. ``"vmap"``: whatever is called, by
         ``torch.func.vmap(grad)``. ``"loop"``: one sample at a time. ``"auto"``: hooks, and for
         layers where these do not apply vmap, or the loop where that fails, with a warning.
 
@@ -79,7 +80,7 @@ class TorchNetwork(Network):
             raise TypeError(
                 f"No gradients are known for {type(module).__name__}, for it has no parameters."
             )
-        self._engines = make_engines(engine, self.module, self._layers)
+        self._start()
         self.layer_names = tuple(layer.name for layer in self._layers)
         self.layer_shapes = tuple(layer.shape for layer in self._layers)
         self._reader = RowReader(self.module, next(iter(self._layers[-1].parameters.values())))
@@ -88,6 +89,17 @@ class TorchNetwork(Network):
         self._given_classes, self._gives_features = classes, False
         self._order = tuple(range(len(self._layers)))
         self._set_logits()
+
+    def _start(self):
+        """Have nothing compared yet."""
+        self._engines = make_engines(self.engine, self.module, self._layers)
+        # Layers whose gradients were computed before, so that nothing is found out about them now.
+        self._settled: frozenset[int] = frozenset()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        # What was found out is found again: an earlier version may have noted other things.
+        self._start()
 
     def _set_logits(self):
         classes = self._given_classes
@@ -119,10 +131,14 @@ class TorchNetwork(Network):
         """Run a few rows, to see the order in which layers are run, hence which is the head."""
         if not self._is_ordered:
             check_mode(self.module)
-            with differentiable(self.module):
-                rows = self._reader.read(X)
-                self._find_order(rows)
-                check_output(self.module, rows)
+            with self._alone():
+                self._look(X)
+
+    @differentiable
+    def _look(self, X):
+        rows = self._reader.read(X)
+        self._find_order(rows)
+        check_output(self.module, rows)
 
     def _find_order(self, rows):
         if self._is_ordered:
@@ -185,17 +201,31 @@ class TorchNetwork(Network):
         """
         check_mode(self.module)
         indices = tuple(range(len(self._layers)) if layers is None else layers)
-        with differentiable(self.module):
-            rows = self._reader.read(X)
-            self._find_order(rows)
-            if not self._is_checked:
-                check_output(self.module, rows)
-            batch = Batch(self.module, rows, output, self._scalar)
-            makers = self._makers(batch, indices)
-            batch.complete()
-            if not (self._is_checked or self._gives_features):
-                warn_if_no_logits(to_numpy(batch.raw), type(self.module).__name__)
-            self._is_checked = True
+        if self._settled.issuperset(indices) and is_copyable(self.module):
+            return self._gradients(X, output, indices)
+        with self._alone():
+            found = self._gradients(X, output, indices)
+            if len(found.values) > 1:  # one row alone tells nothing of which sample is which
+                self._settled |= frozenset(indices)
+        return found
+
+    def _alone(self):
+        """Return a lock under which one thread at a time finds things out."""
+        # Most modules are not changed by that, but their twins.
+        return locks_of(self if is_copyable(self.module) else self.module)[0]
+
+    @differentiable
+    def _gradients(self, X, output, indices):
+        rows = self._reader.read(X)
+        self._find_order(rows)
+        if not self._is_checked:
+            check_output(self.module, rows)
+        batch = Batch(self.module, rows, output, self._scalar)
+        makers = self._makers(batch, indices)
+        batch.complete()
+        if not (self._is_checked or self._gives_features):
+            warn_if_no_logits(to_numpy(batch.raw), type(self.module).__name__)
+        self._is_checked = True
         return Gradients(batch.values, batch.logits, LazyLayers(makers[i] for i in indices))
 
     def _makers(self, batch, indices):
@@ -219,7 +249,7 @@ class TorchNetwork(Network):
                 raise failure.__cause__ or failure from None
             warn_user(str(failure))
         # For good: it would fail again.
-        self._engines.remove(engine)
+        self._engines = [other for other in self._engines if other is not engine]
         return {}
 
     def _warn_without_closed_form(self, engine, layers):
@@ -239,15 +269,20 @@ class TorchNetwork(Network):
         check_mode(self.module)
         layers = tuple(layers)
         if layers not in self._sizes:
-            with differentiable(self.module):
-                batch = Batch(self.module, self._reader.read(rows), "max", self._scalar)
-                floats, left = 1, list(layers)
-                for engine in self._engines:
-                    mine = [i for i in left if engine.takes(i)]
-                    left = [i for i in left if i not in mine]
-                    floats += engine.floats_per_row(batch, mine) if mine else 0
+            with self._alone():
+                floats = self._floats_per_row(layers, rows)
             self._sizes[layers] = min(floats, BATCH_BYTES // (8 * _LEAST_ROWS))
         return self._sizes[layers]
+
+    @differentiable
+    def _floats_per_row(self, layers, rows):
+        batch = Batch(self.module, self._reader.read(rows), "max", self._scalar)
+        floats, left = 1, list(layers)
+        for engine in list(self._engines):
+            mine = [i for i in left if engine.takes(i)]
+            left = [i for i in left if i not in mine]
+            floats += engine.floats_per_row(batch, mine) if mine else 0
+        return floats
 
     def products(self, X, directions, output="max", layers=None) -> np.ndarray:
         """Return the inner products of the gradient at each row of X with given directions.
@@ -270,27 +305,31 @@ class TorchNetwork(Network):
         """
         check_mode(self.module)
         layers = [self._layers[i] for i in (range(len(self._layers)) if layers is None else layers)]
+        with self._alone():
+            return self._products(X, directions, output, layers)
+
+    @differentiable
+    def _products(self, X, directions, output, layers):
+        torch._C._set_grad_enabled(False)
         names = [name for layer in layers for name in layer.parameters]
+        batch = Batch(self.module, self._reader.read(X), output, self._scalar)
+        values = [usable(v.detach()) for layer in layers for v in layer.parameters.values()]
+
+        def forward(*values):
+            return batch.run(dict(zip(names, values, strict=True)))
+
         out = []
-        with differentiable(self.module), torch.no_grad():
-            batch = Batch(self.module, self._reader.read(X), output, self._scalar)
-            values = [usable(v.detach()) for layer in layers for v in layer.parameters.values()]
-
-            def forward(*values):
-                state = batch.state | dict(zip(names, values, strict=True))
-                return functional_call(self.module, state, (batch.rows,))
-
-            for k in range(directions[0].shape[1]):
-                tangents = [
-                    tangent
-                    for layer, array in zip(layers, directions, strict=True)
-                    for tangent in layer.tangents(torch.as_tensor(array[:, k]).to(values[0]))
-                ]
-                with warnings.catch_warnings():
-                    # What torch itself has deprecated and uses the first time.
-                    warnings.simplefilter("ignore", DeprecationWarning)
-                    change = torch.func.jvp(forward, tuple(values), tuple(tangents))[1]
-                out.append(to_numpy((change * batch.weights).sum(dim=1)))
+        for k in range(directions[0].shape[1]):
+            tangents = [
+                tangent
+                for layer, array in zip(layers, directions, strict=True)
+                for tangent in layer.tangents(torch.as_tensor(array[:, k]).to(values[0]))
+            ]
+            with warnings.catch_warnings():
+                # What torch itself has deprecated and uses the first time.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                change = torch.func.jvp(forward, tuple(values), tuple(tangents))[1]
+            out.append(to_numpy((change * batch.weights).sum(dim=1)))
         return np.column_stack(out)
 
     def _scalar(self, raw, rows, output):
@@ -323,14 +362,19 @@ class TorchNetwork(Network):
         """Return what enters the last layer, (n_samples, n_hidden)."""
         self.look_at(X)
         check_mode(self.module)
-        with differentiable(self.module), torch.no_grad():
-            found = Features(self.module, self._head())(self._reader.read(X))
+        with self._alone():
+            found = self._features(X)
         if found.ndim != 2:
             raise ValueError(
                 f"The last layer, {self.layer_names[self.select('head')[0]]!r}, gets arrays of "
                 f"shape {tuple(found.shape)}, not one vector for each sample."
             )
         return to_numpy(found)
+
+    @differentiable
+    def _features(self, X):
+        torch._C._set_grad_enabled(False)
+        return twin(Features(self.module, self._head()))(self._reader.read(X))
 
     def feature_network(self) -> "TorchNetwork":
         """Return the module up to its last Linear layer."""

@@ -9,6 +9,7 @@ from torch.func import functional_call
 from ._layers import Layer
 from ._settings import usable_state
 from ._tensors import derivatives
+from ._twins import twin
 
 
 def execution_order(
@@ -26,7 +27,8 @@ def execution_order(
     rows : Tensor
         A few rows of X.
     """
-    modules = dict(module.named_modules())
+    copy = twin(module)
+    modules = dict(copy.named_modules())
     names = {id(part): name for name, part in modules.items()}
     started: dict[str, int] = {}
     left: dict[str, list[torch.Tensor]] = {}
@@ -45,17 +47,18 @@ def execution_order(
         return output.clone()  # what follows may work in place
 
     calls: list[torch.nn.Module] = []
-    owners = {id(layer.module) for layer in layers}
-    with ExitStack() as stack:  # which goes on if it is interrupted while hooks are removed
-        for part in modules.values():
+    originals = {id(part): name for name, part in module.named_modules()}
+    owners = [originals[id(layer.module)] for layer in layers]
+    with ExitStack() as stack:
+        for name, part in modules.items():
             stack.callback(part.register_forward_pre_hook(start).remove)
-            if id(part) in owners and part is not module:
+            if name and name in owners:
                 stack.callback(part.register_forward_hook(end).remove)
-        raw = functional_call(module, usable_state(module), (rows,))
+        raw = functional_call(copy, usable_state(module), (rows,))
     idle = _idle(raw, left)
 
     def place(i):
-        name = names[id(layers[i].module)]
+        name = owners[i]
         while name and name not in started:
             name = name.rpartition(".")[0]
         return name not in idle, started.get(name, -1), i

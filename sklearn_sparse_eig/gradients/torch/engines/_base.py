@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import ClassVar, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..._layers import LayerGradients
 from .._layers import Layer
 from .._settings import usable_state
 from .._tensors import to_numpy
+from .._twins import twin
 from ._reference import Reference
 
 Maker = Callable[[], LayerGradients]
@@ -61,13 +63,25 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def run(self, parameters: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Return what the module returns, with other parameters in the place of its own."""
-        return functional_call(self.module, {**self.state, **parameters}, (self.rows,))
+    @cached_property
+    def twin(self) -> torch.nn.Module:
+        """A copy of the module for this batch, to be changed in its place."""
+        return twin(self.module)
 
-    def forward(self, parameters: dict[str, torch.Tensor]) -> torch.Tensor:
+    def run(self, parameters: dict[str, torch.Tensor], on_twin: bool = False) -> torch.Tensor:
+        """Return what the module returns, with other parameters in the place of its own.
+
+        The module itself is run only as it is: its twin has other parameters, or hooks.
+        """
+        state = {**self.state, **parameters}
+        on_twin = on_twin or getattr(self.module, "needs_twin", False)
+        if not state and not on_twin:
+            return self.module(self.rows)
+        return functional_call(self.twin, state, (self.rows,))
+
+    def forward(self, parameters: dict[str, torch.Tensor], on_twin: bool = False) -> torch.Tensor:
         """Return what the module returns, having taken the scalars from it the first time."""
-        raw = self.run(parameters)
+        raw = self.run(parameters, on_twin)
         if self._weights is None:
             self.raw = raw.detach() if torch.is_tensor(raw) else raw
             self.values, self.logits, self._weights = self._scalar(raw, self.rows, self.output)
@@ -98,7 +112,8 @@ class Engine(ABC):
     """A way to compute the gradients of layers for each row of a batch.
 
     A subclass has a ``name``, is decorated with :func:`register`, and implements :meth:`makers`. It
-    is run with gradients on, alone with the module.
+    is run with gradients on. Other threads may run the module meanwhile, so whatever changes it is
+    for the twin of the batch.
 
     Parameters
     ----------

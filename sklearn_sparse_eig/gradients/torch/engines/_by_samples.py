@@ -14,7 +14,8 @@ from .._layers import Layer
 from .._settings import in_full_precision, usable
 from .._tensors import to_numpy
 from ._base import Batch, Engine, Maker
-from ._calls import catching, has_rank_one
+from ._parts import ORDERS
+from ._passes import note
 
 # Largest relative distance to a product of rank one that is rounding.
 _TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-8}
@@ -44,7 +45,7 @@ class BySamplesEngine(Engine):
 
         def scalar(parameters, row, weight):
             state = {**batch.state, **parameters}
-            return (functional_call(self.module, state, (row[None],))[0] * weight).sum()
+            return (functional_call(batch.twin, state, (row[None],))[0] * weight).sum()
 
         return scalar
 
@@ -75,24 +76,18 @@ class BySamplesEngine(Engine):
         return makers
 
     def _entering(self, batch, indices):
-        """Return what enters each dense layer that may have factors, with ones for its bias."""
-        dense = [
-            i
-            for i in indices
-            if self._are_factors.get(i, True)
-            and self.layers[i].is_dense
-            and self.layers[i].form is not None
-        ]
-        if not dense:
+        """Return what enters each layer that may have factors, with ones for its bias."""
+        left = [i for i in indices if self._are_factors.get(i, True)]
+        if not left:
             return {}
-        with torch.no_grad(), catching(self.layers, dense) as calls:
-            batch.run({})
-        found = {}
-        for i, uses in calls.items():
-            if has_rank_one(self.layers[i], uses) and len(uses[0][0]) == len(batch):
-                rows, _ = self.layers[i].form.places(self.layers[i].module, *uses[0])
-                found[i] = rows[:, 0]
-        return found
+        with torch.no_grad():
+            noted = note(batch, self.layers, left, differentiates=False)
+        parts = {i: noted.parts(i, len(batch), ORDERS[0]) for i in left}
+        return {
+            i: found.factors()[0][:, 0]
+            for i, found in parts.items()
+            if found is not None and found.is_rank_one
+        }
 
 
 def _distance(layer, parts, inputs):
@@ -107,15 +102,13 @@ def _distance(layer, parts, inputs):
 
 
 def _matrices(layer: Layer, parts: list[torch.Tensor]) -> LayerGradients:
-    with in_full_precision():
-        return LayerMatrices(to_numpy(layer.matrix(parts)))
+    return LayerMatrices(to_numpy(in_full_precision(layer.matrix, parts)))
 
 
 def _factors(
     layer: Layer, parts: list[torch.Tensor], inputs: torch.Tensor, batch: Batch
 ) -> LayerGradients:
-    with in_full_precision():
-        delta, fits = _distance(layer, parts, inputs)
+    delta, fits = in_full_precision(_distance, layer, parts, inputs)
     if not fits:
         raise ValueError(_describe_change(layer))
     return LayerFactors(to_numpy(inputs), to_numpy(delta), batch.codes_of(to_numpy(delta)))

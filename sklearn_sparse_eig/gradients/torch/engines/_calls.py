@@ -1,4 +1,4 @@
-"""What enters and leaves layers, caught by hooks."""
+"""What enters and leaves modules whose class has a closed form, caught by hooks."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -6,21 +6,37 @@ from contextlib import ExitStack, contextmanager
 import torch
 
 from .._layers import Layer
-
-# Of one use of a layer: what entered it, and what left it or the derivative with respect to that.
-Use = tuple[torch.Tensor, torch.Tensor]
+from ._parts import ModuleUse
 
 
 @contextmanager
-def catching(layers: Sequence[Layer], indices: Sequence[int]) -> Iterator[dict[int, list[Use]]]:
-    """Catch what enters and leaves some layers, at each use, within a ``with`` block."""
-    calls: dict[int, list[Use]] = {i: [] for i in indices}
-    with ExitStack() as stack:  # which goes on if it is interrupted while hooks are removed
-        for i in indices:
-            hook = _catch(calls[i])
-            module = layers[i].module
-            stack.callback(module.register_forward_hook(hook, with_kwargs=True).remove)
+def catching(twin: torch.nn.Module, names: dict[int, str]) -> Iterator[dict[int, list[ModuleUse]]]:
+    """Catch what enters and leaves some modules, at each use, within a ``with`` block.
+
+    Parameters
+    ----------
+    twin : torch.nn.Module
+        A copy that nobody else runs.
+    names : dict of int to str
+        Of modules inside it, by the index of their layer.
+    """
+    calls: dict[int, list[ModuleUse]] = {i: [] for i in names}
+    with ExitStack() as stack:
+        for i, name in names.items():
+            module = twin.get_submodule(name)
+            stack.callback(module.register_forward_hook(_catch(calls[i]), with_kwargs=True).remove)
         yield calls
+
+
+def module_names(
+    module: torch.nn.Module, layers: Sequence[Layer], indices: Sequence[int]
+) -> dict[int, str]:
+    """Return the names of those modules among the layers whose class has a closed form."""
+    found = {i: layers[i].module for i in indices if layers[i].form is not None}
+    if not found:
+        return {}
+    names = {id(part): name for name, part in module.named_modules()}
+    return {i: names[id(part)] for i, part in found.items()}
 
 
 def _catch(calls):
@@ -33,10 +49,3 @@ def _catch(calls):
         return output.clone()
 
     return hook
-
-
-def has_rank_one(layer: Layer, uses: Sequence[Use]) -> bool:
-    """Whether a layer is used once, on one vector for each sample."""
-    form = layer.form if layer.is_dense else None
-    one_place = form is not None and form.places is not None
-    return one_place and len(uses) == 1 and uses[0][0].ndim == 2

@@ -1,35 +1,112 @@
 """Layers that normalise, then scale and shift."""
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ._registry import closed_form
+from ._functions import FunctionForm, Reading, register_function
+from ._registry import register_layout
 
 NORMALISATIONS = tuple(
     getattr(nn, name)
     for name in ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm", "GroupNorm", "RMSNorm")
     if hasattr(nn, name)
 )
+# A scale and a shift for each channel, whose covariance then needs no factor of twice the channels.
+register_layout(
+    "channels", *NORMALISATIONS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d
+)
 
 
-@closed_form(*NORMALISATIONS, layout="column")
-def normalisation(module, inputs, delta):
-    """A scale and a shift of what is normalised: products and sums of delta, place by place."""
-    shape, eps, bias = None, module.eps, getattr(module, "bias", None)
-    if isinstance(module, nn.GroupNorm):
-        normalised = F.group_norm(inputs, module.num_groups, eps=eps)
-    elif isinstance(module, nn.modules.batchnorm._BatchNorm):
-        normalised = F.batch_norm(inputs, module.running_mean, module.running_var, eps=eps)
-    else:
-        shape = module.normalized_shape
-        function = F.layer_norm if isinstance(module, nn.LayerNorm) else F.rms_norm
-        normalised = function(inputs, shape, eps=eps)
-    n = len(inputs)
-    if shape is None:
-        # Channels are axis 1.
-        products, delta = [x.reshape(n, x.shape[1], -1).sum(2) for x in (normalised * delta, delta)]
-    else:
-        size = torch.Size(shape).numel()
-        products, delta = [x.reshape(n, -1, size).sum(1) for x in (normalised * delta, delta)]
-    return (products if bias is None else torch.cat([products, delta], dim=1))[:, :, None]
+class _Normalisation(FunctionForm):
+    # Options are the function without scale and shift.
+
+    def weight(self, inputs, delta, shape, options):
+        """Return the products of delta with what is normalised, summed over places."""
+        return self.bias(options(inputs) * delta, shape)
+
+
+@register_function(F.batch_norm)
+class BatchNormForm(_Normalisation):
+    """A channel is shifted and scaled by fixed numbers first."""
+
+    has_channels_last = False
+
+    def read(
+        self,
+        is_parameter,
+        input,
+        running_mean,
+        running_var,
+        weight=None,
+        bias=None,
+        training=False,
+        momentum=0.1,
+        eps=1e-5,
+    ):
+        """Return what a call in evaluation mode is given."""
+        if training or running_mean is None:
+            return None
+        return Reading(
+            input, weight, bias, lambda x: F.batch_norm(x, running_mean, running_var, eps=eps)
+        )
+
+
+@register_function(F.group_norm)
+class GroupNormForm(_Normalisation):
+    """Groups of channels are normalised."""
+
+    has_channels_last = False
+
+    def read(self, is_parameter, input, num_groups, weight=None, bias=None, eps=1e-5):
+        """Return what a call is given."""
+        return Reading(input, weight, bias, lambda x: F.group_norm(x, num_groups, eps=eps))
+
+
+@register_function(F.instance_norm)
+class InstanceNormForm(_Normalisation):
+    """Channels are normalised one by one."""
+
+    has_channels_last = False
+
+    def read(
+        self,
+        is_parameter,
+        input,
+        running_mean=None,
+        running_var=None,
+        weight=None,
+        bias=None,
+        use_input_stats=True,
+        momentum=0.1,
+        eps=1e-5,
+    ):
+        """Return what a call is given that reads no running statistics, or changes none."""
+        if use_input_stats and running_mean is not None:
+            return None
+
+        def normalise(x):
+            return F.instance_norm(
+                x, running_mean, running_var, None, None, use_input_stats, momentum, eps
+            )
+
+        return Reading(input, weight, bias, normalise)
+
+
+@register_function(F.layer_norm)
+class LayerNormForm(_Normalisation):
+    """The last axes are normalised."""
+
+    def read(self, is_parameter, input, normalized_shape, weight=None, bias=None, eps=1e-5):
+        """Return what a call is given."""
+        return Reading(input, weight, bias, lambda x: F.layer_norm(x, normalized_shape, eps=eps))
+
+
+if hasattr(F, "rms_norm"):
+
+    @register_function(F.rms_norm)
+    class RMSNormForm(_Normalisation):
+        """The last axes are scaled, and not shifted."""
+
+        def read(self, is_parameter, input, normalized_shape, weight=None, eps=None):
+            """Return what a call is given."""
+            return Reading(input, weight, None, lambda x: F.rms_norm(x, normalized_shape, eps=eps))

@@ -1,4 +1,7 @@
-"""Closed forms of the gradients of layers by the class of the layer."""
+"""Closed forms of the gradients of layers by the class of the layer, and how these are laid out.
+
+For classes whose ``forward`` does not call functions that have a closed form themselves.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ class ClosedForm:
 
 
 _FORMS: list[ClosedForm] = []
-_LAYOUTS: dict[type[nn.Module], str] = {nn.EmbeddingBag: "rows"}
+_LAYOUTS: dict[type[nn.Module], str] = {}
 
 
 def _always(module: nn.Module) -> bool:
@@ -54,7 +57,7 @@ def closed_form(
     ----------
     *kinds : type
         Classes of modules. A subclass with a ``forward`` of its own is another kind.
-    layout : {"stack", "rows", "column"} or None, default=None
+    layout : {"stack", "rows", "channels", "column"} or None, default=None
         How parameters form a matrix, as in :class:`Layer`; None for what their shapes say.
     applies : callable, optional
         Whether it holds for a module of these classes, as it was configured.
@@ -102,6 +105,11 @@ def find_form(module: nn.Module) -> ClosedForm | None:
         if same and owns and form.applies(module):
             return form
     return None
+
+
+def register_layout(layout: str, *kinds: type[nn.Module]) -> None:
+    """Say how the parameters of modules form a matrix, as in :class:`Layer`."""
+    _LAYOUTS.update(dict.fromkeys(kinds, layout))
 
 
 def registered_layout(module: nn.Module) -> str | None:
