@@ -1,5 +1,6 @@
 """Which kind of known gradients, and how much of the class means, for what is asked of both."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from .subspaces import KINDS, SWEEP_RATE, KnownGradients, Plan, SpanRequest, mak
 
 # Bytes of exact class sums (1 GiB) beyond which "auto" sketches them.
 _LARGEST_SUMS = 2**30
+# Outputs that are the largest for samples of one class, as many as are reckoned with.
+_PAIRS = 3
 # Share of the entries that "auto" recovers of a sketched class mean.
 _RECOVERED_SHARE = 1e-3
 # Entries of all class means that "auto" sweeps over to recover them.
@@ -48,9 +51,25 @@ class KnownRequest:
 
 
 def build(
-    request: KnownRequest, n_classes: int, layer_shapes: tuple[tuple[int, int], ...]
+    request: KnownRequest,
+    n_classes: int,
+    layer_shapes: tuple[tuple[int, int], ...],
+    n_present: int | None = None,
+    find_one_hot: Callable[[], Collection[int]] = tuple,
 ) -> tuple[KnownGradients, SpanRequest]:
     """Return the empty state of the kind that fits a request, and the subspace that is wanted.
+
+    Parameters
+    ----------
+    request : KnownRequest
+    n_classes : int
+        Classes that the model knows.
+    layer_shapes : tuple of (int, int)
+    n_present : int or None, default=None
+        Classes that will come, None for all; the others take nothing.
+    find_one_hot : callable, optional
+        Returns the indices of layers whose derivative at the outputs is one-hot. Called only
+        where it makes a difference.
 
     Raises
     ------
@@ -58,8 +77,9 @@ def build(
         If the kind cannot do what is asked.
     """
     shapes = tuple((int(p), int(q)) for p, q in layer_shapes)
-    subspace = choose_subspace(request.subspace, n_classes, shapes)
-    n_entries = n_classes * sum(p * q for p, q in shapes)
+    n_present = n_classes if n_present is None else min(n_present, n_classes)
+    subspace = choose_subspace(request.subspace, n_present, shapes, find_one_hot)
+    n_entries = n_present * sum(p * q for p, q in shapes)
     sparsity = choose_sparsity(
         request.sparsity, request.subspace, subspace, request.metric, n_entries
     )
@@ -72,11 +92,12 @@ def build(
         n_components=request.n_components,
         sparsity=sparsity,
         seed=check_seed(request.random_state)[0] if KINDS[subspace].is_hashed else 0,
+        n_present=n_present,
     )
     wanted = SpanRequest(request.n_components, sparsity, request.mean_rank, request.verbose)
     state = make_known(subspace, plan)
     what = (
-        f"{plan.n_parameters:,} parameters in {len(shapes)} layers, {n_classes} classes: "
+        f"{plan.n_parameters:,} parameters in {len(shapes)} layers, {n_present} classes: "
         f"subspace {subspace!r}, metric {request.metric!r}"
     )
     announce(what, state.seconds_once(), request.verbose)
@@ -84,13 +105,24 @@ def build(
 
 
 def choose_subspace(
-    subspace: str, n_classes: int, layer_shapes: tuple[tuple[int, int], ...]
+    subspace: str,
+    n_classes: int,
+    layer_shapes: tuple[tuple[int, int], ...],
+    find_one_hot: Callable[[], Collection[int]] = tuple,
 ) -> str:
     """Return the name of the kind of known gradients; "auto" goes by the size of the class sums."""
     if subspace != "auto":
         return subspace
-    n_bytes = 8 * n_classes * sum(p * q for p, q in layer_shapes)
-    return "exact" if n_bytes <= _LARGEST_SUMS else "sketched"
+    if _n_bytes(n_classes, layer_shapes) <= _LARGEST_SUMS:
+        return "exact"
+    fits = _n_bytes(n_classes, layer_shapes, find_one_hot()) <= _LARGEST_SUMS
+    return "exact" if fits else "sketched"
+
+
+def _n_bytes(n_classes, layer_shapes, one_hot=()):
+    """Return what exact class sums take: a few columns of a class where derivatives are one-hot."""
+    columns = [min(q, _PAIRS) if i in one_hot else q for i, (_, q) in enumerate(layer_shapes)]
+    return 8 * n_classes * sum(p * q for (p, _), q in zip(layer_shapes, columns, strict=True))
 
 
 def choose_sparsity(

@@ -323,9 +323,10 @@ class GradPCADetector(
                 held_out = take_rows(rows, chosen)
                 rows, targets = take_rows(rows, kept), targets[kept]
             model = fit_model(self.estimator, rows, targets, rng)
-        self._start(model, rows)
+        by_labels = targets is not None and self.labels == "true"
+        self._start(model, rows, len(np.unique(targets)) if by_labels else n_rows(rows))
         self._add(rows, self._encode(targets), warns=True)
-        if targets is not None and self.labels == "true":
+        if by_labels:
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
             self._set_training_threshold(self._scores(rows, warns=False))

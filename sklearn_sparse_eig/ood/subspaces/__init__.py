@@ -9,6 +9,7 @@ from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
 from ._exact import GradientState
 from ._frozen_metric import FrozenMetricState, warn_if_few
+from ._pair_sums import is_one_hot
 from ._principal import PrincipalState, PrincipalSubspace
 from ._registry import KINDS, SUBSPACES, SubspaceName, make_known, register
 from ._sketched_means import SWEEP_RATE, SketchedMeanSubspace, SketchedState
@@ -35,6 +36,7 @@ __all__ = [
     "SparseMeanSubspace",
     "SubspaceName",
     "TensorSketch",
+    "is_one_hot",
     "make_known",
     "register",
     "warn_if_few",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
@@ -12,6 +12,16 @@ from .._precision import InBothPrecisions
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
 _LARGEST_EXACT, _ENERGY_KEPT = 512, 0.99
+
+
+class Means(Protocol):
+    """Mean gradients of a layer, in some form."""
+
+    def gram(self) -> np.ndarray:
+        """Return the inner products of the means, (n_means, n_means)."""
+
+    def combined(self, combinations: np.ndarray) -> Any:
+        """Return linear combinations of the means, rows (k, n_means), with ``products(layer)``."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +76,9 @@ class LowRankMeans:
         pairs = [_leading_pairs(matrix, rank) for matrix in matrices]
         lefts, rights = (np.stack(side, axis=1) for side in zip(*pairs, strict=True))
         # The lefts carry the singular values.
-        shares = np.cumsum(np.einsum("pcr,pcr->r", lefts, lefts))
-        total = np.einsum("cpq,cpq->", matrices, matrices)
-        enough = min(int(np.searchsorted(shares, _ENERGY_KEPT * total)) + 1, len(shares))
+        enough = n_ranks(
+            np.einsum("pcr,pcr->r", lefts, lefts), np.einsum("cpq,cpq->", matrices, matrices)
+        )
         return cls(
             np.ascontiguousarray(lefts[..., :enough]), np.ascontiguousarray(rights[..., :enough])
         )
@@ -87,6 +97,12 @@ class LowRankMeans:
     def combined(self, combinations):
         """Return linear combinations of the means, given as rows (k, n_means), for products."""
         return _LowRankDirections(self, combinations)
+
+
+def n_ranks(energies: np.ndarray, total: float) -> int:
+    """Return how many ranks hold 99 % of the squared norm, given what each holds; all if none."""
+    shares = np.cumsum(energies)
+    return min(int(np.searchsorted(shares, _ENERGY_KEPT * total)) + 1, len(shares))
 
 
 class _LowRankDirections:
