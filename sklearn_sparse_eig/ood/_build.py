@@ -1,6 +1,6 @@
 """Which kind of known gradients, and how much of the class means, for what is asked of both."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from .subspaces import KINDS, SWEEP_RATE, KnownGradients, Plan, SpanRequest, mak
 
 # Bytes of exact class sums (1 GiB) beyond which "auto" sketches them.
 _LARGEST_SUMS = 2**30
+# Of the inverse root of a factor of n rows, for n^3 (measured on one core).
+_SECONDS_PER_CUBE = 5e-11
 # Outputs that are the largest for samples of one class, as many as are reckoned with.
 _PAIRS = 3
 # Share of the entries that "auto" recovers of a sketched class mean.
@@ -20,6 +22,9 @@ _RECOVERED_SHARE = 1e-3
 _LARGEST_SWEEP = 2e9
 # Rows and columns of a factor of the metric (128 MB) beyond which it is kept diagonal.
 _LARGEST_FACTOR = 4096
+# What full factors of all layers may have in all: cubes of their rows, which take a minute, and
+# entries (2 GB). The largest of them go diagonal first.
+_CUBES, _ENTRIES = 2.0**40, 2.0**28
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ def build(
     layer_shapes: tuple[tuple[int, int], ...],
     n_present: int | None = None,
     find_one_hot: Callable[[], Collection[int]] = tuple,
+    layer_names: Sequence[str] = (),
 ) -> tuple[KnownGradients, SpanRequest]:
     """Return the empty state of the kind that fits a request, and the subspace that is wanted.
 
@@ -70,6 +76,8 @@ def build(
     find_one_hot : callable, optional
         Returns the indices of layers whose derivative at the outputs is one-hot. Called only
         where it makes a difference.
+    layer_names : sequence of str, optional
+        For warnings.
 
     Raises
     ------
@@ -87,7 +95,7 @@ def build(
         n_classes,
         shapes,
         request.metric,
-        _LARGEST_FACTOR,
+        largest_full_factor(shapes, request.metric, layer_names),
         n_measurements=request.n_measurements,
         n_components=request.n_components,
         sparsity=sparsity,
@@ -102,6 +110,38 @@ def build(
     )
     announce(what, state.seconds_once(), request.verbose)
     return state, wanted
+
+
+def largest_full_factor(
+    layer_shapes: Sequence[tuple[int, int]], metric: str, names: Sequence[str] = ()
+) -> int:
+    """Return up to how many rows factors of the metric are full: as many as are affordable.
+
+    Warns
+    -----
+    UserWarning
+        If that is less than a single factor may have.
+    """
+    sizes = np.array([size for shape in layer_shapes for size in shape], dtype=np.float64)
+    sizes = np.sort(sizes[sizes <= _LARGEST_FACTOR])
+    affordable = (np.cumsum(sizes**3) <= _CUBES) & (np.cumsum(sizes**2) <= _ENTRIES)
+    if metric != "kfac" or affordable.all():
+        return _LARGEST_FACTOR
+    # Factors of equal size have the same fate.
+    largest = int(sizes[~affordable][0]) - 1
+    told = [
+        str(names[i]) if len(names) else str(i)
+        for i, shape in enumerate(layer_shapes)
+        if any(largest < size <= _LARGEST_FACTOR for size in shape)
+    ]
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    warn_user(
+        f"Full factors of the metric would have {sizes @ sizes:.2g} entries in all and take about "
+        f"{_SECONDS_PER_CUBE * (sizes**3).sum() / 60:.0f} minutes. Those of more than {largest} "
+        f"rows are kept diagonal, in {len(told)} layers: {', '.join(told[:3])}{more}. Fewer layers "
+        "by params leave more of them full; metric='diag' makes all diagonal."
+    )
+    return largest
 
 
 def choose_subspace(

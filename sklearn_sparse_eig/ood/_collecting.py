@@ -114,7 +114,12 @@ class CollectingMixin:
         )
         shapes = tuple(network.layer_shapes[i] for i in self._layers)
         self._state, self._request = build(
-            request, len(network.classes), shapes, n_present, partial(self._one_hot_layers, X)
+            request,
+            len(network.classes),
+            shapes,
+            n_present,
+            partial(self._one_hot_layers, X),
+            [network.layer_names[i] for i in self._layers],
         )
         self.subspace_, self._span = self._state.name, None
 

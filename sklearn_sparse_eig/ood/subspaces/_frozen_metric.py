@@ -67,7 +67,9 @@ class FrozenMetricState(KnownGradients):
         plan = self.plan
         if plan.metric != "kfac" or not self.needs_eigenbasis:
             return 0.0
-        sizes = [size for shape in plan.layer_shapes for size in shape if size <= plan.max_size]
+        sizes = [
+            size for shape in plan.layer_shapes for size in shape if not plan.is_diagonal(size)
+        ]
         return _SECONDS_PER_CUBE * float(sum(size**3 for size in sizes))
 
     @all_or_nothing
