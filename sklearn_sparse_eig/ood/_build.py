@@ -8,7 +8,15 @@ import numpy as np
 from .._base.messages import warn_user
 from .._base.seeds import check_seed
 from ._pace import announce
-from .subspaces import KINDS, SWEEP_RATE, KnownGradients, Plan, SpanRequest, make_known
+from .subspaces import (
+    KINDS,
+    SWEEP_RATE,
+    KnownGradients,
+    Plan,
+    SpanRequest,
+    class_floats,
+    make_known,
+)
 
 # Bytes of exact class sums (1 GiB) beyond which "auto" sketches them.
 _LARGEST_SUMS = 2**30
@@ -86,7 +94,9 @@ def build(
     """
     shapes = tuple((int(p), int(q)) for p, q in layer_shapes)
     n_present = n_classes if n_present is None else min(n_present, n_classes)
-    subspace = choose_subspace(request.subspace, n_present, shapes, find_one_hot)
+    subspace = choose_subspace(
+        request.subspace, n_present, shapes, find_one_hot, request.sparsity is not None
+    )
     n_entries = n_present * sum(p * q for p, q in shapes)
     sparsity = choose_sparsity(
         request.sparsity, request.subspace, subspace, request.metric, n_entries
@@ -149,20 +159,33 @@ def choose_subspace(
     n_classes: int,
     layer_shapes: tuple[tuple[int, int], ...],
     find_one_hot: Callable[[], Collection[int]] = tuple,
+    by_entries: bool = False,
 ) -> str:
-    """Return the name of the kind of known gradients; "auto" goes by the size of the class sums."""
+    """Return the name of the kind of known gradients; "auto" goes by the size of the class sums.
+
+    They are exact if they fit, else of low rank if that fits, and else sketched, as well as where
+    single entries of class means are wanted (`by_entries`).
+    """
     if subspace != "auto":
         return subspace
-    if _n_bytes(n_classes, layer_shapes) <= _LARGEST_SUMS:
+    exact = [p * q for p, q in layer_shapes]
+    if _fits(n_classes, exact):
         return "exact"
-    fits = _n_bytes(n_classes, layer_shapes, find_one_hot()) <= _LARGEST_SUMS
-    return "exact" if fits else "sketched"
+    one_hot = find_one_hot()
+    exact, low_rank = (
+        [
+            p * min(q, _PAIRS) if i in one_hot else floats
+            for i, ((p, q), floats) in enumerate(zip(layer_shapes, each, strict=True))
+        ]
+        for each in (exact, [class_floats(shape) for shape in layer_shapes])
+    )
+    if _fits(n_classes, exact):
+        return "exact"
+    return "low_rank" if _fits(n_classes, low_rank) and not by_entries else "sketched"
 
 
-def _n_bytes(n_classes, layer_shapes, one_hot=()):
-    """Return what exact class sums take: a few columns of a class where derivatives are one-hot."""
-    columns = [min(q, _PAIRS) if i in one_hot else q for i, (_, q) in enumerate(layer_shapes)]
-    return 8 * n_classes * sum(p * q for (p, _), q in zip(layer_shapes, columns, strict=True))
+def _fits(n_classes, floats):
+    return 8 * n_classes * sum(floats) <= _LARGEST_SUMS
 
 
 def choose_sparsity(

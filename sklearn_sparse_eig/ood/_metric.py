@@ -63,6 +63,10 @@ class Metric:
             return layers
         return map_layers(lambda layer, pair: layer.whiten(*pair), layers, self.roots)
 
+    def whiten_layer(self, i: int, layer: Any) -> Any:
+        """Return layer i as its usual inner product is the one of this metric."""
+        return layer if self.roots is None else layer.whiten(*self.roots[i])
+
     def whiten_matrices(self, layer: int, matrices: np.ndarray) -> np.ndarray:
         """Return R_A^T G R_B for matrices G of a layer, by its index, an array (k, p, q)."""
         if self.roots is None:

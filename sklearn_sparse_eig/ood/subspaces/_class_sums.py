@@ -75,9 +75,15 @@ class LayerSums(ABC):
     ----------
     has_diagonal_outputs : bool
         Whether the second moment of the derivatives at the outputs is a diagonal matrix.
+    is_whitened : bool
+        Whether the gradients that are added have to be whitened before.
+    can_change : bool
+        Whether the sums can be brought to another form.
     """
 
     has_diagonal_outputs: ClassVar[bool] = False
+    is_whitened: ClassVar[bool] = False
+    can_change: ClassVar[bool] = False
 
     def __init__(self, shape: tuple[int, int], sums: SumsByKey | None = None) -> None:
         self.shape = shape
@@ -95,6 +101,10 @@ class LayerSums(ABC):
     def n_floats(self) -> int:
         """How many numbers are kept."""
         return sum(values.size for values in self.sums.sums.values())
+
+    def labels(self) -> list[int]:
+        """Return the classes that have come, in order."""
+        return sorted(self.sums.sums)
 
     @abstractmethod
     def takes(self, layer: Any) -> bool:
@@ -140,6 +150,10 @@ class MatrixSums(LayerSums):
         for label, rows in rows_by_label(labels):
             self.sums.add(label, layer.sum(rows))
 
+    def add_matrix(self, label: int, matrix: np.ndarray) -> None:
+        """Add a sum of gradients to the sum of a class."""
+        self.sums.add(label, matrix)
+
     def matrices(self, labels: Sequence[int]) -> np.ndarray:
         """Return the sums of some classes, (k, p, q)."""
         return self.sums.stacked([int(label) for label in labels], self.shape)
@@ -152,7 +166,7 @@ class MatrixSums(LayerSums):
         self, labels: np.ndarray, counts: np.ndarray, metric: Metric, i: int, rank: int | None
     ) -> Means:
         """Return the whitened means of classes, of at most a rank."""
-        means = metric.whiten_matrices(i, self.matrices(labels) / counts[:, None, None])
+        means = metric.whiten_matrices(i, self.matrices(labels.tolist()) / counts[:, None, None])
         if rank is None or rank >= min(self.shape):
             return WholeMeans(means)
         return LowRankMeans.nearest(means, rank)

@@ -96,11 +96,12 @@ class GradientState(KnownGradients):
         for i, layer in enumerate(layers):
             layer = layer.astype(np.float64)
             self.energy += float(layer.squared_norms().sum())
-            if self.layer_sums[i] is None:
-                self._take_form(i, PairSums if is_one_hot(layer) else MatrixSums)
-            elif not self.layer_sums[i].takes(layer):
-                self._spread(i)
-            self.layer_sums[i].add(layer, labels)
+            sums = self.layer_sums[i]
+            if sums is None:
+                sums = self._take_form(i, PairSums if is_one_hot(layer) else MatrixSums)
+            elif not sums.takes(layer):
+                sums = self._spread(i)
+            sums.add(layer, labels)
             if self.moments:
                 layer.add_to(self.moments[i])
 
@@ -109,26 +110,27 @@ class GradientState(KnownGradients):
         for i, theirs in enumerate(other.layer_sums):
             if theirs is None:
                 continue
-            if self.layer_sums[i] is None:
-                self._take_form(i, type(theirs))
-            form, moments = type(self.layer_sums[i]), other.moments[i] if other.moments else ()
-            if type(theirs) is not form:
-                self._spread(i)
+            mine = self.layer_sums[i] or self._take_form(i, type(theirs))
+            moments = other.moments[i] if other.moments else ()
+            if type(theirs) is not type(mine):
+                mine = self._spread(i)
                 theirs, moments = theirs.spread(), self._planned(i, moments)
-            self.layer_sums[i].merge(theirs, sign)
+            mine.merge(theirs, sign)
             for mine, added in zip(self.moments[i] if moments else (), moments, strict=True):
                 mine.merge(added, sign)
 
     def _take_form(self, i, form):
-        self.layer_sums[i] = form(self.plan.layer_shapes[i])
+        sums = self.layer_sums[i] = form(self.plan.layer_shapes[i])
         if self.moments and form.has_diagonal_outputs:
             self.moments[i] = self.moments[i][0], Moment(self.plan.layer_shapes[i][1], True)
+        return sums
 
     def _spread(self, i):
         """Keep matrices from now on, for gradients of this layer have come in another form."""
-        self.layer_sums[i] = self.layer_sums[i].spread()
+        sums = self.layer_sums[i] = self.layer_sums[i].spread()
         if self.moments:
             self.moments[i] = self._planned(i, self.moments[i])
+        return sums
 
     def _planned(self, i, moments):
         """Return moments of layer i that are kept in full where that is planned."""

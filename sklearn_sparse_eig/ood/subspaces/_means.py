@@ -7,11 +7,13 @@ from typing import Any, Protocol, Self
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from .._precision import InBothPrecisions
+from .._precision import InOnePrecision
 
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
 _LARGEST_EXACT, _ENERGY_KEPT = 512, 0.99
+# Floats of a temporary array (8 MB), and of whole directions that need not be spared (64 MB).
+_BLOCK, _LARGEST_WHOLE = 2**20, 2**23
 
 
 class Means(Protocol):
@@ -47,7 +49,7 @@ class WholeMeans:
         return _WholeDirections(np.ascontiguousarray(directions))
 
 
-class _WholeDirections(InBothPrecisions):
+class _WholeDirections(InOnePrecision):
     def products(self, layer: Any) -> np.ndarray:
         return layer.dot(self.like(layer))
 
@@ -107,15 +109,26 @@ def n_ranks(energies: np.ndarray, total: float) -> int:
 
 class _LowRankDirections:
     def __init__(self, means, combinations):
-        self._lefts, self._rights = InBothPrecisions(means.lefts), InBothPrecisions(means.rights)
+        self._lefts, self._rights = InOnePrecision(means.lefts), InOnePrecision(means.rights)
         self._combinations = combinations
 
     def products(self, layer: Any) -> np.ndarray:
-        if layer.is_explicit:
+        if layer.is_explicit and not self._goes_by_places(layer):
             # Already made as matrices: low rank would only take more products.
             return self._whole.products(layer)
-        products = layer.dot_pairs(self._lefts.like(layer), self._rights.like(layer))
-        return products @ self._combinations.T
+        pairs = self._lefts.like(layer), self._rights.like(layer)
+        dot = _dot_pairs_at_places(layer, *pairs) if layer.is_explicit else layer.dot_pairs(*pairs)
+        return dot @ self._combinations.T
+
+    def _goes_by_places(self, layer):
+        """Whether products with the places of a layer cost less than those with its matrices."""
+        if not hasattr(layer, "inputs"):
+            return False
+        places, (p, n, rank), q = layer.inputs.shape[1], self._lefts.shape, len(self._rights)
+        by_places = n * places * rank * (p + q)
+        by_matrices = len(self._combinations) * p * q
+        # Where whole directions take much memory, some time is well spent without them.
+        return by_places <= (3 if n * p * q > _LARGEST_WHOLE else 1) * by_matrices
 
     @cached_property
     def _whole(self):
@@ -124,6 +137,19 @@ class _LowRankDirections:
         directions = np.tensordot(self._combinations, matrices, 1)
         # In memory in the order in which LayerMatrices.dot wants them, not to be copied each time.
         return _WholeDirections(directions.swapaxes(0, 1))
+
+
+def _dot_pairs_at_places(layer, lefts, rights):
+    """Return the inner products of sums over places with k sums of r outer products, (n, k)."""
+    (p, k, rank), (n, places, _) = lefts.shape, layer.inputs.shape
+    lefts, rights = lefts.reshape(p, k * rank), rights.reshape(len(rights), k * rank)
+    out, step = np.empty((n, k)), max(1, _BLOCK // (places * k * rank))
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
+        both = layer.inputs[rows] @ lefts
+        both *= layer.deltas[rows] @ rights
+        out[rows] = both.sum(axis=1).reshape(-1, k, rank).sum(axis=2)
+    return out
 
 
 def _leading_pairs(matrix, rank):

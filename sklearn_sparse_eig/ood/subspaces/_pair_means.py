@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .._precision import InBothPrecisions
+from .._precision import InOnePrecision
 from ._means import LowRankMeans, n_ranks
 
 
@@ -74,7 +74,7 @@ class PairMeans:
 
 class _PairDirections:
     def __init__(self, means, combinations):
-        self._lefts, self._rights = InBothPrecisions(means.lefts), InBothPrecisions(means.rights)
+        self._lefts, self._rights = InOnePrecision(means.lefts), InOnePrecision(means.rights)
         self._of_pairs = combinations[:, means.owners].T
         self._pairs = [np.flatnonzero(means.codes == code) for code in range(len(means.rights))]
 

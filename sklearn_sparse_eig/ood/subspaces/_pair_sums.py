@@ -22,11 +22,15 @@ class PairSums(LayerSums):
     each class: about C p floats in the place of C p q. Derived here.
     """
 
-    has_diagonal_outputs = True
+    has_diagonal_outputs = can_change = True
 
     def takes(self, layer: Any) -> bool:
         """Whether each derivative is a unit vector that the codes tell."""
         return is_one_hot(layer)
+
+    def labels(self) -> list[int]:
+        """Return the classes that have come, in order."""
+        return sorted({label for label, _ in self.sums.sums})
 
     def add(self, layer: Any, labels: np.ndarray) -> None:
         """Add gradients in float64 to the sums of their classes."""
@@ -50,8 +54,7 @@ class PairSums(LayerSums):
 
     def spread(self) -> MatrixSums:
         """Return the same sums as matrices."""
-        labels = sorted({label for label, _ in self.sums.sums})
-        rows = {label: self.matrices([label])[0] for label in labels}
+        rows = {label: self.matrices([label])[0] for label in self.labels()}
         return MatrixSums(self.shape, SumsByKey(rows))
 
     def means(
