@@ -58,12 +58,13 @@ def class_mean_share(detector: GradPCADetector, *, center: bool = True) -> float
     """
     check_is_fitted(detector)
     state: Any = getattr(detector, "_state", None)
-    if not hasattr(state, "energy") or not hasattr(state, "class_sums"):
+    if not hasattr(state, "energy") or not hasattr(state, "sums_of"):
         raise ValueError(f"This {type(detector).__name__} does not keep sums of its gradients.")
-    n, seen = state.n_samples, state.counts > 0
+    n, seen = state.n_samples, np.flatnonzero(state.counts)
     total, explained = state.energy, 0.0
-    for sums in state.class_sums:
-        squares = np.einsum("cpq,cpq->c", sums[seen], sums[seen])
+    for i in range(len(state.plan.layer_shapes)):
+        sums = state.sums_of(i, seen)
+        squares = np.einsum("cpq,cpq->c", sums, sums)
         explained += float((squares / state.counts[seen]).sum())
         if center:
             overall = float((sums.sum(axis=0) ** 2).sum()) / n

@@ -1,6 +1,7 @@
 """How a detector collects known gradients: what it is given, the model, and their stream."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,10 @@ from ._input import Settings, check_labels
 from ._label_agreement import LabelAgreement
 from ._pace import SOURCE, Pace
 from ._seen_rows import hash_rows
-from .subspaces import KnownGradients, Span, SpanRequest
+from .subspaces import KnownGradients, Span, SpanRequest, is_one_hot
+
+# Rows that are looked at before anything is kept.
+_LOOK = 16
 
 
 class CollectingMixin:
@@ -87,7 +91,7 @@ class CollectingMixin:
         self._span = None
         self._forget_threshold()
 
-    def _start(self, model: Any, X: Any) -> None:
+    def _start(self, model: Any, X: Any, n_present: int | None = None) -> None:
         network = make_network(model if self.device is None else on_device(model, self.device))
         network.look_at(take_rows(X, slice(0, 2)))
         if network.classes is None:
@@ -109,8 +113,22 @@ class CollectingMixin:
             verbose=self.verbose,
         )
         shapes = tuple(network.layer_shapes[i] for i in self._layers)
-        self._state, self._request = build(request, len(network.classes), shapes)
+        self._state, self._request = build(
+            request,
+            len(network.classes),
+            shapes,
+            n_present,
+            partial(self._one_hot_layers, X),
+            [network.layer_names[i] for i in self._layers],
+        )
         self.subspace_, self._span = self._state.name, None
+
+    def _one_hot_layers(self, X: Any) -> list[int]:
+        """Return which of the chosen layers have one-hot derivatives at some rows of X."""
+        if self.output != "max":
+            return []
+        found = self._network.gradients(take_rows(X, slice(0, _LOOK)), self.output, self._layers)
+        return [i for i, layer in enumerate(found.layers) if is_one_hot(layer)]
 
     def _encode(self, y: np.ndarray | None) -> np.ndarray | None:
         """Return y as indices of classes, or None where the predicted ones are to be taken."""

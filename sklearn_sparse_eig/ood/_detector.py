@@ -86,14 +86,17 @@ class GradPCADetector(
         exact. None keeps the means as they are.
     labels : {"true", "predicted"}, default="true"
         Classes whose means are taken. ``"true"`` uses y, or the predicted classes without y.
-    subspace : {"auto", "exact", "sketched", "sparse_pca"}, default="auto"
-        What is kept for the subspace. ``"exact"`` keeps class sums of gradients. ``"sketched"``
-        keeps only ``n_measurements`` hashed sums of each, however many parameters there are.
+    subspace : {"auto", "exact", "low_rank", "sketched", "sparse_pca"}, default="auto"
+        What is kept for the subspace. ``"exact"`` keeps class sums of gradients. ``"low_rank"``
+        keeps products of each class sum with a few random vectors from both sides, from which a
+        mean of low rank is recovered, for large layers and many classes. ``"sketched"`` keeps only
+        ``n_measurements`` hashed sums of each, however many parameters there are.
         ``"sparse_pca"`` keeps no class means but the leading sparse principal directions of the
         gradients, ``n_components`` or one less than there are classes, for up to 2**20 parameters.
-        ``"auto"`` is exact while the class sums take at most 1 GiB, and beyond that sketched, with
-        recovered means if that is feasible. The metric of ``"sketched"`` and ``"sparse_pca"`` is
-        fixed by the first samples: all of X in :meth:`fit`, the first batch in :meth:`partial_fit`.
+        ``"auto"`` is exact while the class sums take at most 1 GiB, then of low rank while that
+        does, and beyond that sketched, with recovered means if that is feasible. The metric of all
+        but ``"exact"`` is fixed by the first samples: those of X in :meth:`fit`, of the first batch
+        in :meth:`partial_fit`.
         Names of registered subspaces of your own are accepted too; see ``doc/extending.md``.
     sparsity : float in (0, 1] or None, default=None
         Share of the entries of each class mean that is kept, namely the largest in the eigenbasis
@@ -102,6 +105,8 @@ class GradPCADetector(
     n_measurements : int or "auto", default="auto"
         Number of values kept of each sketched class sum, a multiple of 4. The error of a cosine
         falls with its inverse square root. ``"auto"`` is 16384, or more for more than 4096 classes.
+        With ``"low_rank"`` it is the number k of random vectors: means have rank k / 2 at most, and
+        ``"auto"`` is 16 if all sums then take at most 256 MiB, else 8.
     contamination : float in (0, 0.5], default=0.05
         Share of inliers that may be called outliers. ``calibration_`` says what is guaranteed.
     backend : {"auto", "sklearn", "torch", "precomputed", "kernel"}, default="auto"
@@ -136,7 +141,7 @@ class GradPCADetector(
         Dimension of the subspace.
     eigenvalues_ : ndarray of shape (n_components_,)
         Eigenvalues of the centred Gram matrix of the class means.
-    subspace_ : {"exact", "sketched", "sparse_pca", "kernel"}
+    subspace_ : {"exact", "low_rank", "sketched", "sparse_pca", "kernel"}
         The kind of subspace that is used.
     n_metric_samples_ : int
         Number of samples behind the metric: all samples seen, or the first ones if these have
@@ -323,9 +328,10 @@ class GradPCADetector(
                 held_out = take_rows(rows, chosen)
                 rows, targets = take_rows(rows, kept), targets[kept]
             model = fit_model(self.estimator, rows, targets, rng)
-        self._start(model, rows)
+        given = targets if self.labels == "true" else None
+        self._start(model, rows, n_rows(rows) if given is None else len(np.unique(given)))
         self._add(rows, self._encode(targets), warns=True)
-        if targets is not None and self.labels == "true":
+        if given is not None:
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
             self._set_training_threshold(self._scores(rows, warns=False))
@@ -340,7 +346,7 @@ class GradPCADetector(
         """Add samples to the class means and to the metric.
 
         An estimator that is not fitted is trained on the first batch and does not change after
-        that. The same holds for the metric with ``subspace="sketched"`` or ``"sparse_pca"``, so
+        that. The same holds for the metric of all subspaces but ``"exact"``, so
         make the first batch large, or pass a large sample to :meth:`fit` first. An existing
         threshold is removed; :meth:`calibrate` sets a new one.
 

@@ -37,12 +37,14 @@ class Metric:
         With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened
         factors then have coordinates along the eigenvectors of each factor of the metric.
         """
-        shrunk = [[m.shrunk(n) for m in pair] for pair in moments]
         root = eigenbasis_root if eigenbasis else inverse_root
-        return cls(
-            tuple(tuple(root(moment) for moment, _ in pair) for pair in shrunk),
-            tuple(tuple(share for _, share in pair) for pair in shrunk),
-        )
+        roots, shares = [], []
+        for pair in moments:
+            # One factor after the other, for they may be large.
+            found = [(root(shrunk), share) for shrunk, share in (m.shrunk(n) for m in pair)]
+            roots.append(tuple(r for r, _ in found))
+            shares.append(tuple(share for _, share in found))
+        return cls(tuple(roots), tuple(shares))
 
     def is_same(self, other: "Metric") -> bool:
         """Whether another metric has the same roots, bit for bit."""
@@ -60,6 +62,10 @@ class Metric:
         if self.roots is None:
             return layers
         return map_layers(lambda layer, pair: layer.whiten(*pair), layers, self.roots)
+
+    def whiten_layer(self, i: int, layer: Any) -> Any:
+        """Return layer i as its usual inner product is the one of this metric."""
+        return layer if self.roots is None else layer.whiten(*self.roots[i])
 
     def whiten_matrices(self, layer: int, matrices: np.ndarray) -> np.ndarray:
         """Return R_A^T G R_B for matrices G of a layer, by its index, an array (k, p, q)."""

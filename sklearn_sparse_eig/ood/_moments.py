@@ -94,6 +94,14 @@ class Moment:
         self.total += sign * other.total
         self.fourth += sign * other.fourth
 
+    def in_full(self) -> "Moment":
+        """Return the full form of a moment whose matrices are diagonal; a full one as it is."""
+        if not self.diagonal:
+            return self
+        new = copy.copy(self)
+        new.diagonal, new.total = False, np.diag(self.total)
+        return new
+
     def kept_by(self, journal: Journal) -> "Moment":
         """Return a moment to be changed in the place of this one, whose array the journal keeps."""
         journal.keep(self.total)

@@ -27,3 +27,32 @@ class InBothPrecisions:
         if self._single is None:
             self._single = self.values.astype(np.float32)
         return self._single
+
+
+class InOnePrecision:
+    """An array in the precision of what it was multiplied with first, and last.
+
+    For arrays that follow from others, of which two copies would be too many.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+    """
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return self.values.shape
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def like(self, rows: Any) -> np.ndarray:
+        """Return the array in float32 if the rows are, else in float64."""
+        dtype = np.float32 if rows.dtype == np.float32 else np.float64
+        if self.values.dtype != dtype:
+            self.values = self.values.astype(dtype)
+        return self.values

@@ -8,9 +8,9 @@ from sklearn.linear_model import LogisticRegression
 
 from sklearn_sparse_eig import GradPCADetector
 from sklearn_sparse_eig._base.messages import Progress
-from sklearn_sparse_eig.ood import KnownRequest, _pace, build
+from sklearn_sparse_eig.ood import KnownRequest, _build, _pace, build
 from sklearn_sparse_eig.ood._pace import Pace
-from sklearn_sparse_eig.ood._roots import FullRoot, TriangularRoot
+from sklearn_sparse_eig.ood._roots import FullRoot, TriangularRoot, inverse_root
 
 
 @pytest.fixture
@@ -67,6 +67,33 @@ def test_what_takes_minutes_once_is_told_before_it_begins(recwarn):
     assert build(request("exact"), 4, small)[0].seconds_once() == 0.0
 
 
+def test_the_largest_factors_go_diagonal_first(monkeypatch, recwarn):
+    names, shapes = list("abcde"), ((300, 20), (30, 200), (300, 3), (300, 300), (5000, 5))
+    assert _build.largest_full_factor(shapes, "kfac", names) == 4096
+    monkeypatch.setattr(_build, "_CUBES", 200.0**3 + 2.0 * 30.0**3)
+    assert _build.largest_full_factor(shapes, "diag", names) == 4096
+    assert not list(recwarn)
+    with pytest.warns(UserWarning, match="more than 299 rows.* in 3 layers: a, c, d. Fewer"):
+        state, _ = build(request(), 4, shapes, layer_names=names)
+    assert [state.plan.is_diagonal(size) for size in (20, 200, 300, 5000)] == [0, 0, 1, 1]
+    # Memory counts too, and all factors of a size have the same fate.
+    monkeypatch.setattr(_build, "_CUBES", 1e30)
+    monkeypatch.setattr(_build, "_ENTRIES", 3.0 * 300.0**2)
+    with pytest.warns(UserWarning, match="are kept diagonal, in 3 layers: 0, 2, 3. Fewer"):
+        assert _build.largest_full_factor(shapes, "kfac") == 299
+
+
+@pytest.mark.parametrize("n", [1, 2, 50])
+def test_the_triangular_root_is_an_inverse_root(n):
+    A = np.random.default_rng(n).normal(size=(n, 2 * n))
+    moment = A @ A.T
+    root = inverse_root(moment.copy())
+    assert np.array_equal(root.values, np.triu(root.values))
+    np.testing.assert_allclose(root.values.T @ moment @ root.values, np.eye(n), atol=1e-9)
+    rows = np.random.default_rng(0).normal(size=(4, n))
+    np.testing.assert_allclose(root.of(rows), rows @ root.values, rtol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_steps_are_told_where_that_is_asked_for(capsys, monkeypatch):
     monkeypatch.setattr(Progress, "interval", 0.0)
@@ -104,5 +131,7 @@ def test_eigenvectors_are_computed_where_entries_count(sparsity, kind):
     # Either is a root of the same metric.
     exact = GradPCADetector(model, mean_rank=None).fit(X, y)._get_subspace().metric
     for mine, theirs in zip(metric.roots[0], exact.roots[0], strict=True):
-        expected = theirs.values @ theirs.values.T
+        # The derivative is one-hot, so that the exact state knows its moment to be diagonal.
+        root = np.diag(theirs.values) if theirs.values.ndim == 1 else theirs.values
+        expected = root @ root.T
         np.testing.assert_allclose(mine.values @ mine.values.T, expected, rtol=1e-7)

@@ -8,7 +8,9 @@ from ..._base.folders import import_files
 from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
 from ._exact import GradientState
-from ._frozen_metric import FrozenMetricState, warn_if_few
+from ._frozen_metric import FrozenMetricState, LookAheadState, warn_if_few
+from ._low_rank import LowRankState, class_floats
+from ._pair_sums import is_one_hot
 from ._principal import PrincipalState, PrincipalSubspace
 from ._registry import KINDS, SUBSPACES, SubspaceName, make_known, register
 from ._sketched_means import SWEEP_RATE, SketchedMeanSubspace, SketchedState
@@ -25,6 +27,8 @@ __all__ = [
     "GradientState",
     "JointSpan",
     "KnownGradients",
+    "LookAheadState",
+    "LowRankState",
     "Plan",
     "PrincipalState",
     "PrincipalSubspace",
@@ -35,6 +39,8 @@ __all__ = [
     "SparseMeanSubspace",
     "SubspaceName",
     "TensorSketch",
+    "class_floats",
+    "is_one_hot",
     "make_known",
     "register",
     "warn_if_few",

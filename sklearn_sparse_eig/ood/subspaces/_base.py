@@ -30,6 +30,8 @@ class Plan:
     n_components : int, float or None, default=None
     sparsity : float or None, default=None
     seed : int, default=0
+    n_present : int or None, default=None
+        Number of classes that will come, None for all. Sizes go by it.
     """
 
     n_classes: int
@@ -40,6 +42,16 @@ class Plan:
     n_components: int | float | None = None
     sparsity: float | None = None
     seed: int = 0
+    n_present: int | None = None
+
+    @property
+    def n_expected(self) -> int:
+        """Number of classes that will come."""
+        return getattr(self, "n_present", None) or self.n_classes
+
+    def is_diagonal(self, size: int) -> bool:
+        """Whether a factor of the metric of so many rows is kept diagonal."""
+        return self.metric == "diag" or size > self.max_size
 
     @property
     def n_parameters(self) -> int:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from .._metric import Metric
-from ._means import LowRankMeans, WholeMeans
 from ._span import Span, classes_with_means, combine
 
 
@@ -46,11 +45,10 @@ class ClassMeanSubspace(Span):
         mean_rank: int | None = None,
     ) -> None:
         kept = classes_with_means(state.counts)
-        counts = state.counts[kept, None, None]
         # Whitened once here, and the factors of each new sample likewise.
         means = [
-            _means(metric.whiten_matrices(i, sums[kept] / counts), mean_rank)
-            for i, sums in enumerate(state.class_sums)
+            sums.means(kept, state.counts[kept], metric, i, mean_rank)
+            for i, sums in enumerate(state.layer_sums)
         ]
         self.gram = sum(layer.gram() for layer in means)
         eigenvalues, combinations, shift = combine(self.gram, n_components)
@@ -65,9 +63,3 @@ class ClassMeanSubspace(Span):
             products = products + directions.products(layer)
             squared_norm = squared_norm + layer.squared_norms()
         return squared_norm, products
-
-
-def _means(matrices, rank):
-    if rank is None or rank >= min(matrices.shape[1:]):
-        return WholeMeans(matrices)
-    return LowRankMeans.nearest(matrices, rank)

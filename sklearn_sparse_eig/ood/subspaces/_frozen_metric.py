@@ -18,10 +18,9 @@ _FEW_SAMPLES = 1000
 _SECONDS_PER_CUBE = 5e-10
 
 
-class FrozenMetricState(KnownGradients):
-    """Base class of compressed states, with a metric that later samples do not change.
+class LookAheadState(KnownGradients):
+    """Base class of states with a metric that later samples do not change.
 
-    A gradient cannot be whitened after it has been compressed, so the metric must be known before.
     :meth:`look_ahead` learns it; updates come after that. The Euclidean metric is known from the
     start. Empty copies share the metric.
 
@@ -64,11 +63,16 @@ class FrozenMetricState(KnownGradients):
 
     def seconds_once(self) -> float:
         """Return roughly how long the eigenvectors of the factors take."""
+        return self._seconds_of_roots(_SECONDS_PER_CUBE) if self.needs_eigenbasis else 0.0
+
+    def _seconds_of_roots(self, seconds_per_cube: float) -> float:
         plan = self.plan
-        if plan.metric != "kfac" or not self.needs_eigenbasis:
+        if plan.metric != "kfac":
             return 0.0
-        sizes = [size for shape in plan.layer_shapes for size in shape if size <= plan.max_size]
-        return _SECONDS_PER_CUBE * float(sum(size**3 for size in sizes))
+        sizes = [
+            size for shape in plan.layer_shapes for size in shape if not plan.is_diagonal(size)
+        ]
+        return seconds_per_cube * float(sum(size**3 for size in sizes))
 
     @all_or_nothing
     def look_ahead(self, gradients: Iterable[Sequence]) -> None:
@@ -99,11 +103,6 @@ class FrozenMetricState(KnownGradients):
         new.metric, new._n_metric_samples = self.metric, self._n_metric_samples
         return new
 
-    def _update(self, layers: Sequence, labels: np.ndarray) -> None:
-        metric = self.known_metric
-        layers = tuple(layer.astype(np.float64) for layer in layers)
-        self._update_whitened(tuple(metric.whiten(layers)), labels)
-
     def _add(self, other: Self, sign: float) -> None:
         if not _is_same(self.metric, other.metric):
             raise ValueError(
@@ -112,6 +111,18 @@ class FrozenMetricState(KnownGradients):
                 "detector that has seen some samples, or use metric='euclidean'."
             )
         super()._add(other, sign)
+
+
+class FrozenMetricState(LookAheadState):
+    """Base class of compressed states, which take gradients that are whitened.
+
+    A gradient cannot be whitened after it has been compressed, so the metric must be known before.
+    """
+
+    def _update(self, layers: Sequence, labels: np.ndarray) -> None:
+        metric = self.known_metric
+        layers = tuple(layer.astype(np.float64) for layer in layers)
+        self._update_whitened(tuple(metric.whiten(layers)), labels)
 
     @abstractmethod
     def _update_whitened(self, layers: tuple, labels: np.ndarray) -> None:

@@ -2,16 +2,28 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from .._precision import InBothPrecisions
+from .._precision import InOnePrecision
 
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
 _LARGEST_EXACT, _ENERGY_KEPT = 512, 0.99
+# Floats of a temporary array (8 MB), and of whole directions that need not be spared (64 MB).
+_BLOCK, _LARGEST_WHOLE = 2**20, 2**23
+
+
+class Means(Protocol):
+    """Mean gradients of a layer, in some form."""
+
+    def gram(self) -> np.ndarray:
+        """Return the inner products of the means, (n_means, n_means)."""
+
+    def combined(self, combinations: np.ndarray) -> Any:
+        """Return linear combinations of the means, rows (k, n_means), with ``products(layer)``."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class WholeMeans:
         return _WholeDirections(np.ascontiguousarray(directions))
 
 
-class _WholeDirections(InBothPrecisions):
+class _WholeDirections(InOnePrecision):
     def products(self, layer: Any) -> np.ndarray:
         return layer.dot(self.like(layer))
 
@@ -66,9 +78,9 @@ class LowRankMeans:
         pairs = [_leading_pairs(matrix, rank) for matrix in matrices]
         lefts, rights = (np.stack(side, axis=1) for side in zip(*pairs, strict=True))
         # The lefts carry the singular values.
-        shares = np.cumsum(np.einsum("pcr,pcr->r", lefts, lefts))
-        total = np.einsum("cpq,cpq->", matrices, matrices)
-        enough = min(int(np.searchsorted(shares, _ENERGY_KEPT * total)) + 1, len(shares))
+        enough = n_ranks(
+            np.einsum("pcr,pcr->r", lefts, lefts), np.einsum("cpq,cpq->", matrices, matrices)
+        )
         return cls(
             np.ascontiguousarray(lefts[..., :enough]), np.ascontiguousarray(rights[..., :enough])
         )
@@ -89,17 +101,34 @@ class LowRankMeans:
         return _LowRankDirections(self, combinations)
 
 
+def n_ranks(energies: np.ndarray, total: float) -> int:
+    """Return how many ranks hold 99 % of the squared norm, given what each holds; all if none."""
+    shares = np.cumsum(energies)
+    return min(int(np.searchsorted(shares, _ENERGY_KEPT * total)) + 1, len(shares))
+
+
 class _LowRankDirections:
     def __init__(self, means, combinations):
-        self._lefts, self._rights = InBothPrecisions(means.lefts), InBothPrecisions(means.rights)
+        self._lefts, self._rights = InOnePrecision(means.lefts), InOnePrecision(means.rights)
         self._combinations = combinations
 
     def products(self, layer: Any) -> np.ndarray:
-        if layer.is_explicit:
+        if layer.is_explicit and not self._goes_by_places(layer):
             # Already made as matrices: low rank would only take more products.
             return self._whole.products(layer)
-        products = layer.dot_pairs(self._lefts.like(layer), self._rights.like(layer))
-        return products @ self._combinations.T
+        pairs = self._lefts.like(layer), self._rights.like(layer)
+        dot = _dot_pairs_at_places(layer, *pairs) if layer.is_explicit else layer.dot_pairs(*pairs)
+        return dot @ self._combinations.T
+
+    def _goes_by_places(self, layer):
+        """Whether products with the places of a layer cost less than those with its matrices."""
+        if not hasattr(layer, "inputs"):
+            return False
+        places, (p, n, rank), q = layer.inputs.shape[1], self._lefts.shape, len(self._rights)
+        by_places = n * places * rank * (p + q)
+        by_matrices = len(self._combinations) * p * q
+        # Where whole directions take much memory, some time is well spent without them.
+        return by_places <= (3 if n * p * q > _LARGEST_WHOLE else 1) * by_matrices
 
     @cached_property
     def _whole(self):
@@ -108,6 +137,19 @@ class _LowRankDirections:
         directions = np.tensordot(self._combinations, matrices, 1)
         # In memory in the order in which LayerMatrices.dot wants them, not to be copied each time.
         return _WholeDirections(directions.swapaxes(0, 1))
+
+
+def _dot_pairs_at_places(layer, lefts, rights):
+    """Return the inner products of sums over places with k sums of r outer products, (n, k)."""
+    (p, k, rank), (n, places, _) = lefts.shape, layer.inputs.shape
+    lefts, rights = lefts.reshape(p, k * rank), rights.reshape(len(rights), k * rank)
+    out, step = np.empty((n, k)), max(1, _BLOCK // (places * k * rank))
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
+        both = layer.inputs[rows] @ lefts
+        both *= layer.deltas[rows] @ rights
+        out[rows] = both.sum(axis=1).reshape(-1, k, rank).sum(axis=2)
+    return out
 
 
 def _leading_pairs(matrix, rank):

@@ -70,7 +70,7 @@ class PrincipalState(FrozenMetricState):
                 f"{LARGEST_DENSE_GRADIENT}. Choose fewer layers by params, or use "
                 "subspace='sketched'."
             )
-        n_components = min(plan.n_components or plan.n_classes - 1, plan.n_parameters)
+        n_components = min(plan.n_components or max(plan.n_expected - 1, 1), plan.n_parameters)
         return replace(plan, n_components=n_components)
 
     def settings(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from ._base import KnownGradients, Plan
 
 # The names of those here. One that is registered elsewhere is passed by its name where types are
 # not checked.
-SubspaceName = Literal["auto", "exact", "sketched", "sparse_pca"]
+SubspaceName = Literal["auto", "exact", "low_rank", "sketched", "sparse_pca"]
 
 KINDS: dict[str, type[KnownGradients]] = {}
 

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from ..._base.messages import Progress, warn_user
 from ._base import Plan, SpanRequest
+from ._class_sums import SumsByKey
 from ._frozen_metric import FrozenMetricState
 from ._registry import register
 from ._span import JointSpan, Span, classes_with_means, combine
@@ -24,7 +25,7 @@ _BLOCK = 2**21
 
 @register
 class SketchedState(FrozenMetricState):
-    """Counts and sketched class sums of whitened gradients: n_classes x n_measurements floats.
+    """Counts and sketched class sums of whitened gradients: n_measurements floats a class.
 
     Parameters
     ----------
@@ -33,7 +34,8 @@ class SketchedState(FrozenMetricState):
     Attributes
     ----------
     sketch : TensorSketch
-    class_sums : ndarray of shape (n_classes, n_measurements)
+    sums : SumsByKey
+        Sketched sums of the classes that have come.
     """
 
     name = "sketched"
@@ -42,19 +44,34 @@ class SketchedState(FrozenMetricState):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.sketch = TensorSketch(plan.layer_shapes, int(plan.n_measurements), plan.seed)
-        self.class_sums = np.zeros((plan.n_classes, self.sketch.n_measurements))
+        self.sums = SumsByKey()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "class_sums" in state:  # as kept before: one array
+            state["sums"] = SumsByKey.of_rows(state.pop("class_sums"), state["counts"])
+        super().__setstate__(state)
+
+    @property
+    def class_sums(self) -> np.ndarray:
+        """Sketched sums of all classes, (n_classes, n_measurements)."""
+        return self.sums.stacked(range(len(self.counts)), (self.sketch.n_measurements,))
+
+    def means(self, labels: np.ndarray) -> np.ndarray:
+        """Return the sketched means of some classes, (k, n_measurements)."""
+        sums = self.sums.stacked([int(c) for c in labels], (self.sketch.n_measurements,))
+        return sums / self.counts[labels, None]
 
     @classmethod
     def complete(cls, plan: Plan) -> Plan:
         """Return the plan with a number of measurements; warn if there are few for the classes."""
-        least = _LEAST_RATIO * plan.n_classes
+        least = _LEAST_RATIO * plan.n_expected
         if isinstance(plan.n_measurements, str):  # "auto"
             # A power of two: the fastest transforms.
             n_measurements = max(_MEASUREMENTS, 2 ** int(np.ceil(np.log2(least))))
             return replace(plan, n_measurements=n_measurements)
         if plan.n_measurements < least:
             warn_user(
-                f"n_measurements={plan.n_measurements} for {plan.n_classes} classes: fewer than "
+                f"n_measurements={plan.n_measurements} for {plan.n_expected} classes: fewer than "
                 f"{least} hardly tell the class means apart."
             )
         return plan
@@ -66,7 +83,7 @@ class SketchedState(FrozenMetricState):
 
     def seconds_once(self) -> float:
         """Return roughly how long the metric and the recovery of the class means take."""
-        n_entries = self.plan.n_classes * self.plan.n_parameters if self.needs_eigenbasis else 0
+        n_entries = self.plan.n_expected * self.plan.n_parameters if self.needs_eigenbasis else 0
         return super().seconds_once() + n_entries / SWEEP_RATE
 
     def settings(self) -> dict[str, Any]:
@@ -83,22 +100,22 @@ class SketchedState(FrozenMetricState):
         )
 
     def _prepare_to_write(self) -> None:
-        if self.n_samples == 0:
-            self.class_sums = np.zeros(self.class_sums.shape)
-        else:
-            self.journal.keep(self.class_sums)
+        self.sums = self.sums.writable() if self.n_samples else SumsByKey()
 
     def _update_whitened(self, layers: tuple, labels: np.ndarray) -> None:
-        self.sketch.add_sums(self.class_sums, layers, labels)
+        present, places = np.unique(labels, return_inverse=True)
+        sums = np.zeros((len(present), self.sketch.n_measurements))
+        self.sketch.add_sums(sums, layers, places)
+        for label, values in zip(present, sums, strict=True):
+            self.sums.add(int(label), values)
 
     def _add_sums(self, other: Self, sign: float) -> None:
-        self.class_sums += sign * other.class_sums
+        self.sums.merge(other.sums, sign)
 
     def _recovered_means(self, request):
         """Return the largest entries of each class mean, as estimated from its sketch."""
         n_parameters = self.plan.n_parameters
-        kept = classes_with_means(self.counts)
-        means = self.class_sums[kept] / self.counts[kept, None]
+        means = self.means(classes_with_means(self.counts))
         progress = (
             Progress("GradPCADetector", "entries of class means") if request.verbose else None
         )
@@ -132,8 +149,7 @@ class SketchedMeanSubspace(JointSpan):
     """
 
     def __init__(self, state: SketchedState, n_components: int | float | None = None) -> None:
-        kept = classes_with_means(state.counts)
-        means = state.class_sums[kept] / state.counts[kept, None]
+        means = state.means(classes_with_means(state.counts))
         self.gram = means @ means.T
         eigenvalues, combinations, shift = combine(self.gram, n_components)
         super().__init__(state.known_metric, eigenvalues, shift)

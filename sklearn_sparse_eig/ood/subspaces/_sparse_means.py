@@ -91,8 +91,8 @@ def n_largest(n_parameters: int, sparsity: float) -> int:
 def _whitened_mean(state, metric, label):
     return np.concatenate(
         [
-            metric.whiten_matrices(i, sums[label : label + 1] / state.counts[label]).ravel()
-            for i, sums in enumerate(state.class_sums)
+            metric.whiten_matrices(i, state.sums_of(i, [label]) / state.counts[label]).ravel()
+            for i in range(len(state.layer_sums))
         ]
     )
 
