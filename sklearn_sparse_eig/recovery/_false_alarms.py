@@ -10,7 +10,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
-from ._lifting import measure_matrix, measure_rows, orthonormal_range
+from ._lifting import measure_rows, orthonormal_range
 from ._support_model import fit_support_model
 from .decoders._null import FALSE_ALARMS, ghost_rows
 
@@ -173,7 +173,7 @@ def _image_lengths(steps, found):
     variances = _feature_noise(steps, found)
     P = np.linalg.qr(measure_rows(sketch.measurement, found.ids, found.vectors))[0]
     if sketch.measurement.keeps_features:
-        gram = measure_matrix(sketch.test, steps.S)
+        gram = steps.S.measured_by(sketch.test)
     elif _is_summed(sketch, variances):
         gram = sketch.test.cross_gram(sketch.test, np.broadcast_to(variances, sketch.n_features))
         gram = gram + _signal(found)

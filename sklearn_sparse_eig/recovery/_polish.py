@@ -12,13 +12,15 @@ import numpy as np
 
 from ..sketching import MAX_CANDIDATES, ImplicitMatrix
 from ._joint_steps import WORTHWHILE, Products, captured_variance, joint_power_steps
-from ._lifting import measure_matrix
+from ._lifting import orthonormal_range
 from ._sequential_steps import sequential_power_vectors
 
 # Rounds of power steps and a small problem; hardly any data need the third.
 _ROUNDS = 3
 # Candidates at least, where the rows of A are at hand: more cost little.
 _MIN_CANDIDATES = 200
+# A matrix with fewer rows that are not zero than one in so many is read by these alone.
+_SPARSE = 4
 # Rows of a model that are looked at together.
 _CHUNK = 4096
 
@@ -50,6 +52,7 @@ def polish(
     *,
     positive: bool = False,
     products_are_cheap: bool = False,
+    captured_by: Callable[[np.ndarray], float] | None = None,
 ) -> Polished:
     """Improve sparse vectors over all features; the variance of their span never falls.
 
@@ -71,6 +74,8 @@ def polish(
     products_are_cheap : bool, default=False
         Whether to try vectors found one after another over all features as well, where the supports
         alone take up most of the candidates.
+    captured_by : callable or None, default=None
+        V to the trace of A on its span, where this takes less than a product.
 
     Returns
     -------
@@ -81,12 +86,16 @@ def polish(
     Derived here, see ``doc/sparse_eigenproblem.md``. At most 93 products with r columns, few of
     which are needed, and three small problems.
     """
+
+    def trace(V):
+        return captured_by(V) if captured_by else captured_variance(multiply, V)
+
     best = start
     V = _placed(n_features, start)
-    captured = captured_variance(multiply, V)
+    captured = trace(V)
     if products_are_cheap and 2 * np.sum(sizes) > max_candidates:
         other = sequential_power_vectors(multiply, n_features, sizes)
-        if (now := captured_variance(multiply, other)) > captured:
+        if (now := trace(other)) > captured:
             ids = np.flatnonzero(other.any(axis=1))
             best, V, captured = Polished(ids, other[ids]), other, now
     for _ in range(_ROUNDS):
@@ -94,7 +103,7 @@ def polish(
         ids = _candidates(V, images, sizes, max_candidates)
         found = Polished(ids, solve(ids, V[ids]))
         V = _placed(n_features, found)
-        now = captured_variance(multiply, V)
+        now = trace(V)
         gain = now - captured
         if gain > 0.0:
             best, captured = found, now
@@ -150,7 +159,7 @@ class NystromModel:
     _RESOLUTION = 1e-9
 
     def __init__(self, sketch, S: ImplicitMatrix, among: np.ndarray | None = None) -> None:
-        core = measure_matrix(sketch.test, S)
+        core = S.measured_by(sketch.test)
         values, vectors = np.linalg.eigh(0.5 * (core + core.T))
         keep = values > self._RESOLUTION * values.max()
         self.root = vectors[:, keep] / np.sqrt(values[keep])
@@ -158,8 +167,18 @@ class NystromModel:
 
     def multiply(self, Q: np.ndarray) -> np.ndarray:
         """Return A Q."""
-        images = self._S @ (self.root @ (self.root.T @ (self._S.T @ self._seen(Q))))
-        return self._seen(images)
+        return self._seen(self._S @ (self.root @ self._coordinates(Q)))
+
+    def captured(self, V: np.ndarray) -> float:
+        """Return the trace of A on the span of V."""
+        return float(np.square(self._coordinates(orthonormal_range(V))).sum())
+
+    def _coordinates(self, Q):
+        """Return F^T Q, for which only rows of S are read where Q is not zero."""
+        used = np.flatnonzero(self._seen(Q).any(axis=1))
+        if _SPARSE * len(used) > len(Q):
+            return self.root.T @ (self._S.T @ self._seen(Q))
+        return self.root.T @ self._S.rows_adjoint(used, Q[used])
 
     def _seen(self, Q):
         return Q if self._among is None else np.where(self._among[:, None], Q, 0.0)

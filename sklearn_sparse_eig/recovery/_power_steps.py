@@ -326,7 +326,7 @@ class PowerSteps:
                 ids = nystrom.loudest(np.flatnonzero(loud), self._n_candidates())
             vectors = self.solve_on(nystrom.matrix(ids), self.sizes)
             found = replace(found, ids=ids, vectors=vectors)
-            found = self._polished(found, nystrom.multiply, nystrom.matrix)
+            found = self._polished(found, nystrom.multiply, nystrom.matrix, nystrom.captured)
             Z = orthonormal_range(found.vectors)
             model = fit_support_model(self.sketch, S, found.ids, Z, self.which)
             return replace(found, model=model)
@@ -372,7 +372,7 @@ class PowerSteps:
             self.by_index and self._can_polish() and (self.sketch.is_exact or self.noise.is_white)
         )
 
-    def _polished(self, found, multiply, matrix):
+    def _polished(self, found, multiply, matrix, captured_by=None):
         """Return what power steps over all features make of the vectors found."""
         better = polish(
             multiply,
@@ -382,6 +382,7 @@ class PowerSteps:
             self.sketch.n_features,
             self._n_candidates(),
             products_are_cheap=True,
+            captured_by=captured_by,
         )
         return replace(found, ids=better.ids, vectors=better.vectors)
 
