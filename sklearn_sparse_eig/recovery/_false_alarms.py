@@ -10,6 +10,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
+from ._inverse_root import inverse_root
 from ._lifting import measure_rows, orthonormal_range
 from ._support_model import fit_support_model
 from .decoders._null import FALSE_ALARMS, ghost_rows
@@ -180,9 +181,7 @@ def _image_lengths(steps, found):
     else:
         size = sketch.n_features / sketch.shape[1] * variances
         gram = size * np.eye(sketch.shape[1]) + _signal(found)
-    values, rotation = np.linalg.eigh(0.5 * (gram + gram.T))
-    kept = values > 1e-9 * values.max()
-    images = (_without_noise(steps).T @ P).T @ (rotation[:, kept] / np.sqrt(values[kept]))
+    images = (_without_noise(steps).T @ P).T @ inverse_root(gram)
     return np.sqrt(n) * np.linalg.norm(images, axis=1), np.sqrt(_noise_along(steps, found, P))
 
 
