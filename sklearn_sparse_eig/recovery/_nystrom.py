@@ -103,7 +103,7 @@ def improved_over_all_features(
     starts = 3 if thorough and np.max(sizes) <= LARGE_SIZE else 1
 
     def solve(ids, vectors):
-        options = {"starts": starts, "start_vectors": vectors, "rng": rng, "again": thorough}
+        options = {"starts": starts, "start_vectors": vectors, "rng": rng, "thorough": thorough}
         return joint_principal_vectors(model.matrix(ids), sizes, **options)
 
     if thorough:
