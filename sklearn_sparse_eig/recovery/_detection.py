@@ -4,12 +4,10 @@ Where features are kept as they are, the noise of an entry is that of a sample c
 they are hashed it is dominated by collisions, and read off ghost columns.
 """
 
-from functools import cached_property
-
 import numpy as np
 from scipy.stats import chi2, norm
 
-from ._lifting import measure_matrix, measure_rows, orthonormal_range, restricted_least_squares
+from ._lifting import measure_rows, orthonormal_range, restricted_least_squares
 from ._support_model import model_of_vectors
 from .decoders._null import FALSE_ALARMS, discoveries, ghost_rows
 
@@ -121,12 +119,9 @@ class Detection:
     def _form_variances(self, W):
         """Return the variances of the linear forms W^T Omega x over the rows, shape (r,)."""
         # Omega S is the covariance of Omega x: small, unless nothing is compressed.
-        products = self._S @ W if self._sketch.is_exact else self._measured @ W
+        S, test = self._S, self._sketch.test
+        products = S @ W if self._sketch.is_exact else S.measured_by(test) @ W
         return np.maximum(np.einsum("kr,kr->r", W, products), 0.0)
-
-    @cached_property
-    def _measured(self):
-        return measure_matrix(self._sketch.test, self._S)
 
     def _variances(self):
         variances = self._sketch.feature_variance()

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
-from ._lifting import measure_matrix, measure_rows, orthonormal_range
+from ._inverse_root import inverse_root
+from ._lifting import measure_rows, orthonormal_range
 from ._support_model import fit_support_model
 from .decoders._null import FALSE_ALARMS, ghost_rows
 
@@ -173,16 +174,14 @@ def _image_lengths(steps, found):
     variances = _feature_noise(steps, found)
     P = np.linalg.qr(measure_rows(sketch.measurement, found.ids, found.vectors))[0]
     if sketch.measurement.keeps_features:
-        gram = measure_matrix(sketch.test, steps.S)
+        gram = steps.S.measured_by(sketch.test)
     elif _is_summed(sketch, variances):
         gram = sketch.test.cross_gram(sketch.test, np.broadcast_to(variances, sketch.n_features))
         gram = gram + _signal(found)
     else:
         size = sketch.n_features / sketch.shape[1] * variances
         gram = size * np.eye(sketch.shape[1]) + _signal(found)
-    values, rotation = np.linalg.eigh(0.5 * (gram + gram.T))
-    kept = values > 1e-9 * values.max()
-    images = (_without_noise(steps).T @ P).T @ (rotation[:, kept] / np.sqrt(values[kept]))
+    images = (_without_noise(steps).T @ P).T @ inverse_root(gram)
     return np.sqrt(n) * np.linalg.norm(images, axis=1), np.sqrt(_noise_along(steps, found, P))
 
 

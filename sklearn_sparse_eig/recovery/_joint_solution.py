@@ -13,6 +13,10 @@ from scipy.sparse.linalg import ArpackError, eigsh
 from ._joint_steps import captured_variance, joint_power_steps
 from ._sparse_principal import sparse_principal_vectors
 
+# Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.
+LARGE_SIZE = 200
+# Columns among the starts where few of them are enough.
+_FEW_COLUMNS = 2
 # A relative gain in variance below which the vectors found one after another are kept.
 _GAIN = 1e-9
 # Features up to which all eigenvectors are computed, the number of features for each vector from
@@ -27,6 +31,7 @@ def joint_principal_vectors(
     starts: int = 3,
     start_vectors: np.ndarray | None = None,
     rng: int | np.random.Generator | None = None,
+    thorough: bool = True,
 ) -> np.ndarray:
     """Find sparse vectors whose span holds no less of A than thresholded eigenvectors.
 
@@ -38,6 +43,9 @@ def joint_principal_vectors(
         Nonzeros of each vector, with r at most p.
     starts, start_vectors, rng
         As in :func:`sparse_principal_vectors`. The start vectors may be the answer too.
+    thorough : bool, default=True
+        Whether to try many starts, and to seek the vectors one by one once more from others that
+        hold more.
 
     Returns
     -------
@@ -54,7 +62,13 @@ def joint_principal_vectors(
 
     def solve(guesses):
         return sparse_principal_vectors(
-            A, len(sizes), sizes, starts=starts, start_vectors=guesses, rng=rng
+            A,
+            len(sizes),
+            sizes,
+            starts=starts,
+            n_columns=None if thorough else _FEW_COLUMNS,
+            start_vectors=guesses,
+            rng=rng,
         ).vectors
 
     def captured(V):
@@ -69,7 +83,7 @@ def joint_principal_vectors(
         return found
     # All that follows costs as much again, and is seldom needed.
     other = max(other, joint_power_steps(lambda Q: A @ Q, other, sizes)[0], key=captured)
-    return max(other, solve(other), key=captured)
+    return max(other, solve(other), key=captured) if thorough else other
 
 
 def thresholded_eigenvectors(A: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:

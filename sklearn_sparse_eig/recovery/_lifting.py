@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..sketching import ImplicitMatrix, Measurement, steps
+from ..sketching import Measurement, steps
 
 # Well-conditioned supports need a tenth of this.
 _MAX_GRADIENTS = 200
@@ -27,14 +27,6 @@ def measure_rows(measurement: Measurement, ids: np.ndarray, Z: np.ndarray) -> np
         out[ids] = Z
         return out
     return measurement.measure_at(ids, Z)
-
-
-def measure_matrix(measurement: Measurement, S: ImplicitMatrix) -> np.ndarray:
-    """Return M S for a matrix that has a row for each feature."""
-    out = np.zeros((measurement.n_measurements, S.shape[1]))
-    for part, rows in S.chunks():
-        out += measurement.measure_at(np.arange(part.start, part.stop), rows)
-    return out
 
 
 def restricted_least_squares(

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..sketching import Difference, ImplicitMatrix
 from ._noise_matrix import DiagonalMatrix, SupportedMatrix, noise_matrix
+from ._pencil import Pencil
 from ._support_model import SupportModel
 
 # Noise of variance s adds s M Omega^T to the sketch, which differs from its expectation (zero for
@@ -86,19 +87,22 @@ class IsotropicNoise(NoiseModel):
 
     def __init__(self, sketch: Any, gram: ImplicitMatrix | None = None) -> None:
         self._gram = noise_matrix(sketch) if gram is None else gram
-        self._projection = None
+        self._pencil: Pencil | None = None
 
     def correct(self, S, model=None):
-        if self._projection is None:  # S is the same in every call of one recovery
-            self._projection = self._gram.inner(S)
-        projection = self._projection
+        projection = self._pencil_of(S).inner
         if model is not None:
             projection -= model.inner(self._gram)
         self.variance = max(projection / self._gram.squared_norm, 0.0)
         return self.removed_from(S)
 
     def removed_from(self, S):
-        return Difference(S, self.variance, self._gram)
+        return self._pencil_of(S).at(self.variance)
+
+    def _pencil_of(self, S):
+        if self._pencil is None or self._pencil.first is not S:
+            self._pencil = Pencil(S, self._gram)
+        return self._pencil
 
     def quadratic(self, vectors, ids):
         return np.full(vectors.shape[1], self.variance)

@@ -5,6 +5,7 @@ Where features are hashed on both sides every one of them is spread over all of 
 summed up once and kept, in single precision unless it is symmetric.
 """
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,30 @@ class HashedRows(ImplicitMatrix):
             part = slice(low, min(low + step, len(out)))
             product = self._test.adjoint(W, np.arange(part.start, part.stop))
             out[part] += self._scaled(product, part)
+
+    @property
+    def is_cheap(self):
+        """Whether products with this matrix are sums over the few nonzeros of its rows."""
+        return self._scale is None
+
+    def adjoint_times(self, S: ImplicitMatrix) -> np.ndarray:
+        """Return G^T S, for d of ones."""
+        return S.measured_by(self._test)
+
+    @cached_property
+    def gram(self):
+        if not self.is_cheap:
+            return super().gram
+        return self._test.cross_gram(self._test)
+
+    @cached_property
+    def squared_norm(self):
+        return float(np.trace(self.gram)) if self.is_cheap else super().squared_norm
+
+    def inner(self, other):
+        if not self.is_cheap:
+            return super().inner(other)
+        return float(np.trace(self.adjoint_times(other)))
 
     def adjoint(self, P):
         return self._test.measure(np.ascontiguousarray(self._scaled(P.T, None))).T

@@ -13,7 +13,8 @@ import numpy as np
 from ._joint_steps import captured_variance
 from ._lifting import orthonormal_range
 from ._non_negative import ROUNDING, clipped
-from ._polish import NystromModel, Polished, n_candidates, polish
+from ._nystrom import NystromModel
+from ._polish import Polished, n_candidates, polish
 from ._power_steps import PowerSteps, PowerStepsResult
 from ._request import RecoveryRequest
 from ._sparse_principal import sparse_principal_vectors

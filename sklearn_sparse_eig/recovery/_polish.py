@@ -10,17 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sketching import MAX_CANDIDATES, ImplicitMatrix
+from ..sketching import MAX_CANDIDATES
 from ._joint_steps import WORTHWHILE, Products, captured_variance, joint_power_steps
-from ._lifting import measure_matrix
 from ._sequential_steps import sequential_power_vectors
 
 # Rounds of power steps and a small problem; hardly any data need the third.
 _ROUNDS = 3
 # Candidates at least, where the rows of A are at hand: more cost little.
 _MIN_CANDIDATES = 200
-# Rows of a model that are looked at together.
-_CHUNK = 4096
 
 SmallProblem = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -50,6 +47,8 @@ def polish(
     *,
     positive: bool = False,
     products_are_cheap: bool = False,
+    captured_by: Callable[[np.ndarray], float] | None = None,
+    brief: bool = False,
 ) -> Polished:
     """Improve sparse vectors over all features; the variance of their span never falls.
 
@@ -71,6 +70,10 @@ def polish(
     products_are_cheap : bool, default=False
         Whether to try vectors found one after another over all features as well, where the supports
         alone take up most of the candidates.
+    captured_by : callable or None, default=None
+        V to the trace of A on its span, where this takes less than a product.
+    brief : bool, default=False
+        Whether to end where power steps or the small problem alone gain next to nothing.
 
     Returns
     -------
@@ -81,25 +84,31 @@ def polish(
     Derived here, see ``doc/sparse_eigenproblem.md``. At most 93 products with r columns, few of
     which are needed, and three small problems.
     """
+
+    def trace(V):
+        return captured_by(V) if captured_by else captured_variance(multiply, V)
+
     best = start
     V = _placed(n_features, start)
-    captured = captured_variance(multiply, V)
+    captured = trace(V)
     if products_are_cheap and 2 * np.sum(sizes) > max_candidates:
         other = sequential_power_vectors(multiply, n_features, sizes)
-        if (now := captured_variance(multiply, other)) > captured:
+        if (now := trace(other)) > captured:
             ids = np.flatnonzero(other.any(axis=1))
             best, V, captured = Polished(ids, other[ids]), other, now
-    for _ in range(_ROUNDS):
+    for round_ in range(_ROUNDS):
         V, images = joint_power_steps(multiply, V, sizes, positive=positive)
+        powered = trace(V) if brief else captured
+        if brief and round_ and powered <= (1.0 + WORTHWHILE) * captured:
+            break  # among nearly the same candidates the small problem has been solved
         ids = _candidates(V, images, sizes, max_candidates)
         found = Polished(ids, solve(ids, V[ids]))
         V = _placed(n_features, found)
-        now = captured_variance(multiply, V)
-        gain = now - captured
-        if gain > 0.0:
+        now = trace(V)
+        if now > captured:
             best, captured = found, now
-        if gain <= WORTHWHILE * captured:
-            break
+        if now - powered <= WORTHWHILE * powered:
+            break  # power steps would end where they have ended before
     return best
 
 
@@ -124,59 +133,3 @@ def _placed(n_features, found):
     V = np.zeros((n_features, found.vectors.shape[1]))
     V[found.ids] = found.vectors
     return V
-
-
-class NystromModel:
-    """A positive model of all of A from its products with a test matrix: A ~ B C^-1 B^T.
-
-    B = A Omega^T is the sketch S of the identity measurement and C = Omega B. It is exact where A
-    has no larger rank than Omega has rows.
-
-    Parameters
-    ----------
-    sketch : EigenSketch
-        With all features measured as they are.
-    S : ImplicitMatrix of shape (n_features, k)
-    among : ndarray of bool, shape (n_features,), or None, default=None
-        Features that are modelled; the others are taken as zero.
-
-    Attributes
-    ----------
-    root : ndarray of shape (k, rank)
-        P with C^-1 = P P^T, so that A ~ F F^T for F = B P, which is never formed.
-    """
-
-    # Eigenvalues of the core below this share of the largest are rounding.
-    _RESOLUTION = 1e-9
-
-    def __init__(self, sketch, S: ImplicitMatrix, among: np.ndarray | None = None) -> None:
-        core = measure_matrix(sketch.test, S)
-        values, vectors = np.linalg.eigh(0.5 * (core + core.T))
-        keep = values > self._RESOLUTION * values.max()
-        self.root = vectors[:, keep] / np.sqrt(values[keep])
-        self._S, self._among = S, among
-
-    def multiply(self, Q: np.ndarray) -> np.ndarray:
-        """Return A Q."""
-        images = self._S @ (self.root @ (self.root.T @ (self._S.T @ self._seen(Q))))
-        return self._seen(images)
-
-    def _seen(self, Q):
-        return Q if self._among is None else np.where(self._among[:, None], Q, 0.0)
-
-    def loudest(self, ids: np.ndarray, size: int) -> np.ndarray:
-        """Return the sorted ids of at most `size` of some features, of largest variance here."""
-        if len(ids) <= size:
-            return ids
-        energy = np.concatenate(
-            [
-                np.square(self._S.rows_product(part, self.root)).sum(axis=1)
-                for part in np.array_split(ids, -(-len(ids) // _CHUNK))
-            ]
-        )
-        return ids[np.sort(np.argpartition(-energy, size - 1)[:size])]
-
-    def matrix(self, ids: np.ndarray) -> np.ndarray:
-        """Return the model of A among some features, shape (len(ids), len(ids))."""
-        rows = self._S.rows_product(ids, self.root)
-        return rows @ rows.T

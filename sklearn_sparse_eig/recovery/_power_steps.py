@@ -15,11 +15,12 @@ import numpy as np
 
 from ..sketching import MAX_CANDIDATES, ImplicitMatrix
 from ._detection import Detection
-from ._joint_solution import joint_principal_vectors
+from ._joint_solution import LARGE_SIZE, joint_principal_vectors
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._loud_features import loud_features
 from ._noise import IsotropicNoise, NoiseModel, NoNoise, make_noise_model
-from ._polish import NystromModel, Polished, n_candidates, polish
+from ._nystrom import NystromModel, improved_over_all_features
+from ._polish import Polished, n_candidates, polish
 from ._request import RecoveryRequest
 from ._settling import CapturedVariance, captured_trace, explains_all, same_span
 from ._sparse_principal import sparse_principal_vectors
@@ -29,8 +30,6 @@ from .decoders._base import largest_rows
 
 # The sparse power steps settle in one or two rounds where there is signal.
 _MAX_SPARSE_ROUNDS = 10
-# Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.
-_LARGE_SIZE = 200
 # Strength of the weakest component (its largest entry over the detection level) from which sparse
 # power steps gain nothing.
 _CLEAR_STRENGTH = 4.0
@@ -316,7 +315,7 @@ class PowerSteps:
             found = replace(found, vectors=vectors)
             if not self._can_polish() or len(ids) == len(S):
                 return found
-            return self._polished(found, lambda Q: S @ Q, S.block)
+            return self._polished(found, S)
         if self.sees_all_features():
             # A model of all of A from one pass: what the sketch does not see, it lacks.
             noisy = self.noise.is_isotropic and not self._is_clear(S, model)
@@ -324,9 +323,10 @@ class PowerSteps:
             nystrom = NystromModel(self.sketch, self.S, loud)
             if loud is not None:
                 ids = nystrom.loudest(np.flatnonzero(loud), self._n_candidates())
-            vectors = self.solve_on(nystrom.matrix(ids), self.sizes)
-            found = replace(found, ids=ids, vectors=vectors)
-            found = self._polished(found, nystrom.multiply, nystrom.matrix)
+            better = improved_over_all_features(
+                nystrom, ids, self.sizes, self._n_candidates(), self.rng
+            )
+            found = replace(found, ids=better.ids, vectors=better.vectors)
             Z = orthonormal_range(found.vectors)
             model = fit_support_model(self.sketch, S, found.ids, Z, self.which)
             return replace(found, model=model)
@@ -372,11 +372,11 @@ class PowerSteps:
             self.by_index and self._can_polish() and (self.sketch.is_exact or self.noise.is_white)
         )
 
-    def _polished(self, found, multiply, matrix):
+    def _polished(self, found, S):
         """Return what power steps over all features make of the vectors found."""
         better = polish(
-            multiply,
-            lambda ids, vectors: self.solve_on(matrix(ids), self.sizes, vectors),
+            lambda Q: S @ Q,
+            lambda ids, vectors: self.solve_on(S.block(ids), self.sizes, vectors),
             Polished(found.ids, found.vectors),
             self.sizes,
             self.sketch.n_features,
@@ -434,7 +434,7 @@ class PowerSteps:
 
     def solve_on(self, A, sizes, start_vectors=None, starts=3):
         joint = starts > 1 and self._can_polish() and self.noise.is_white
-        if np.max(sizes) > _LARGE_SIZE:
+        if np.max(sizes) > LARGE_SIZE:
             starts = 1
         options = {"starts": starts, "start_vectors": start_vectors, "rng": self.rng}
         if joint:

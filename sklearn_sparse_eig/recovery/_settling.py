@@ -46,12 +46,7 @@ class CapturedVariance:
 
 def explains_all(S: ImplicitMatrix, model: SupportModel) -> bool:
     """Whether the model leaves nothing of S but rounding."""
-    size = S.squared_norm
-    # Cheap, and decides all cases but the exact one: |S - B|^2 = |S|^2 - 2 <S, B> + |B|^2.
-    gap = size - 2.0 * model.inner(S) + model.squared_norm()
-    if gap > 1e-8 * size:
-        return False
-    return bool(model.distance(S) <= 1e-13 * np.sqrt(size))
+    return bool(model.distance(S) <= 1e-13 * np.sqrt(S.squared_norm))
 
 
 def same_span(first: SupportModel, second: SupportModel, r: int) -> bool:

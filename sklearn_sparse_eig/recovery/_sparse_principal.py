@@ -122,6 +122,7 @@ def sparse_principal_vectors(
     which="LA",
     starts=3,
     n_row_starts=0,
+    n_columns=None,
     start_vectors=None,
     rng=None,
     positive=False,
@@ -144,6 +145,9 @@ def sparse_principal_vectors(
         Vectors on row blocks that are tried among the starts: for each index the block of it and
         its strongest partners. They find better optima of large matrices, in O(p^2 + p s^2) more
         time.
+    n_columns : int or None, default=None
+        Columns that are tried among the starts. None tries as many as take little time, and grows
+        supports from some of them.
     start_vectors : ndarray of shape (p, n_components) or None, default=None
         Guesses at the vectors, which are tried among the starts.
     rng : None, int or numpy.random.Generator, default=None
@@ -182,7 +186,12 @@ def sparse_principal_vectors(
     sizes = _check_sizes(n_nonzero, n_components)
     rng = np.random.default_rng(rng)
     tol = _rounding(original)
-    options = {"starts": starts, "n_row_starts": n_row_starts, "positive": positive}
+    options = {
+        "starts": starts,
+        "n_row_starts": n_row_starts,
+        "n_columns": n_columns,
+        "positive": positive,
+    }
     signs = {"LA": (1.0,), "SA": (-1.0,), "LM": (1.0, -1.0)}[which]
 
     # Neither is written to while one vector is wanted, which spares the copy.
@@ -299,7 +308,7 @@ def _deflate(B, q):
 # -------------------------------------------------------------------------------------- search
 
 
-def _solve(B, s, rng, tol, starts, guess=None, n_row_starts=0):
+def _solve(B, s, rng, tol, starts, guess=None, n_row_starts=0, n_columns=None):
     """Best local optimum over the starts, for a checked matrix and s <= p."""
     p = len(B)
     if s == p:
@@ -311,7 +320,8 @@ def _solve(B, s, rng, tol, starts, guess=None, n_row_starts=0):
         # Nothing is left but rounding: no support beats another.
         return as_result(np.arange(s), B[0, 0], np.eye(s)[0], 0, True)
     seen, best = set(), None
-    for support, value in candidate_supports(B, s, starts, rng, guess, n_row_starts):
+    candidates = candidate_supports(B, s, starts, rng, guess, n_row_starts, n_columns)
+    for support, value in candidates:
         if best is not None and value < best.eigenvalue - (1 - _WORTHWHILE) * abs(best.eigenvalue):
             break
         found = swap_until_optimal(B, support, tol, seen)

@@ -21,14 +21,17 @@ _KRYLOV_DIMENSION = 20
 _GROWN_SIZE = 32
 
 
-def candidate_supports(B, s, starts, rng, guess=None, n_row_starts=0):
+def candidate_supports(B, s, starts, rng, guess=None, n_row_starts=0, n_columns=None):
     """Distinct sorted supports of s indices and their values, the best first, at most starts.
 
-    A guess at the vector is tried as one more start, and so are vectors on row blocks.
+    A guess at the vector is tried as one more start, and so are vectors on row blocks. Where a
+    number of columns is given, so many are tried and no support is grown.
     """
     p = len(B)
-    n_columns = int(np.clip(_POWER_WORK // p**2, 2 * starts, p))
-    n_grown = int(np.clip(_GROWTH_WORK // (s**3 + p * s), starts, n_columns))
+    n_grown = 0
+    if n_columns is None:
+        n_columns = int(np.clip(_POWER_WORK // p**2, 2 * starts, p))
+        n_grown = int(np.clip(_GROWTH_WORK // (s**3 + p * s), starts, n_columns))
     diagonal = np.diagonal(B)
     norms = np.sqrt(np.einsum("ij,ij->j", B, B))
     leading, lowest = krylov_extremes(B, norms)
@@ -47,7 +50,7 @@ def candidate_supports(B, s, starts, rng, guess=None, n_row_starts=0):
             _restricted(column, _largest(norms, s)),
             B[seeds],
             *([row_starts(B, s, shift, n_row_starts)] if n_row_starts else []),
-            _grow(B, seeds[:n_grown], s),
+            *([_grow(B, seeds[:n_grown], s)] if n_grown else []),
         ]
     )
     vectors, _ = _truncated_power(B, starting, s, shift, _SCREENING_STEPS)

@@ -51,7 +51,7 @@ def leading_subspace(
     if symmetric:
         values, vectors = _symmetric_leading(S, max_rank)
     else:
-        squares, vectors = la.eigh(S.gram, check_finite=False)
+        squares, vectors = _largest_eigenpairs(S.gram, max_rank)
         values, vectors = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors[:, ::-1]
         if values[min_rank - 1] < _SQUARED_RESOLUTION * values[0]:
             # Squares lose the weak singular values; QR keeps them, at ten times the cost.
@@ -64,6 +64,17 @@ def leading_subspace(
     edge = max(edge, _RESOLUTION * values[0])
     rank = int(np.clip((values > edge).sum(), min_rank, len(values)))
     return vectors[:, :rank]
+
+
+def _largest_eigenpairs(A, count):
+    """Return the `count` largest eigenvalues of A, increasing, and their eigenvectors."""
+    n = len(A)
+    if 2 * count < n:
+        values, vectors = la.eigh(A, subset_by_index=[n - count, n - 1], check_finite=False)
+        if len(values) == count:  # LAPACK may find fewer where many eigenvalues are equal
+            return values, vectors
+    values, vectors = la.eigh(A, check_finite=False)
+    return values[n - count :], vectors[:, n - count :]
 
 
 def _symmetric_leading(S, count):

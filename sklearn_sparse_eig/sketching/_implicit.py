@@ -12,8 +12,18 @@ from typing import Any
 import numpy as np
 from scipy.linalg.blas import dsymm, dsymv
 
+from .measurements import Measurement
+
 # Floats of the rows that are written out at a time: 256 kB, which stay in the cache.
 CHUNK = 1 << 15
+
+# Rows measured at a time, for one pass over the sums of few calls: a megabyte.
+_MEASURED = 4
+# Share of the terms of a difference of squares below which it is taken from the entries instead.
+LEFT = 1e-3
+# Rows multiplied at a time by a thin matrix: they stay in the second cache, which BLAS, that reads
+# them several times, needs far more than fewer calls.
+_PRODUCT_ROWS = 512
 
 # Some rows: those from a start to a stop, or sorted ids.
 Rows = slice | np.ndarray
@@ -37,11 +47,14 @@ class ImplicitMatrix(ABC):
     shape : (int, int)
     """
 
+    # Whether products with another matrix are sums over few nonzeros.
+    is_cheap = False
     # So that NumPy leaves ``array @ S`` to this class.
     __array_ufunc__ = None
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.shape = shape
+        self._measured: dict[Measurement, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -112,6 +125,18 @@ class ImplicitMatrix(ABC):
         out = np.empty((len(ids), len(ids)))
         for low, high in self._steps(len(ids)):
             out[low:high] = self.rows(ids[low:high])[:, ids]
+        return out
+
+    def measured_by(self, measurement: Measurement) -> np.ndarray:
+        """Return M S for a matrix with a row for each feature, which is kept: do not change it."""
+        if measurement not in self._measured:
+            self._measured[measurement] = self._product_with(measurement)
+        return self._measured[measurement]
+
+    def _product_with(self, measurement):
+        out = np.zeros((measurement.n_measurements, self.shape[1]))
+        for part, rows in self.chunks():
+            out += measurement.measure_at(np.arange(part.start, part.stop), rows)
         return out
 
     @cached_property
@@ -214,11 +239,41 @@ class CentredProduct(ImplicitMatrix):
             out -= np.outer(self._right, self._left @ P)
         return out
 
+    @cached_property
+    def gram(self):
+        """S^T S from C^T C, unless the mean is so large that little would be left of it."""
+        out = self._cross.T @ self._cross
+        out /= self._weight**2
+        size = np.trace(out)
+        if self._left is not None:
+            inner = self._cross.T @ self._left / self._weight
+            inner -= 0.5 * (self._left @ self._left) * self._right
+            shift = np.outer(inner, self._right)
+            out -= shift
+            out -= shift.T
+        return out if np.trace(out) > LEFT * size else super().gram
+
+    @cached_property
+    def squared_norm(self):
+        return float(np.trace(self.gram)) if "gram" in vars(self) else super().squared_norm
+
+    def _product_with(self, measurement):
+        out = np.zeros((measurement.n_measurements, self.shape[1]))
+        for low, high in steps(len(self), self.shape[1] // _MEASURED):
+            out += measurement.measure_at(np.arange(low, high), self._cross[low:high])
+        out /= self._weight
+        if self._left is not None:
+            means = np.zeros((measurement.n_measurements, 1))
+            for low, high in steps(len(self), 1):
+                means += measurement.measure_at(np.arange(low, high), self._left[low:high, None])
+            out -= means * self._right
+        return out
+
     def _cross_rows(self, which):
         return self._cross[which].copy() if isinstance(which, slice) else self._cross[which]
 
     def _add_cross_product(self, out, W, factor):
-        for low, high in steps(len(out), W.shape[1]):
+        for low, high in steps(len(out), max(W.shape[1], CHUNK // _PRODUCT_ROWS)):
             product = self._cross[low:high] @ W
             product *= factor
             out[low:high] += product
@@ -229,6 +284,11 @@ class CentredProduct(ImplicitMatrix):
 
 class SymmetricProduct(CentredProduct):
     """The same where both sides measure alike, and only the upper triangle of C is kept."""
+
+    # What is had from C as it stands is not, where half of it is missing.
+    gram = ImplicitMatrix.gram
+    squared_norm = ImplicitMatrix.squared_norm
+    _product_with = ImplicitMatrix._product_with
 
     def _cross_rows(self, which):
         C, ids = self._cross, np.arange(len(self._cross))

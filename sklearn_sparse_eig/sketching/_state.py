@@ -277,7 +277,7 @@ class SketchState(LinearState):
             right = other._right.total - other.weight * b
             _subtract_outer(self._cross, rows, sign * a[rows], right)
         if len(columns):
-            _subtract_outer(self._cross.T, columns, sign * b[columns], other._left.total)
+            _subtract_outer_columns(self._cross, columns, other._left.total, sign * b[columns])
 
     def _power_moved(self, b: np.ndarray) -> float:
         """Return by how much the power changes where the right shift lies further by b."""
@@ -313,3 +313,12 @@ def _subtract_outer(
     for low, high in steps(len(rows), len(right)):
         part = slice(low, high) if len(rows) == len(array) else rows[low:high]
         array[part] -= left[low:high, None] * right
+
+
+def _subtract_outer_columns(
+    array: np.ndarray, columns: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> None:
+    """Subtract left right^T from some columns of an array, in the order of its memory."""
+    part = slice(None) if len(columns) == array.shape[1] else columns
+    for low, high in steps(len(array), len(columns)):
+        array[low:high, part] -= left[low:high, None] * right

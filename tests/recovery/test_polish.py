@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
 from sklearn_sparse_eig.recovery import Polished, polish, sparse_principal_vectors
 from sklearn_sparse_eig.recovery._joint_steps import captured_variance
-from sklearn_sparse_eig.recovery._polish import NystromModel
+from sklearn_sparse_eig.recovery._nystrom import NystromModel
 from sklearn_sparse_eig.recovery._sequential_steps import sequential_power_vectors
 
 
