@@ -9,10 +9,13 @@ import numpy as np
 
 from ..sketching import ImplicitMatrix
 from ._inverse_root import inverse_root
-from ._joint_solution import LARGE_SIZE, joint_principal_vectors, thresholded_eigenvectors
+from ._joint_solution import LARGE_SIZE, joint_principal_vectors, thresholded
 from ._lifting import orthonormal_range
 from ._polish import Polished, polish
+from ._spectrum import largest_eigenpairs
 
+# Eigenvalues below this share of the largest are rounding.
+_RESOLUTION = 1e-9
 # A matrix with fewer rows that are not zero than one in so many is read by these alone.
 _SPARSE = 4
 # Rows of a model that are looked at together.
@@ -79,6 +82,15 @@ class NystromModel:
         )
         return ids[np.sort(np.argpartition(-energy, size - 1)[:size])]
 
+    def leading(self, ids: np.ndarray, count: int) -> np.ndarray:
+        """Return leading eigenvectors of the model among some features, the first one first."""
+        rows = self._S.rows_product(ids, self.root)
+        # Those of F F^T from those of F^T F.
+        values, rotation = largest_eigenpairs(rows.T @ rows, count)
+        if values[0] <= _RESOLUTION * values[-1]:
+            return np.linalg.eigh(rows @ rows.T)[1][:, : -count - 1 : -1]
+        return rows @ rotation[:, ::-1]
+
     def matrix(self, ids: np.ndarray) -> np.ndarray:
         """Return the model of A among some features, shape (len(ids), len(ids))."""
         rows = self._S.rows_product(ids, self.root)
@@ -88,12 +100,14 @@ class NystromModel:
 def improved_over_all_features(
     model: NystromModel,
     ids: np.ndarray,
+    leading: np.ndarray,
     sizes: np.ndarray,
     max_candidates: int,
     rng: np.random.Generator,
 ) -> Polished:
     """Return sparse vectors of the model, given features among which most of theirs are.
 
+    The rows there of leading eigenvectors, as columns of any length, are given as well.
     Where the model is exact, the small problem is searched thoroughly before and after power steps.
     Otherwise supports that it can hardly tell apart are many, and which of them is found does not
     matter: the largest entries of the leading eigenvectors start the power steps, which change most
@@ -109,7 +123,7 @@ def improved_over_all_features(
     if thorough:
         vectors = solve(ids, None)
     else:
-        vectors = thresholded_eigenvectors(model.matrix(ids), np.minimum(sizes, len(ids)))
+        vectors = thresholded(leading, np.minimum(sizes, len(ids)))
     return polish(
         model.multiply,
         solve,
