@@ -12,10 +12,7 @@ from ._inverse_root import inverse_root
 from ._joint_solution import LARGE_SIZE, joint_principal_vectors, thresholded
 from ._lifting import orthonormal_range
 from ._polish import Polished, polish
-from ._spectrum import largest_eigenpairs
 
-# Eigenvalues below this share of the largest are rounding.
-_RESOLUTION = 1e-9
 # A matrix with fewer rows that are not zero than one in so many is read by these alone.
 _SPARSE = 4
 # Rows of a model that are looked at together.
@@ -82,15 +79,6 @@ class NystromModel:
         )
         return ids[np.sort(np.argpartition(-energy, size - 1)[:size])]
 
-    def leading(self, ids: np.ndarray, count: int) -> np.ndarray:
-        """Return leading eigenvectors of the model among some features, the first one first."""
-        rows = self._S.rows_product(ids, self.root)
-        # Those of F F^T from those of F^T F.
-        values, rotation = largest_eigenpairs(rows.T @ rows, count)
-        if values[0] <= _RESOLUTION * values[-1]:
-            return np.linalg.eigh(rows @ rows.T)[1][:, : -count - 1 : -1]
-        return rows @ rotation[:, ::-1]
-
     def matrix(self, ids: np.ndarray) -> np.ndarray:
         """Return the model of A among some features, shape (len(ids), len(ids))."""
         rows = self._S.rows_product(ids, self.root)
@@ -100,18 +88,18 @@ class NystromModel:
 def improved_over_all_features(
     model: NystromModel,
     ids: np.ndarray,
-    leading: np.ndarray,
+    leading: np.ndarray | None,
     sizes: np.ndarray,
     max_candidates: int,
     rng: np.random.Generator,
 ) -> Polished:
     """Return sparse vectors of the model, given features among which most of theirs are.
 
-    The rows there of leading eigenvectors, as columns of any length, are given as well.
     Where the model is exact, the small problem is searched thoroughly before and after power steps.
     Otherwise supports that it can hardly tell apart are many, and which of them is found does not
-    matter: the largest entries of the leading eigenvectors start the power steps, which change most
-    of them, and one search of one start follows.
+    matter: few starts are enough. The rows of leading eigenvectors at the features may be given, as
+    columns of any length, where there is no noise of which their largest entries could be made:
+    they spare the first search.
     """
     thorough = model.is_exact
     starts = 3 if thorough and np.max(sizes) <= LARGE_SIZE else 1
@@ -120,7 +108,7 @@ def improved_over_all_features(
         options = {"starts": starts, "start_vectors": vectors, "rng": rng, "thorough": thorough}
         return joint_principal_vectors(model.matrix(ids), sizes, **options)
 
-    if thorough:
+    if thorough or leading is None:
         vectors = solve(ids, None)
     else:
         vectors = thresholded(leading, np.minimum(sizes, len(ids)))

@@ -326,10 +326,9 @@ class PowerSteps:
             noisy = self.noise.is_isotropic and not self._is_clear(S, model)
             loud = loud_features(self.sketch, int(self.sizes.sum())) if noisy else None
             nystrom = NystromModel(self.sketch, self.S, loud)
-            leading = found.leading
             if loud is not None:
                 ids = nystrom.loudest(np.flatnonzero(loud), self._n_candidates())
-                leading = nystrom.leading(ids, self.r)
+            leading = None if noisy else found.leading
             better = improved_over_all_features(
                 nystrom, ids, leading, self.sizes, self._n_candidates(), self.rng
             )
