@@ -44,8 +44,8 @@ def joint_principal_vectors(
     starts, start_vectors, rng
         As in :func:`sparse_principal_vectors`. The start vectors may be the answer too.
     thorough : bool, default=True
-        Whether to try many starts, and to seek the vectors one by one once more from others that
-        hold more.
+        Whether to try many starts, thresholded eigenvectors beside start vectors, and the vectors
+        one by one once more from others that hold more.
 
     Returns
     -------
@@ -75,10 +75,10 @@ def joint_principal_vectors(
         return captured_variance(lambda Q: A @ Q, V)
 
     found = solve(start_vectors)
-    others = [thresholded_eigenvectors(A, sizes)]
+    others = [thresholded_eigenvectors(A, sizes)] if thorough or start_vectors is None else []
     if start_vectors is not None and _are_sparse(start_vectors, sizes):
         others.append(start_vectors)
-    other = max(others, key=captured)
+    other = max(others, key=captured, default=found)
     if captured(other) <= (1.0 + _GAIN) * captured(found):
         return found
     # All that follows costs as much again, and is seldom needed.
@@ -88,13 +88,15 @@ def joint_principal_vectors(
 
 def thresholded_eigenvectors(A: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return the leading eigenvectors with all but the largest entries of each set to zero."""
-    p = len(A)
-    leading = _leading(A, len(sizes))
-    vectors = np.zeros((p, len(sizes)))
-    for j, size in enumerate(sizes):
-        column = leading[:, -1 - j]
+    return thresholded(_leading(A, len(sizes))[:, ::-1], sizes)
+
+
+def thresholded(columns: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return columns with all but the largest entries of each set to zero, of unit length."""
+    vectors = np.zeros_like(columns)
+    for column, vector, size in zip(columns.T, vectors.T, sizes, strict=True):
         top = np.argsort(-np.abs(column), kind="stable")[:size]
-        vectors[top, j] = column[top] / np.linalg.norm(column[top])
+        vector[top] = column[top] / np.linalg.norm(column[top])
     return vectors
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from ._lifting import orthonormal_range
 
-# Steps at most, and those without a gain after which they end.
-_STEPS, _IDLE_STEPS = 30, 3
+# Steps at most, and those without a gain after which they end: few where that is enough.
+_STEPS, _IDLE_STEPS, _FEW_IDLE_STEPS = 30, 3, 2
 # A relative gain in variance that is worth another step.
 WORTHWHILE = 1e-3
 
@@ -26,6 +26,7 @@ def joint_power_steps(
     sizes: Sequence[int] | np.ndarray,
     *,
     positive: bool = False,
+    brief: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the best sparse V that block power steps lead to, and A Q for a basis Q of it.
 
@@ -35,7 +36,11 @@ def joint_power_steps(
     """
     best, idle = (-np.inf, V, V), 0
     for _ in range(_STEPS):
-        Q, R = np.linalg.qr(V)
+        used = np.flatnonzero(V.any(axis=1))
+        if len(used) < V.shape[1]:  # fewer rows than vectors have no basis for them all
+            used = np.arange(len(V))
+        Q = np.zeros_like(V)
+        Q[used], R = np.linalg.qr(V[used])
         if positive:  # the basis points where the vectors do, or signs would mean nothing
             Q *= np.where(np.diagonal(R) < 0.0, -1.0, 1.0)
         images = multiply(Q)
@@ -43,19 +48,24 @@ def joint_power_steps(
         idle = 0 if captured > (1.0 + WORTHWHILE) * best[0] else idle + 1
         if captured > best[0]:
             best = captured, V, images
-        if idle == _IDLE_STEPS:
+        if idle == (_FEW_IDLE_STEPS if brief else _IDLE_STEPS):
             break
-        previous, V = V, _truncated(V, Q, images, sizes, positive)
+        previous, V = V, _truncated(V, Q, used, images, sizes, positive)
         if np.abs(V - previous).max() < WORTHWHILE:
             break
     return best[1:]
 
 
-def _truncated(V, Q, images, sizes, positive):
-    """Return the largest entries of what earlier vectors leave of each image, as unit columns."""
+def _truncated(V, Q, used, images, sizes, positive):
+    """Return the largest entries of what earlier vectors leave of each image, as unit columns.
+
+    Outside the rows `used` V and Q are zero.
+    """
     new = np.zeros_like(V)
+    some, shares = Q[used], np.triu(Q[used].T @ images[used], 1)
     for j, size in enumerate(sizes):
-        left = images[:, j] - Q[:, :j] @ (Q[:, :j].T @ images[:, j])
+        left = images[:, j].copy()
+        left[used] -= some @ shares[:, j]
         left = np.maximum(left, 0.0) if positive else left
         top = np.argpartition(-np.abs(left), size - 1)[:size]
         norm = np.linalg.norm(left[top])

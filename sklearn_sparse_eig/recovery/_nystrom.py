@@ -9,7 +9,7 @@ import numpy as np
 
 from ..sketching import ImplicitMatrix
 from ._inverse_root import inverse_root
-from ._joint_solution import LARGE_SIZE, joint_principal_vectors, thresholded_eigenvectors
+from ._joint_solution import LARGE_SIZE, joint_principal_vectors, thresholded
 from ._lifting import orthonormal_range
 from ._polish import Polished, polish
 
@@ -88,6 +88,7 @@ class NystromModel:
 def improved_over_all_features(
     model: NystromModel,
     ids: np.ndarray,
+    leading: np.ndarray | None,
     sizes: np.ndarray,
     max_candidates: int,
     rng: np.random.Generator,
@@ -96,8 +97,9 @@ def improved_over_all_features(
 
     Where the model is exact, the small problem is searched thoroughly before and after power steps.
     Otherwise supports that it can hardly tell apart are many, and which of them is found does not
-    matter: the largest entries of the leading eigenvectors start the power steps, which change most
-    of them, and one search of one start follows.
+    matter: few starts are enough. The rows of leading eigenvectors at the features may be given, as
+    columns of any length, where there is no noise of which their largest entries could be made:
+    they spare the first search.
     """
     thorough = model.is_exact
     starts = 3 if thorough and np.max(sizes) <= LARGE_SIZE else 1
@@ -106,10 +108,10 @@ def improved_over_all_features(
         options = {"starts": starts, "start_vectors": vectors, "rng": rng, "thorough": thorough}
         return joint_principal_vectors(model.matrix(ids), sizes, **options)
 
-    if thorough:
+    if thorough or leading is None:
         vectors = solve(ids, None)
     else:
-        vectors = thresholded_eigenvectors(model.matrix(ids), np.minimum(sizes, len(ids)))
+        vectors = thresholded(leading, np.minimum(sizes, len(ids)))
     return polish(
         model.multiply,
         solve,

@@ -97,7 +97,7 @@ def polish(
             ids = np.flatnonzero(other.any(axis=1))
             best, V, captured = Polished(ids, other[ids]), other, now
     for round_ in range(_ROUNDS):
-        V, images = joint_power_steps(multiply, V, sizes, positive=positive)
+        V, images = joint_power_steps(multiply, V, sizes, positive=positive, brief=brief)
         powered = trace(V) if brief else captured
         if brief and round_ and powered <= (1.0 + WORTHWHILE) * captured:
             break  # among nearly the same candidates the small problem has been solved

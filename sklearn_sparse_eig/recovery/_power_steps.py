@@ -26,7 +26,7 @@ from ._settling import CapturedVariance, captured_trace, explains_all, same_span
 from ._sparse_principal import sparse_principal_vectors
 from ._spectrum import leading_subspace
 from ._support_model import SupportModel, fit_support_model, model_of_vectors
-from .decoders._base import largest_rows
+from .decoders._base import largest_rows, with_largest_rows
 
 # The sparse power steps settle in one or two rounds where there is signal.
 _MAX_SPARSE_ROUNDS = 10
@@ -45,6 +45,7 @@ class PowerStepsResult:
 
     `wanders` where supports of nearly the same variance took turns to the end, and
     `rests_on_few_rows` where no feature of some component stands out by the rows themselves.
+    `leading` are rows at the candidates of leading singular vectors, where these were computed.
     """
 
     S: ImplicitMatrix
@@ -55,6 +56,7 @@ class PowerStepsResult:
     vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))  # none as yet
     wanders: bool = False
     rests_on_few_rows: bool = False
+    leading: np.ndarray | None = None
 
 
 class PowerSteps:
@@ -201,7 +203,8 @@ class PowerSteps:
                 break
             variance, last = self.noise.variance, model
             W = self._standing_directions(S, model)
-        return PowerStepsResult(S, self._candidates(S, model), model, steps, reason)
+        ids, leading = self._candidates(S, model)
+        return PowerStepsResult(S, ids, model, steps, reason, leading=leading)
 
     def _standing_directions(self, S, model):
         """Return the directions of the leading r vectors and of further ones that show something.
@@ -291,17 +294,19 @@ class PowerSteps:
     # ---------------------------------------------------------------------- sparse power steps
 
     def _candidates(self, S, model):
-        """Return the features among which the sparse problem may choose."""
+        """Return the features among which the sparse problem may choose, and where they lead."""
         if self.sizes is None:
-            return model.ids
+            return model.ids, None
         if self.by_index:
             # Rows of A on its leading directions, by which a feature of a strong component counts
             # for more than one of a weak component; all features are seen, whatever the steps left.
             W = leading_subspace(S, self.r, self.r, self.sketch.is_symmetric)
-            return _with_largest_rows(model.ids, S @ W, self._n_candidates())
+            images = S @ W
+            ids = with_largest_rows(model.ids, images, self._n_candidates())
+            return ids, images[ids]
         # The leading r directions alone: further ones would bring in features of their own.
         Q = orthonormal_range(S @ model.directions()[:, : self.r])
-        return self._extend(model.ids, Q, 2 * int(self.sizes.sum()) - len(model.ids))
+        return self._extend(model.ids, Q, 2 * int(self.sizes.sum()) - len(model.ids)), None
 
     def _n_candidates(self):
         """Return how many features the sparse problem may choose from, where these are at hand."""
@@ -323,8 +328,9 @@ class PowerSteps:
             nystrom = NystromModel(self.sketch, self.S, loud)
             if loud is not None:
                 ids = nystrom.loudest(np.flatnonzero(loud), self._n_candidates())
+            leading = None if noisy else found.leading
             better = improved_over_all_features(
-                nystrom, ids, self.sizes, self._n_candidates(), self.rng
+                nystrom, ids, leading, self.sizes, self._n_candidates(), self.rng
             )
             found = replace(found, ids=better.ids, vectors=better.vectors)
             Z = orthonormal_range(found.vectors)
@@ -441,10 +447,3 @@ class PowerSteps:
             return joint_principal_vectors(A, sizes, **options)
         found = sparse_principal_vectors(A, self.r, sizes, which=self.which, **options)
         return found.vectors
-
-
-def _with_largest_rows(ids, B, size):
-    """Return the ids and, up to `size` in all, the largest rows of B besides them."""
-    others = np.setdiff1d(np.arange(len(B)), ids, assume_unique=True)
-    room = max(size - len(ids), 0)
-    return np.union1d(ids, others[largest_rows(B[others], room)] if room else ids)

@@ -117,9 +117,11 @@ def recover(
         strength = _strengths(steps, found)
         if steps.sketch is not sketch:
             steps, found = in_own_units(sketch, request, steps, found)
-        order = _order(steps, found)
+        # Vectors in another order, or made orthogonal, span the same: one model serves them all.
+        full = _full_model(steps, found, found.vectors)
+        order = _order(steps, found, full)
         found = replace(found, vectors=found.vectors[:, order])
-        pairs = _pairs(steps, found, strength[order])
+        pairs = _pairs(steps, found, full, strength[order])
     if not request.noise_is_known and (pairs.signal_to_threshold <= 1.0).any():
         _warn_of_noise(
             request.sees_everything, steps.noise.differs_by_feature and not can_whiten(sketch)
@@ -189,14 +191,19 @@ def _strengths(steps, found):
     return np.minimum(steps.strength(found), overall_strength(steps, found))
 
 
-def _pairs(steps, found, strength):
+def _pairs(steps, found, full, strength):
     """Return the eigenpairs found by the steps, with all that is known of them."""
     used = np.any(found.vectors != 0, axis=1)
     ids, vectors = found.ids[used], found.vectors[used]
     span = fit_support_model(steps.sketch, found.S, ids, orthonormal_range(vectors), "LA")
-    eigenvalues = _variances(steps, found, found.vectors)
+    eigenvalues = _variances(steps, found, full, found.vectors)
     # Gram-Schmidt in the order of the components: each is credited with what it adds.
-    added_variance = _variances(steps, found, np.linalg.qr(found.vectors)[0])
+    turned = np.linalg.qr(found.vectors)[0]
+    if full.basis.shape[1] < turned.shape[1]:  # vectors that depend on each other
+        full_of_turned = _full_model(steps, found, turned)
+    else:
+        full_of_turned = full
+    added_variance = _variances(steps, found, full_of_turned, turned)
     if steps.sketch.content == "rows":
         eigenvalues = without_rounding(eigenvalues)
         added_variance = without_rounding(added_variance)
@@ -205,7 +212,6 @@ def _pairs(steps, found, strength):
         if own is not None and not steps.sketch.is_exact:
             eigenvalues, added_variance = capped(eigenvalues, added_variance, vectors, own[ids])
     noise_variance = steps.noise_variance(span)
-    full = _full_model(steps, found, found.vectors)
     vector_errors, value_errors = sketch_errors(
         steps.sketch, found.S, found.model, full, found.vectors
     )
@@ -225,13 +231,12 @@ def _pairs(steps, found, strength):
     )
 
 
-def _order(steps, found):
+def _order(steps, found, model):
     """Return the order of the components: descending, unless each was given a size of its own."""
     r = found.vectors.shape[1]
     sizes_differ = steps.sizes is not None and np.ptp(steps.sizes) > 0
     if steps.sketch.content != "rows" or steps.sign < 0.0 or sizes_differ:
         return np.arange(r)
-    model = _full_model(steps, found, found.vectors)
 
     def variances(vectors):
         return model.quadratic(vectors) + steps.noise.quadratic(vectors, found.ids)
@@ -239,9 +244,8 @@ def _order(steps, found):
     return descending_order(found.vectors, variances)
 
 
-def _variances(steps, found, vectors):
-    """Return v^T A v for vectors in the span of those found, with rows at its ids."""
-    model = _full_model(steps, found, vectors)
+def _variances(steps, found, model, vectors):
+    """Return v^T A v for vectors in the span of the model, with rows at the ids found."""
     return model.quadratic(vectors) + steps.noise.quadratic(vectors, found.ids)
 
 

@@ -15,7 +15,7 @@ _GROWTH_WORK = 1e6
 # Steps which sort the starts, and steps for those which the local search will see.
 _SCREENING_STEPS = 8
 _POWER_STEPS = 100
-_KRYLOV_DIMENSION = 20
+_KRYLOV_DIMENSION, _SMALL_KRYLOV_DIMENSION = 20, 8
 # Beyond this size a growing support takes all that is missing at once: the power iteration that
 # follows corrects it for less than the eigendecompositions would cost.
 _GROWN_SIZE = 32
@@ -25,16 +25,18 @@ def candidate_supports(B, s, starts, rng, guess=None, n_row_starts=0, n_columns=
     """Distinct sorted supports of s indices and their values, the best first, at most starts.
 
     A guess at the vector is tried as one more start, and so are vectors on row blocks. Where a
-    number of columns is given, so many are tried and no support is grown.
+    number of columns is given, so many are tried and no support is grown: little work for a guess
+    that is good already.
     """
     p = len(B)
-    n_grown = 0
+    n_grown, dimension = 0, _SMALL_KRYLOV_DIMENSION
     if n_columns is None:
+        dimension = _KRYLOV_DIMENSION
         n_columns = int(np.clip(_POWER_WORK // p**2, 2 * starts, p))
         n_grown = int(np.clip(_GROWTH_WORK // (s**3 + p * s), starts, n_columns))
     diagonal = np.diagonal(B)
     norms = np.sqrt(np.einsum("ij,ij->j", B, B))
-    leading, lowest = krylov_extremes(B, norms)
+    leading, lowest = krylov_extremes(B, norms, dimension)
     shift = max(0.0, -lowest)
     # Half of the seeds are the best by norm, the others spread by chance over the rest.
     order = np.argsort(-norms, kind="stable")
@@ -105,13 +107,13 @@ def _restricted(vectors, supports):
     return result
 
 
-def krylov_extremes(B, start):
+def krylov_extremes(B, start, dimension=_KRYLOV_DIMENSION):
     """Leading Ritz vector (p,) and lowest Ritz value of a small Krylov space of B.
 
     Only a start and a shift are wanted, so that a fixed number of Lanczos steps is enough, and
     never fails as an iteration with a tolerance may. O(p^2) time for each step.
     """
-    basis = np.zeros((min(len(B), _KRYLOV_DIMENSION), len(B)))
+    basis = np.zeros((min(len(B), dimension), len(B)))
     images = np.zeros_like(basis)
     q = start
     for k in range(len(basis)):

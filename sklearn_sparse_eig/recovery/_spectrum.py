@@ -51,7 +51,7 @@ def leading_subspace(
     if symmetric:
         values, vectors = _symmetric_leading(S, max_rank)
     else:
-        squares, vectors = _largest_eigenpairs(S.gram, max_rank)
+        squares, vectors = largest_eigenpairs(S.gram, max_rank)
         values, vectors = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors[:, ::-1]
         if values[min_rank - 1] < _SQUARED_RESOLUTION * values[0]:
             # Squares lose the weak singular values; QR keeps them, at ten times the cost.
@@ -66,7 +66,7 @@ def leading_subspace(
     return vectors[:, :rank]
 
 
-def _largest_eigenpairs(A, count):
+def largest_eigenpairs(A: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the `count` largest eigenvalues of A, increasing, and their eigenvectors."""
     n = len(A)
     if 2 * count < n:

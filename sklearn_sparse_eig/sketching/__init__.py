@@ -1,7 +1,8 @@
 """Measure: from rows or entries to a small linear sketch, S = M A Omega^T."""
 
+from ._centred_products import SymmetricProduct
 from ._eigen_sketch import EigenSketch
-from ._implicit import LEFT, Difference, ImplicitMatrix, Rows, ScaledMatrix, SymmetricProduct, steps
+from ._implicit import LEFT, Difference, ImplicitMatrix, Rows, ScaledMatrix, steps
 from ._limits import DENSE_EIGEN, IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT, ROUNDING
 from ._memory import most_candidates, polishing_bytes
 from ._reading import SketchReading

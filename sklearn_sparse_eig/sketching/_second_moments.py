@@ -4,8 +4,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._base.locks import undisturbed
+from ._centred_products import CentredProduct, SymmetricProduct
 from ._identification import IdentificationSketch
-from ._implicit import CentredProduct, ImplicitMatrix, SymmetricProduct
+from ._implicit import ImplicitMatrix
 from ._state import SketchState
 from ._variance import check_variance
 from .measurements import Measurement

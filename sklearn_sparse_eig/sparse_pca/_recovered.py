@@ -238,7 +238,7 @@ class RecoveredMixin(LazyDisplayMixin):
                     f"A variance needs at least two rows, seen so far: {self.sketch_.n_samples}. "
                     "Call partial_fit with more rows."
                 )
-            self.sketch_.check_variance()
+            self._cached("checked", self.sketch_.check_variance)
             with limit_threads(self._n_threads()):
                 return compute()
         except ValueError as error:

@@ -159,6 +159,13 @@ def largest_rows(Z: np.ndarray, size: int) -> np.ndarray:
     return _largest(np.einsum("ij,ij->i", Z, Z), size)
 
 
+def with_largest_rows(ids: np.ndarray, B: np.ndarray, size: int) -> np.ndarray:
+    """Return the ids and, up to `size` in all, the largest rows of B besides them."""
+    others = np.setdiff1d(np.arange(len(B)), ids, assume_unique=True)
+    room = max(size - len(ids), 0)
+    return np.union1d(ids, others[largest_rows(B[others], room)] if room else ids)
+
+
 def _largest(scores, size):
     if len(scores) <= size:
         return np.arange(len(scores))
