@@ -11,6 +11,7 @@ from sklearn_sparse_eig._base import messages
 from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 from sklearn_sparse_eig.recovery._lifting import fit_on_support
 from sklearn_sparse_eig.recovery.decoders import BitTestDecoder, HTPDecoder, _base, _htp
+from sklearn_sparse_eig.recovery.decoders._bit_test import spelled_ids
 
 N = 300
 SIDES = {
@@ -297,6 +298,37 @@ def test_estimator(no_sweeps, n_features, refine):
     np.testing.assert_array_equal(pca.support_, data.support)
     assert pca.sketch_.nbytes < 32e6
     assert pca.explained_variance_score(data.data) > 0.4
+
+
+def test_ids_are_spelled_alike_before_and_after_the_cells_are_combined():
+    rng = np.random.default_rng(0)
+    ids = np.sort(rng.choice(N, 12, replace=False))
+    for rank in (5, 40):
+        hash_ = new("two-sided").identification_hash
+        cells = 1e-3 * rng.normal(size=(hash_.n_measurements, 1 + (N - 1).bit_length(), 32))
+        hash_.add_bit_tests(cells, ids, rng.normal(size=(12, 32)))
+        W = rng.normal(size=(32, rank))
+        found = spelled_ids(hash_, cells, W)
+        np.testing.assert_array_equal(found, spelled_ids(hash_, cells @ W))
+        assert len(np.intersect1d(found, ids)) >= 3
+
+
+def test_wide_subspaces_are_identified_once(monkeypatch):
+    """What is decoded may have more columns than the cells: these are then read as they are."""
+    sketch = EigenSketch(
+        N, n_measurements=96, range_size=24, identification=(60, 8), random_state=0
+    )
+    sketch.update(sparse_rows())
+    read, looks = type(sketch).identify, []
+    monkeypatch.setattr(
+        type(sketch), "identify", lambda self, W: looks.append(W.shape[1]) or read(self, W)
+    )
+    S = sketch.operator()
+    decoder = BitTestDecoder().attach(sketch, S)
+    for rank in (9, 12, 2):
+        W = np.linalg.svd(sketch.matrix())[2][:rank].T
+        decoder.decode(sketch.measurement, np.linalg.qr(S @ W)[0], 16)
+    assert looks == [8, 8]
 
 
 # ----------------------------------------------------------------------------------------- sweeps
