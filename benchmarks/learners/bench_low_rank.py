@@ -5,7 +5,11 @@ known" is the truncated SVD with the true rank; the shrinkage is optimal for the
 noise that is known, or estimated by the median singular value (Gavish and Donoho, IEEE Trans. Inf.
 Theory 63, 2017). Completion: entries are missing; soft-impute (Mazumder, Hastie and Tibshirani,
 JMLR 2010) has the best of twelve penalties on a tenth of the known entries, alternating least
-squares the true rank. Covariance: strong directions in unit noise, or a spectrum that decays
+squares the true rank. Tables: low rank with a mean of 3, with effects of rows and columns, these
+alone, or rounded to ratings from 1 to 5, of which many entries are missing; errors are those of the
+missing ones over their deviation, and soft-impute works on what row and column means leave.
+Sensing: linear measurements of a 30 x 30 matrix of rank 3, beside least squares of least norm and
+the lasso. Covariance: strong directions in unit noise, or a spectrum that decays
 without a gap. With SPARSE_EIG_DATA, gene expression (golub) and genotypes (hapmap3), standardised:
 "noise 1" is added to them, a tenth of their entries is held out, or a third of their rows for the
 likelihood of covariances. There the best rank is found with the truth in sight.
@@ -20,8 +24,15 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - makes the next one known
+from sklearn.impute import IterativeImputer, KNNImputer
+from sklearn.linear_model import LassoCV
 
-from sklearn_sparse_eig import DeepFactorizationCovariance, DeepMatrixFactorization
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    LowRankRegressor,
+)
 from sklearn_sparse_eig.lowrank._greedy import complete_by_rank, refine_factors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
@@ -166,6 +177,70 @@ def run_completion(shape, values, noise, rng, record):
     )
 
 
+def table(kind, shape, rng):
+    """Return a table of low rank in noise, with what hides it."""
+    n, m = shape
+    low = rng.standard_normal((n, 3)) @ rng.standard_normal((3, m)) / np.sqrt(3)
+    effects = 3.0 + rng.standard_normal((n, 1)) + rng.standard_normal(m)
+    noise = rng.standard_normal(shape)
+    if kind == "ratings":
+        return np.clip(np.rint(effects + low + 0.8 * noise), 1.0, 5.0)
+    parts = {"a mean of 3": 3.0 + low, "effects": effects + low, "effects alone": effects}
+    return parts[kind] + 0.1 * noise
+
+
+def row_and_column_means(X):
+    with np.errstate(invalid="ignore"):
+        return np.nanmean(X, axis=1, keepdims=True) + np.nanmean(X, axis=0) - np.nanmean(X)
+
+
+def run_table(kind, shape, missing, rng, record):
+    truth = table(kind, shape, rng)
+    observed = rng.random(shape) > missing
+    observed[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = True
+    observed[rng.integers(0, shape[0], shape[1]), np.arange(shape[1])] = True
+    X, held = np.where(observed, truth, np.nan), ~observed
+    centre = truth[held].mean()
+
+    def by_imputer(imputer):
+        return imputer.fit_transform(X) - centre, ""
+
+    def of_means():
+        means = row_and_column_means(X)
+        left = np.where(observed, X - means, 0.0)
+        Z, rank = validated_soft_impute(left, observed, np.random.default_rng(0))
+        return Z + means - centre, rank
+
+    def deep(**options):
+        model = DeepMatrixFactorization(random_state=0, **options).fit(X)
+        Z = model.inverse_transform(model.transform(X))
+        return Z - centre, model.n_components_
+
+    truth = truth - centre
+    record("row and column means", lambda: (row_and_column_means(X) - centre, ""), truth, held)
+    record("**DeepMatrixFactorization**", deep, truth, held)
+    record('the same, stopping="plateau"', lambda: deep(stopping="plateau"), truth, held)
+    record("soft-impute, validated penalty", of_means, truth, held)
+    record("IterativeImputer", lambda: by_imputer(IterativeImputer(random_state=0)), truth, held)
+    record("KNNImputer", lambda: by_imputer(KNNImputer()), truth, held)
+
+
+def run_sensing(times, noise, rng, record):
+    truth = rng.standard_normal((30, 3)) @ rng.standard_normal((3, 30))
+    A = rng.standard_normal((int(times * 171), 900))
+    y = A @ truth.ravel()
+    y += noise * y.std() * rng.standard_normal(len(y))
+
+    def deep(**options):
+        model = LowRankRegressor((30, 30), random_state=0, **options).fit(A, y)
+        return model.coef_, model.rank_
+
+    record("**LowRankRegressor**", deep, truth)
+    record("**LowRankRegressor**, rank known", lambda: deep(rank=3), truth)
+    record("least norm", lambda: ((np.linalg.pinv(A) @ y).reshape(30, 30), ""), truth)
+    record("LassoCV", lambda: (LassoCV().fit(A, y).coef_.reshape(30, 30), ""), truth)
+
+
 def run_covariance(n, eigenvalues, rng, record):
     p = len(eigenvalues)
     basis = np.linalg.qr(rng.standard_normal((p, p)))[0]
@@ -298,6 +373,26 @@ def tasks(quick):
     def covariance(rows, eigenvalues):
         return lambda rng, record: run_covariance(rows, eigenvalues, rng, record)
 
+    def holes(kind, missing):
+        size = (n // 2, m // 4)
+        return lambda rng, record: run_table(kind, size, missing, rng, record)
+
+    tables = [
+        (f"Table of {n // 2} x {m // 4}, {kind}, {share} missing", holes(kind, missing))
+        for kind in ("a mean of 3", "effects", "effects alone", "ratings")
+        for share, missing in (("40 %", 0.4), ("90 %", 0.9))
+    ]
+
+    def sensing(times, noise):
+        return lambda rng, record: run_sensing(times, noise, rng, record)
+
+    tables += [
+        (
+            f"Sensing, 30 x 30 of rank 3, {times} times the freedom, noise {noise}",
+            sensing(times, noise),
+        )
+        for times, noise in ((2, 0.0), (3, 0.0), (3, 0.05), (3, 0.5))
+    ]
     real = []
     for title, load in real_data(quick):
         real += [
@@ -316,6 +411,7 @@ def tasks(quick):
         (f"Denoising, {n} x {m}, 4 x 0.8^i: no gap", denoising(decay)),
         (f"Completion, {n // 2} x {m // 2}, half missing, no noise", completion(0.0)),
         (f"Completion, {n // 2} x {m // 2}, half missing, noise 1", completion(1.0)),
+        *tables,
         (f"Covariance, {2 * p} rows, {p} features, spikes 20, 12, 8", covariance(2 * p, spiked)),
         (f"Covariance, {p // 2} rows, {p} features, the same", covariance(p // 2, spiked)),
         (f"Covariance, {2 * p} rows, {p} features, 20 / i: no gap", covariance(2 * p, smooth)),

@@ -1,9 +1,11 @@
 """Deep matrix factorisation, stopped while it is of low rank: the estimator."""
 
-from numbers import Integral
+from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
@@ -18,8 +20,10 @@ from .._base.typed import (
     TransformerMixin,
 )
 from ._fit import fit_complete, fit_missing, is_symmetric
-from ._greedy import row_coordinates
+from ._held_out import make_offsets
+from ._row_model import RowModel
 from ._stopped_run import RUN_CONSTRAINTS, StoppedRun, StoppingRule, run_of
+from ._warnings import warn_if_only_mean, warn_if_running_away, warn_if_unlinked
 
 
 class DeepMatrixFactorization(
@@ -29,8 +33,9 @@ class DeepMatrixFactorization(
 
     Gradient descent on the product of several matrices, from a small start, learns the large
     singular values of X one after the other. Stopped on the longest plateau between two of them, it
-    is a denoiser whose rank is chosen by the data. Without missing entries the whole run is known
-    in closed form from one decomposition of X; with missing entries (NaN) it completes the matrix.
+    is a denoiser whose rank is chosen by the data: the whole run is known in closed form from one
+    decomposition of X. With missing entries (NaN) it completes the matrix, and the rank is the one
+    that predicts entries best that were held out.
 
     Parameters
     ----------
@@ -47,13 +52,17 @@ class DeepMatrixFactorization(
     learning_rate : float or "auto", default="auto"
         Step size of gradient descent. ``"auto"`` is the largest step for which the eigenvalues rise
         without overshooting. The closed form uses it only for ``n_iter_``.
-    stopping : {"plateau", "rank", "time", "discrepancy"}, default="plateau"
+    stopping : {"auto", "plateau", "rank", "time", "discrepancy", "validation"}, default="auto"
         Stopping rule. ``"plateau"`` stops at the rank after which the next singular value takes
         longest to follow, relative to the time so far. ``"rank"`` stops at ``rank`` and ``"time"``
         at ``time``. ``"discrepancy"`` stops when the spectral norm of the residual has fallen to
-        ``noise_level``.
+        ``noise_level``. ``"validation"`` holds a share of the known entries out, and takes the rank
+        and the amount of shrinkage that predict them best. ``"auto"`` is ``"rank"`` if ``rank`` is
+        given, else ``"validation"`` for ``solver="greedy"``, for few entries determine a plateau
+        badly, and ``"plateau"`` otherwise.
     rank : int or None, default=None
-        The rank for ``"rank"``, and the largest rank that is considered for ``"plateau"``.
+        The rank for ``"rank"``, and the largest rank that is considered for ``"plateau"`` and
+        ``"validation"``.
     time : float or None, default=None
         Time of the gradient flow for ``"time"``, which is the number of steps times their size.
     noise_level : float or None, default=None
@@ -68,9 +77,22 @@ class DeepMatrixFactorization(
         literal gradient descent; with missing entries it runs on the factors themselves, and can
         take very many steps. ``"greedy"`` is the limit of a vanishing start, computed rank by rank
         with alternating least squares, for missing entries. ``"auto"`` is ``"greedy"`` if entries
-        are missing and ``"spectral"`` otherwise.
+        are missing, ``stopping="validation"`` or ``center="effects"``, and ``"spectral"``
+        otherwise.
     max_iter : int, default=100000
         Largest number of steps of ``"gd"``, and of alternations at each rank of ``"greedy"``.
+    center : {"auto", "columns", "effects"} or None, default="auto"
+        What is subtracted from X before. A mean far from zero is the largest singular value, and a
+        plateau behind it ends the run there. ``"columns"`` subtracts the mean of each column, as
+        PCA does. ``"effects"`` subtracts one number for each column and one for each row, shrunk
+        as far as their variances demand, which suits tables of ratings; it needs
+        ``solver="greedy"``. ``"auto"`` is ``"effects"`` or None with ``stopping="validation"``,
+        whichever predicts better, and None otherwise.
+    validation_fraction : float, default=0.1
+        Share of the known entries that ``"validation"`` holds out at a time: once, or up to five
+        times where that makes less than 1000 entries.
+    random_state : int, RandomState instance or None, default=None
+        Which entries are held out. Pass an int for the same result at every call.
 
     Attributes
     ----------
@@ -84,8 +106,10 @@ class DeepMatrixFactorization(
         that have not. If entries are missing, all are ones.
     components_ : ndarray of shape (n_components_, n_features)
         Right singular vectors that have been learned, with the entry of largest magnitude positive.
+    mean_ : ndarray of shape (n_features,)
+        What is subtracted from each row, zeros if nothing is.
     n_components_ : int
-        The rank chosen.
+        The rank chosen, and one more where rows have effects of their own.
     effective_rank_ : float
         Effective rank of the stopped product; see :func:`effective_rank`.
     low_rank_intervals_ : ndarray of shape (n_ranks, 3)
@@ -118,7 +142,7 @@ class DeepMatrixFactorization(
     the largest ratio of neighbouring singular values. Do not use it if the spectrum decays without
     a gap, where its rank is arbitrary (choose one by cross-validation); if noise is far above the
     signal; or to shrink singular values optimally for a known noise, because it hardly shrinks
-    those that it has learned. X is not centred.
+    those that it has learned. ``stopping="validation"`` shrinks, and has no need of a gap.
 
     The decomposition takes O(n m min(n, m)) time, and the run O(k), whatever its length. Each
     alternation of ``"greedy"`` takes O(n m r^2), and each step of ``"gd"`` with missing entries
@@ -146,10 +170,18 @@ class DeepMatrixFactorization(
     True
     """
 
+    mean_: np.ndarray
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _parameter_constraints: dict = {
         **RUN_CONSTRAINTS,
+        "stopping": [StrOptions({"auto", "plateau", "rank", "time", "discrepancy", "validation"})],
         "solver": [StrOptions({"auto", "spectral", "gd", "greedy"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "center": [StrOptions({"auto", "columns", "effects"}), None],
+        "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
+        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -159,13 +191,16 @@ class DeepMatrixFactorization(
         *,
         init_perturbation: float = 0.0,
         learning_rate: float | Auto = "auto",
-        stopping: StoppingRule = "plateau",
+        stopping: StoppingRule | Literal["auto", "validation"] = "auto",
         rank: int | None = None,
         time: float | None = None,
         noise_level: float | None = None,
         tol: float = 0.05,
         solver: Literal["auto", "spectral", "gd", "greedy"] = "auto",
         max_iter: int = 100_000,
+        center: Literal["auto", "columns", "effects"] | None = "auto",
+        validation_fraction: float = 0.1,
+        random_state: Any = None,
     ) -> None:
         self.depth = depth
         self.init_scale = init_scale
@@ -178,6 +213,9 @@ class DeepMatrixFactorization(
         self.tol = tol
         self.solver = solver
         self.max_iter = max_iter
+        self.center = center
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
 
     @fitting(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
@@ -203,29 +241,79 @@ class DeepMatrixFactorization(
         Warns
         -----
         UserWarning
-            If the low-rank interval of the rank is empty; the message gives its ends.
+            If the low-rank interval of the rank is empty; the message gives its ends. If the only
+            component is the mean, if completed entries are far beyond the known ones, or if the
+            known entries do not link all rows and columns: each message says what to give.
         """
         X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         check_squares(X)
         observed = ~np.isnan(X)
-        run, symmetric = run_of(self, self.max_iter), is_symmetric(X)
-        if observed.all():
-            if self.solver == "greedy":
-                raise ValueError(
-                    'solver="greedy" is for missing entries, and X has none. Use "spectral".'
-                )
-            fit = fit_complete(X, run, symmetric=symmetric, literal=self.solver == "gd")
-        elif self.solver == "spectral":
-            raise ValueError(
-                f'solver="spectral" needs all entries, and X misses {(~observed).sum()} (NaN). '
-                'Use "greedy" or "gd".'
+        solver = self._choose_solver(observed)
+        run, symmetric = self._run(solver), is_symmetric(X)
+        if solver == "greedy" or not observed.all():
+            rng = check_random_state(self.random_state)
+            literal = solver == "gd"
+            fit, offsets = fit_missing(
+                X, observed, run, symmetric=symmetric, literal=literal, rng=rng
             )
         else:
-            literal = self.solver == "gd"
-            fit = fit_missing(X, observed, run, symmetric=symmetric, literal=literal)
-        self._has_missing = not observed.all()
+            offsets = make_offsets(run.center, X, np.ones(X.shape))
+            # What is symmetric has eigenvectors only as it is.
+            symmetric = symmetric and not offsets.columns.any()
+            fit = fit_complete(
+                X - offsets.columns, run, symmetric=symmetric, literal=solver == "gd"
+            )
+        self._has_flow = solver != "greedy" and bool(observed.all())
         self._set_run(fit)
+        self.mean_ = offsets.columns
+        self._rows = fit.rows or RowModel.of(offsets, self.components_.T)
+        warn_if_unlinked(observed, run.center)
+        warn_if_running_away(X, observed, self)
+        warn_if_only_mean(X, observed, self)
         return self
+
+    def _choose_solver(self, observed):
+        """Return the solver, after checking that it can do what is asked."""
+        held_out = [
+            f"{name}={value!r}"
+            for name, value, needs in (
+                ("stopping", self.stopping, "validation"),
+                ("center", self.center, "effects"),
+            )
+            if value == needs
+        ]
+        n_missing = int((~observed).sum())
+        if self.solver == "auto":
+            return "greedy" if n_missing or held_out else "spectral"
+        if self.solver != "greedy" and held_out:
+            raise ValueError(
+                f'{held_out[0]} needs solver="greedy" or "auto", got solver={self.solver!r}.'
+            )
+        if self.solver == "greedy" and not n_missing and not held_out:
+            raise ValueError(
+                'solver="greedy" is for missing entries, and X has none. Use "spectral".'
+            )
+        if self.solver == "spectral" and n_missing:
+            raise ValueError(
+                f'solver="spectral" needs all entries, and X misses {n_missing} (NaN). '
+                'Use "greedy" or "gd".'
+            )
+        return self.solver
+
+    def _run(self, solver):
+        """Return the run with its stopping rule and centring decided."""
+        stopping, center = self.stopping, self.center
+        if stopping == "auto":
+            by_solver = "validation" if solver == "greedy" else "plateau"
+            stopping = by_solver if self.rank is None else "rank"
+        if center == "auto" and stopping != "validation":
+            center = None
+        return replace(
+            run_of(self, self.max_iter),
+            stopping=stopping,
+            center=center,
+            validation_fraction=self.validation_fraction,
+        )
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Return the coordinates of rows in the components, filtered like those of the fit.
@@ -244,11 +332,11 @@ class DeepMatrixFactorization(
         """
         check_is_fitted(self)
         X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        coordinates = row_coordinates(X, ~np.isnan(X), self.components_.T)
+        coordinates = self._rows.coordinates(X, ~np.isnan(X), self.components_)
         return coordinates * self.filter_[: self.n_components_]
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
-        """Return the rows with the given coordinates: ``X @ components_``.
+        """Return the rows with the given coordinates: ``X @ components_ + mean_``.
 
         Parameters
         ----------
@@ -264,7 +352,7 @@ class DeepMatrixFactorization(
             raise ValueError(
                 f"X has {X.shape[1]} columns, but there are {self.n_components_} components."
             )
-        return X @ self.components_
+        return X @ self.components_ + self.mean_
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return the negative mean squared error of denoised rows over the known entries.

@@ -14,7 +14,10 @@ from ._descent import (
 )
 from ._flow import EigenvalueFlow
 from ._greedy import complete_by_rank, refine_factors
-from ._stopping import choose_stop
+from ._held_out import choose_by_held_out, make_offsets, noise_norm
+from ._intervals import low_rank_intervals
+from ._row_model import RowModel
+from ._stopping import Stop, choose_stop
 
 # Relative size of an asymmetry that is rounding.
 _ROUNDING = 1e-12
@@ -36,6 +39,8 @@ class Run:
     noise_level: float | None
     tol: float
     max_iter: int
+    center: str | None = None
+    validation_fraction: float = 0.1
 
     @property
     def flow(self):
@@ -96,6 +101,8 @@ class LowRankFit:
     n_iter : int
     shortfall : str or None
         What was not reached, where the steps did not suffice.
+    rows : RowModel or None
+        How rows get coordinates; None for least squares in what was learned.
     """
 
     spectrum: np.ndarray
@@ -107,6 +114,7 @@ class LowRankFit:
     step: float
     n_iter: int
     shortfall: str | None = None
+    rows: RowModel | None = None
 
 
 def is_symmetric(X):
@@ -195,8 +203,8 @@ def fit_spectrum(spectrum, vectors, run, *, literal=False, n_informed=None):
     )
 
 
-def fit_missing(X, observed, run, *, symmetric, literal=False):
-    """Return the fit of a matrix with missing entries."""
+def fit_missing(X, observed, run, *, symmetric, literal=False, rng=None):
+    """Return the fit of a matrix with missing entries, and the offsets that were subtracted."""
     run.check()
     for axis, name in ((1, "row"), (0, "column")):
         empty = np.flatnonzero(~observed.any(axis=axis))
@@ -205,26 +213,63 @@ def fit_missing(X, observed, run, *, symmetric, literal=False):
                 f"Nothing is known of {name} {empty[0]} ({len(empty)} {name}s of X have no "
                 "observed entry). Remove them."
             )
-    fit = _fit_missing_literally if literal else _fit_missing_by_rank
-    return fit(np.where(observed, X, 0.0), observed, run, symmetric)
-
-
-def _fit_missing_by_rank(X, observed, run, symmetric):
+    known = np.where(observed, X, 0.0)
+    if run.stopping == "validation":
+        return _fit_by_held_out(known, observed, run, rng)
+    mask = observed.astype(np.float64)
+    offsets = make_offsets(run.center, known, mask)
+    target, effects = offsets.subtracted(known, mask)
+    if literal:
+        return _fit_missing_literally(target, observed, run, symmetric), offsets
     if run.stopping == "time":
         raise ValueError('stopping="time" with missing entries needs solver="gd".')
-    path, stop = _follow_ranks(X, observed, run)
-    A, B, steps = refine_factors(path.factors[stop.rank - 1], X, observed, max_iter=run.max_iter)
-    values, vectors = _right_decomposition(A @ np.linalg.qr(B)[1].T, np.linalg.qr(B)[0])
-    step = run.step(path.residual_norms[0])
+    path, stop = _follow_ranks(target, observed, run)
+    return _completed(target, observed, path, stop, run, offsets, effects), offsets
+
+
+def _fit_by_held_out(known, observed, run, rng):
+    mask = observed.astype(np.float64)
+    centers = (None, "effects") if run.center == "auto" else (run.center,)
+    choice = choose_by_held_out(
+        known,
+        observed,
+        centers,
+        share=run.validation_fraction,
+        max_rank=run.rank,
+        rng=rng,
+    )
+    offsets = make_offsets(choice.center, known, mask)
+    target, effects = offsets.subtracted(known, mask)
+    ridge = choice.ridge * noise_norm(target, mask)
+    path = complete_by_rank(
+        target, observed, max_rank=choice.rank, max_iter=run.max_iter, ridge=ridge
+    )
+    # No time of the flow is known at which a ridge stands for it.
+    norms, rank = path.residual_norms, len(path.factors)
+    stop = Stop(np.inf, rank, low_rank_intervals(norms, tol=run.tol, **run.flow), None)
+    return _completed(target, observed, path, stop, run, offsets, effects, ridge), offsets
+
+
+def _completed(target, observed, path, stop, run, offsets, effects, ridge=0.0):
+    """Return the fit of the rank at which the run is stopped, brought to high accuracy."""
+    B, steps = np.zeros((target.shape[1], 0)), 0
+    if stop.rank:
+        _, B, steps = refine_factors(
+            path.factors[stop.rank - 1], target, observed, max_iter=run.max_iter, ridge=ridge
+        )
+    basis = B if ridge else np.linalg.qr(B)[0]
+    rows = RowModel.of(offsets, basis, ridge)
+    values, components = rows.decomposed(rows.parts(target, observed, effects))
     return LowRankFit(
         path.residual_norms,
         values,
-        vectors,
+        canonical_signs(components),
         np.ones_like(values),
         stop,
-        stop.rank,
-        step,
+        len(values),
+        run.step(path.residual_norms[0]),
         path.n_iter + steps,
+        rows=rows,
     )
 
 
@@ -244,12 +289,6 @@ def _follow_ranks(X, observed, run):
         norms, run.flow, run.stopping, rank=rank, noise_level=run.noise_level, tol=run.tol
     )
     return path, stop
-
-
-def _right_decomposition(left, basis):
-    """Return singular values and right vectors of left @ basis^T, for an orthonormal basis."""
-    _, values, rotation = np.linalg.svd(left, full_matrices=False)
-    return values, canonical_signs(basis @ rotation.T)
 
 
 def _fit_missing_literally(X, observed, run, symmetric):

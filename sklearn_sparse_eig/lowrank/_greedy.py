@@ -43,7 +43,9 @@ class RankPath:
     n_iter: int
 
 
-def complete_by_rank(target, observed, *, max_rank=None, until=0.0, max_iter=1000, tol=_ROUGH):
+def complete_by_rank(
+    target, observed, *, max_rank=None, until=0.0, max_iter=1000, tol=_ROUGH, ridge=0.0, go_on=None
+):
     """Follow the stationary points of increasing rank.
 
     Parameters
@@ -58,6 +60,10 @@ def complete_by_rank(target, observed, *, max_rank=None, until=0.0, max_iter=100
         Alternations for each rank.
     tol : float
         Stop alternating where they improve the squared error by less than this share.
+    ridge : float
+        Added to the squared error: this times the squared norms of both factors.
+    go_on : callable or None
+        Is given the factors of each rank and says whether to look at the next one.
 
     Returns
     -------
@@ -77,16 +83,18 @@ def complete_by_rank(target, observed, *, max_rank=None, until=0.0, max_iter=100
             break
         A = np.column_stack([A, np.sqrt(norm) * u])
         B = np.column_stack([B, np.sqrt(norm) * v])
-        A, B, residual, steps = _alternate(A, B, target, observed, mask, max_iter, tol)
+        A, B, residual, steps = _alternate(A, B, target, observed, mask, max_iter, tol, ridge)
         factors.append((A, B))
         n_iter += steps
+        if go_on is not None and not go_on(A, B):
+            break
     return RankPath(np.array(norms), factors, n_iter)
 
 
-def refine_factors(factors, target, observed, *, max_iter=1000, tol=_FINE):
+def refine_factors(factors, target, observed, *, max_iter=1000, tol=_FINE, ridge=0.0):
     """Return the factors of a stationary point to high accuracy, and the alternations made."""
     mask = observed.astype(np.float64)
-    A, B, _, steps = _alternate(*factors, target, observed, mask, max_iter, tol)
+    A, B, _, steps = _alternate(*factors, target, observed, mask, max_iter, tol, ridge)
     return A, B, steps
 
 
@@ -103,35 +111,48 @@ def _leading_pair(residual):
     return u[:, 0], float(s[0]), vt[0]
 
 
-def _alternate(A, B, target, observed, mask, max_iter, tol):
+def _alternate(A, B, target, observed, mask, max_iter, tol, ridge=0.0):
     known = np.where(observed, target, 0.0)
     error = np.inf
     # Rounding of the data: below it, there is nothing left to fit.
     exact = (_EXACT * np.linalg.norm(known)) ** 2
     for step in range(1, max_iter + 1):  # noqa: B007 - the count is returned
-        A = np.linalg.qr(_solve_rows(known, mask, np.linalg.qr(B)[0]))[0]
-        B = _solve_rows(known.T, mask.T, A)
+        if ridge:
+            B = _balanced(A, B)
+            A = _solve_rows(known, mask, B, ridge)
+        else:
+            A = np.linalg.qr(_solve_rows(known, mask, np.linalg.qr(B)[0]))[0]
+        B = _solve_rows(known.T, mask.T, A, ridge)
         residual = np.where(observed, target - A @ B.T, 0.0)
         previous, error = error, float(np.vdot(residual, residual))
+        error += ridge * float(np.vdot(A, A) + np.vdot(B, B))
         if error <= exact or previous - error <= tol * error:
             break
     return A, B, residual, step
 
 
-def _solve_rows(known, mask, B):
-    """Return the least-squares coordinates of each row in the orthonormal columns of B."""
+def _balanced(A, B):
+    """Return the right factor of A B^T whose norm, with that of the left one, is the least."""
+    basis, right = np.linalg.qr(B)
+    _, values, rotation = np.linalg.svd(np.linalg.qr(A)[1] @ right.T)
+    return basis @ rotation.T * np.sqrt(values)
+
+
+def _solve_rows(known, mask, B, ridge=0.0):
+    """Return the coordinates of each row in the columns of B, by least squares and a ridge."""
     rank = B.shape[1]
+    if not rank:
+        return np.zeros((len(known), 0))
     products = (B[:, :, None] * B[:, None, :]).reshape(len(B), rank * rank)
     gram = (mask @ products).reshape(-1, rank, rank)
-    gram += _RIDGE * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(rank) + (
-        np.finfo(float).tiny * np.eye(rank)
-    )
+    least = _RIDGE * np.trace(gram, axis1=1, axis2=2) + np.finfo(float).tiny
+    gram += (ridge + least)[:, None, None] * np.eye(rank)
     return np.linalg.solve(gram, (known @ B)[:, :, None])[:, :, 0]
 
 
-def row_coordinates(rows, observed, basis):
-    """Return the least-squares coordinates of rows with missing entries in orthonormal columns."""
+def row_coordinates(rows, observed, basis, ridge=0.0):
+    """Return the coordinates of rows with missing entries, orthonormal columns if without ridge."""
     known = np.where(observed, rows, 0.0)
-    if observed.all():
+    if observed.all() and not ridge:
         return known @ basis
-    return _solve_rows(known, observed.astype(np.float64), basis)
+    return _solve_rows(known, observed.astype(np.float64), basis, ridge)

@@ -94,10 +94,10 @@ class StoppedRun:
             If a time is negative, or if X had missing entries, for which there is no closed form.
         """
         check_is_fitted(self)
-        if getattr(self, "_has_missing", False):
+        if not getattr(self, "_has_flow", True):
             raise ValueError(
-                'path needs a matrix without missing entries. Fit with solver="gd" and '
-                'stopping="time" for single times.'
+                'path needs a matrix without missing entries and solver="spectral" or "gd". Fit '
+                'with solver="gd" and stopping="time" for single times.'
             )
         times = np.asarray(times, dtype=np.float64)
         if times.ndim != 1 or not (times >= 0).all():

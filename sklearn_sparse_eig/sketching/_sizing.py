@@ -1,6 +1,7 @@
 """How large a sketch should be: the choice of regime under a memory budget."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -115,19 +116,29 @@ def choose_size(
         If the budget cannot hold even the smallest sketch for these components, or a size asked
         for is too small to tell them apart.
     """
-    N, r, s = int(n_features), int(n_components), int(n_nonzero)
+    request = int(n_features), int(n_components), int(n_nonzero)
+    wanted = sketch, measurement, n_measurements, range_size
+    budget = _Budget(memory_budget, *request, feature_moments, identification)
+    if budget.spares_moments:
+        # Moments that nothing needs are given up where no sketch has room beside them.
+        with suppress(ValueError):
+            return _choose(budget, *request, *wanted, identification)
+        budget = _Budget(memory_budget, *request, feature_moments, identification, spare=False)
+    return _choose(budget, *request, *wanted, identification)
+
+
+def _choose(budget, N, r, s, sketch, measurement, n_measurements, range_size, identification):
+    """Return the size that a budget holds."""
     m = None if n_measurements == "auto" else int(n_measurements)
     k = None if range_size == "auto" else int(range_size)
     identity = find_measurement(measurement).keeps_features
-    budget = _Budget(memory_budget, N, r, s, feature_moments, identification)
     needs = budget.needs
     ids = _identification_size(N, r, s, budget.reserved) if identification else None
-    moments = budget.holds_moments
 
     exact = budget.size("identity", m, None, False, None)
     if sketch == "mam":
         if not isinstance(measurement, str):
-            return budget.size(measurement, None, None, moments, ids)
+            return budget.size(measurement, None, None, budget.holds_moments, ids)
         if identity:
             budget.check(Needs.exact, keeps_features=True)
             return exact
@@ -138,7 +149,7 @@ def choose_size(
                 budget.check(lambda needs: needs.symmetric(least))
             m = found
         _check_rank(r, m, m)
-        return budget.size(measurement, m, None, moments, ids)
+        return budget.size(measurement, m, None, budget.holds_moments, ids)
 
     least_range, most_range = _multiple(4 * r + 16), _multiple(max(256, 8 * r))
 
@@ -161,7 +172,7 @@ def choose_size(
             return exact
         if identity or (width is not None if k is None else budget.holds(needs.ranged(k))):
             _check_rank(r, N, width)
-            return budget.size("identity", m, width, moments, None)
+            return budget.size("identity", m, width, budget.holds_moments, None)
 
     least, most = _measurement_bounds(N, s, max(16384, 8 * r * s))
     if k is None:
@@ -176,7 +187,7 @@ def choose_size(
         k = least_range if found is None else found
     if not isinstance(measurement, str):
         _check_rank(r, measurement.n_measurements, k)
-        return budget.size(measurement, None, k, moments, ids)
+        return budget.size(measurement, None, k, budget.holds_moments, ids)
     if m is None:
         height = budget.largest_or_none(lambda m: needs.hashed(m, k), least, most, _BLOCKS)
         if height is None and range_size == "auto":
@@ -189,7 +200,7 @@ def choose_size(
             budget.check(needed)
         m = least if height is None else height
     _check_rank(r, m, k)
-    return budget.size(measurement, m, k, moments, ids)
+    return budget.size(measurement, m, k, budget.holds_moments, ids)
 
 
 class _Budget:
@@ -203,6 +214,7 @@ class _Budget:
         n_nonzero: int,
         needs_moments: bool,
         identification: bool,
+        spare: bool = True,
     ) -> None:
         self._bytes = n_bytes
         self._request = n_features, n_components, n_nonzero, needs_moments
@@ -210,9 +222,10 @@ class _Budget:
         self.needs = Needs(*self._request, most_candidates(n_bytes))
         self.reserved = identification * _IDENTIFICATION_SHARE * n_bytes
         moments = moments_bytes(n_features)
-        fit = moments <= _MOMENTS_SHARE * n_bytes
+        fit = spare and moments <= _MOMENTS_SHARE * n_bytes
         self.holds_moments = needs_moments or fit
-        self._room = n_bytes - self.reserved - (not needs_moments and fit) * moments
+        self.spares_moments = fit and not needs_moments
+        self._room = n_bytes - self.reserved - self.spares_moments * moments
 
     def holds(self, needed: float) -> bool:
         return needed <= self._room
@@ -247,7 +260,7 @@ class _Budget:
         )
 
     def _is_enough(self, n_bytes, needed):
-        other = _Budget(n_bytes, *self._request, self._identification)
+        other = _Budget(n_bytes, *self._request, self._identification, spare=False)
         return other.holds(needed(other.needs))
 
     def largest_or_none(

@@ -350,7 +350,9 @@ def test_stopping_at_a_time():
 def test_largest_rank_considered():
     _, noisy = noisy_low_rank(0.5, values=(40.0, 10.0, 5.0))
     assert DeepMatrixFactorization().fit(noisy).n_components_ == 3
-    assert DeepMatrixFactorization(rank=2).fit(noisy).n_components_ == 1
+    plateau = DeepMatrixFactorization(stopping="plateau", rank=2).fit(noisy)
+    assert plateau.n_components_ == 1
+    assert DeepMatrixFactorization(rank=2).fit(noisy).n_components_ == 2
 
 
 @pytest.mark.parametrize("rule, name", [("rank", "rank"), ("time", "time"), ("discrepancy", "noi")])

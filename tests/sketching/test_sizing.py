@@ -129,3 +129,13 @@ def test_limits_of_the_regimes_are_those_that_the_pages_name(n_components, limit
     # Means and variances of the features, whatever the regime.
     assert choose_size(260_000, n_components, 50).feature_moments
     assert not choose_size(270_000, n_components, 50).feature_moments
+
+
+def test_the_budget_that_is_asked_for_is_enough():
+    """Moments that nothing needs are kept where there is room, not where this is too little."""
+    request = {"n_features": 3772, "n_components": 11, "n_nonzero": 117, "memory_budget": 1e4}
+    with pytest.raises(ValueError, match="too small") as caught:
+        choose_size(**request)
+    needed = float(re.search(r"components needs (\S+)\. Raise", str(caught.value)).group(1))
+    sizes = [choose_size(**request | {"memory_budget": needed * f}) for f in (1.0, 1.02, 1.05, 1.5)]
+    assert not sizes[0].feature_moments and sizes[-1].feature_moments
