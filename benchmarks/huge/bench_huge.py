@@ -2,7 +2,7 @@
 
 * 10^8 features: 20,000 rows streamed with noise, 20 components on a common support of 200, a
   linear spectrum, as much noise in all as signal. Time to hash, to update, to decode; peak memory.
-  The sketch of 32000 x 120 is that of `SketchedSparsePCA(20, n_nonzero_coefs=200)`.
+  The largest sketch is that of `SketchedSparsePCA(20, n_nonzero_coefs=200)`.
 * Decoding by bit tests, everything equal but N, from 10^8 to 2^62.
 * What bit tests lose against sweeps at equal memory, in noise.
 * Features that share all their buckets: how often a decoding misses one, beside the bound.
@@ -86,9 +86,11 @@ def end_to_end(decoder, m, k, identification, n_samples, n_features, seed):
     if m is None:
         pca = SketchedSparsePCA(20, n_nonzero_coefs=200, random_state=seed)
         m, k = pca.partial_fit(first).sketch_.shape
+        del pca  # it holds a sketch of that size
     options = {"range_size": k, "identification": identification, "random_state": seed}
     warm_up = EigenSketch(n_features, n_measurements=m, **options)
     warm_up.update(first)
+    del warm_up
     times = dict.fromkeys(("hash", "update", "decode"), 0.0)
     with Meter() as meter:
         sketch = EigenSketch(n_features, n_measurements=m, **options)

@@ -196,8 +196,8 @@ class PowerSteps:
                 reason = "the model explains the sketch to rounding"
                 break
             # Without noise the estimate of its variance falls to rounding, step by step, and the
-            # vectors become exact with it; with noise it settles at once.
-            settled = abs(self.noise.variance - variance) <= 1e-3 * self.noise.variance
+            # vectors become exact with it; with noise it settles at once, or rises a little.
+            settled = self.noise.variance >= (1.0 - 1e-3) * variance
             if settled and last is not None and same_span(last, model, self.r):
                 reason = "the leading subspace repeats"
                 break

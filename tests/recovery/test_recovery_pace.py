@@ -7,8 +7,11 @@ import pytest
 import scipy.sparse as sp
 
 from sklearn_sparse_eig import EigenSketch, RecoveryWarning
+from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 from sklearn_sparse_eig.recovery import _pace
 from sklearn_sparse_eig.recovery._pace import RecoveryPace
+from sklearn_sparse_eig.recovery._power_steps import PowerSteps
+from sklearn_sparse_eig.recovery._request import RecoveryRequest
 from sklearn_sparse_eig.recovery._settling import CapturedVariance
 
 
@@ -62,6 +65,34 @@ def test_slow_decay_is_told_once_with_advice():
         assert pairs.n_iter <= 12 and (pairs.signal_to_threshold > 1.0).all()
     assert 1 <= len(said) <= 2
     assert all("decays slowly" in message and "refine='data'" in message for message in said)
+
+
+class DriftingNoise:
+    """A model of noise whose variance changes by a factor from step to step."""
+
+    def __init__(self, noise, factor):
+        self._noise, self._factor, self.variance = noise, factor, 1.0
+
+    def __getattr__(self, name):
+        return getattr(self._noise, name)
+
+    def correct(self, S, model=None):
+        self.variance *= self._factor
+        return self._noise.correct(S, model)
+
+
+def test_joint_steps_go_on_only_while_the_noise_falls():
+    """Vectors that become exact leave less noise; where it rises a little, nothing is gained."""
+    data = make_sparse_spiked_covariance(
+        500, 3000, eigenvalues=(60.0, 40.0), n_nonzero_coefs=6, random_state=0
+    )
+    sketch = EigenSketch(3000, n_measurements=256, range_size=32, random_state=0).update(data.data)
+    n_steps = {}
+    for factor in (0.98, 1.0, 1.02):
+        steps = PowerSteps(sketch, RecoveryRequest.of(sketch, 2, n_nonzero_coefs=6))
+        steps.noise = DriftingNoise(steps.noise, factor)
+        n_steps[factor] = steps.joint_steps(12).n_iter
+    assert n_steps[0.98] == 12 and n_steps[1.0] == n_steps[1.02] <= 3
 
 
 @pytest.fixture

@@ -122,25 +122,54 @@ def strongest_features(
     """
     N = measurement.n_features
     R = np.ascontiguousarray(R, dtype=np.float32 if N > SWEEP else np.float64)
-    ids, energies = np.empty(0, dtype=np.int64), np.empty(0)
-    bound = -np.inf
+    kept = _Strongest(size)
     step = max(1, SWEEP // _PARTS)
     for start in range(0, N, SWEEP):
         stop = min(start + SWEEP, N)
         for low in range(start, stop, step):
-            energy = measurement.adjoint_energy(R, low, min(low + step, stop))
-            # Few pass the weakest of those kept so far; sorting all would cost as much again.
-            best = np.flatnonzero(energy > bound)
-            best = best[_largest(energy[best], size)]
-            ids = np.concatenate([ids, best + low])
-            energies = np.concatenate([energies, energy[best]])
-            keep = _largest(energies, size)
-            ids, energies = ids[keep], energies[keep]
-            if len(ids) == size:
-                bound = float(energies.min())
+            kept.add(low, measurement.adjoint_energy(R, low, min(low + step, stop)))
         if report is not None:
             report(stop, N)
-    return ids, energies
+    return kept.result()
+
+
+class _Strongest:
+    """The ids of largest energy in a sweep, in memory of their number.
+
+    Those that pass the weakest kept so far are only collected, and ranked when there are twice as
+    many as wanted: to rank them after each part of the sweep would take longer than the sweep.
+    """
+
+    def __init__(self, size):
+        self._size, self._bound = size, -np.inf
+        self._n_collected, self._ids, self._energies = 0, [], []
+
+    def add(self, low, energies):
+        """Note the energies of consecutive ids, the first of which is `low`."""
+        passes = np.flatnonzero(energies > self._bound)
+        if len(passes) > self._size:  # so that no more than three times as many are held
+            passes = passes[_largest(energies[passes], self._size)]
+        if len(passes) == 0:
+            return
+        self._ids.append(passes + low)
+        self._energies.append(energies[passes].astype(np.float64))
+        self._n_collected += len(passes)
+        if self._n_collected >= 2 * self._size:
+            self._rank()
+
+    def result(self):
+        """Return the ids, sorted, and their energies."""
+        if not self._ids:
+            return np.empty(0, dtype=np.int64), np.empty(0)
+        self._rank()
+        return self._ids[0], self._energies[0]
+
+    def _rank(self):
+        ids, energies = np.concatenate(self._ids), np.concatenate(self._energies)
+        keep = _largest(energies, self._size)
+        self._ids, self._energies, self._n_collected = [ids[keep]], [energies[keep]], len(keep)
+        if len(keep) == self._size:
+            self._bound = float(self._energies[0].min(initial=np.inf))
 
 
 def best_of(fit: SupportFit, ids: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...sketching import Measurement
-from .._lifting import SupportFit, orthonormal_range, restricted_least_squares
+from .._lifting import SupportFit, measure_rows, orthonormal_range, restricted_least_squares
 from ._base import best_of
 from ._htp import _POOL, HTPDecoder
 from ._registry import register
@@ -15,6 +15,8 @@ from ._registry import register
 _UNCERTAIN_BITS = 6
 # Share of the energy of a column that counts as noise in any case.
 _NOISE_FLOOR = 1e-6
+# Median of the square of a normal variable.
+_MEDIAN_SQUARE = 0.4549
 
 
 @register
@@ -54,7 +56,9 @@ class BitTestDecoder(HTPDecoder):
 
     _sketch: Any
     _S: np.ndarray | None
-    _last: tuple[Any, Any]
+    # The last Q with its cells and weights, and the cells of all rows of Psi, once they are read.
+    _last: tuple[Any, Any, Any]
+    _whole: np.ndarray | None
 
     def attach(self, sketch: Any, S: np.ndarray | None) -> Self:
         if not sketch.identifies:
@@ -64,7 +68,7 @@ class BitTestDecoder(HTPDecoder):
             )
         bound = super().attach(sketch, S)
         bound._sketch, bound._S = sketch, S
-        bound._last = None, None
+        bound._last, bound._whole = (None, None, None), None
         return bound
 
     def n_hypotheses(self, measurement: Measurement) -> int:
@@ -97,56 +101,85 @@ class BitTestDecoder(HTPDecoder):
     def _look(self, fit, size):
         return best_of(fit, self._spelled(fit), _POOL)
 
+    def clarity(self, fit: SupportFit) -> np.ndarray:
+        """Return how many times the noise of a bucket the features of a fit are.
+
+        The noise is what the buckets hold beside the features of the fit.
+        """
+        cells, W = self._cells(fit.Q)
+        whole = cells[:, 0] if W is None else cells[:, 0] @ W
+        whole = whole[:, : fit.Q.shape[1]]
+        hash_ = self._sketch.identification_hash
+        known = restricted_least_squares(hash_, fit.ids, whole)
+        noise = _noise_of_columns(whole - measure_rows(hash_, fit.ids, known)) / _MEDIAN_SQUARE
+        share = np.square(fit.Z) / hash_.n_blocks
+        clear = np.full_like(share, np.inf)
+        np.divide(share, noise, out=clear, where=noise > 0.0)
+        return np.sqrt(clear.sum(axis=1))
+
     def _spelled(self, fit):
         """Return the ids that the buckets spell once the fit is taken out of them."""
-        cells = self._cells(fit.Q).copy()
+        cells, W = self._cells(fit.Q)
+        cells = cells.copy()
         hash_ = self._sketch.identification_hash
         if len(fit.ids):
             known = restricted_least_squares(hash_, fit.ids, cells[:, 0])
             hash_.add_bit_tests(cells, fit.ids, -known)
-        return np.setdiff1d(spelled_ids(hash_, cells), fit.ids)
+        return np.setdiff1d(spelled_ids(hash_, cells, W), fit.ids)
 
     def _cells(self, Q):
         """Return the identification of the F that Q measures, shape (n_buckets, 1 + n_bits, r').
 
         Q = M A Omega^T W for some W in the row space of S, spanned by V = S^T Q. On that space
-        A Psi^T W' is the same as A Omega^T W if V^T G^T W' = V^T W.
+        A Psi^T W' is the same as A Omega^T W if V^T G^T W' = V^T W. Where W' has more columns than
+        Psi has rows, the cells of A Psi^T itself are returned, with W'; otherwise with None.
         """
-        last, cells = self._last
+        last, *cells = self._last
         if last is not Q:
             V = orthonormal_range(self._S.T @ Q)
             coefficients = np.linalg.lstsq(self._S @ V, Q, rcond=None)[0]
             fold = self._sketch.identification_fold
             W = np.linalg.lstsq((fold.T @ V).T, coefficients, rcond=None)[0]
-            # Whole vectors for the kernel that subtracts features.
-            W = np.pad(W, [(0, 0), (0, -W.shape[1] % 8)])
-            self._last = Q, self._sketch.identify(W)
-        return self._last[1]
+            cells = self._identified(W)
+            self._last = Q, *cells
+        return cells
+
+    def _identified(self, W):
+        """Return the cells of A Psi^T W and None, or those of A Psi^T and W: what is narrower."""
+        # Whole vectors for the kernel that subtracts features.
+        n_rows, rank = W.shape
+        if n_rows > rank:
+            return self._sketch.identify(np.pad(W, [(0, 0), (0, -rank % 8)])), None
+        if self._whole is None:
+            self._whole = self._sketch.identify(np.eye(n_rows, n_rows + -n_rows % 8))
+        return self._whole, np.pad(W, [(0, -n_rows % 8), (0, 0)])
 
 
-def spelled_ids(hash_: Any, cells: np.ndarray) -> np.ndarray:
+def spelled_ids(hash_: Any, cells: np.ndarray, W: np.ndarray | None = None) -> np.ndarray:
     """Return the ids spelled by buckets, those that hash to where they were found.
 
     Parameters
     ----------
     hash_ : SparseSignMeasurement
         By which ids were assigned to buckets.
-    cells : ndarray of shape (n_buckets, 1 + n_bits, r)
+    cells : ndarray of shape (n_buckets, 1 + n_bits, l)
+    W : ndarray of shape (l, r) or None
+        What the cells are multiplied with first; None for nothing.
 
     Returns
     -------
     ndarray of int64
         Sorted and distinct.
     """
-    whole, digits = cells[:, 0], cells[:, 1:]
-    # Columns of weak components are louder. Most buckets hold nothing but noise, so their median
-    # tells how loud; without noise it is zero, and all columns are alike.
-    squares = np.square(whole)
-    noise = np.median(squares, axis=0) + _NOISE_FLOOR * squares.mean(axis=0)
+    whole, digits = cells[:, 0] if W is None else cells[:, 0] @ W, cells[:, 1:]
+    # Columns of weak components are louder.
+    noise = _noise_of_columns(whole)
     weighted = np.divide(whole, noise, out=np.zeros_like(whole), where=noise > 0.0)
     energy = np.einsum("jr,jr->j", weighted, whole)
+    if W is not None:
+        weighted = weighted @ W.T  # products with the cells as they are
     # Half of the energy is the border between a bit that is set and one that is not.
-    margin = 2.0 * np.einsum("jir,jr->ji", digits, weighted) - energy[:, None]
+    margin = 2.0 * np.matmul(digits, weighted[:, :, None])[:, :, 0] - energy[:, None]
     n_bits = margin.shape[1]
     used = np.flatnonzero(energy > 0.0)
     margin = margin[used]
@@ -164,3 +197,12 @@ def spelled_ids(hash_: Any, cells: np.ndarray) -> np.ndarray:
     candidates, buckets = candidates[inside], buckets[inside]
     found = (hash_.buckets(candidates) == buckets[:, None]).any(axis=1)
     return np.unique(candidates[found])
+
+
+def _noise_of_columns(whole):
+    """Return the median of the squares of each column, which goes with its noise.
+
+    Most buckets hold nothing else. Without noise it is next to zero, and all columns are alike.
+    """
+    squares = np.square(whole)
+    return np.median(squares, axis=0) + _NOISE_FLOOR * squares.mean(axis=0)
