@@ -1,6 +1,6 @@
 """The inner product of gradients: Euclidean, or that of the inverse K-FAC matrix."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -31,17 +31,23 @@ class Metric:
     shrinkage: tuple = ()
 
     @classmethod
-    def from_moments(cls, moments: Sequence, n: int, eigenbasis: bool = False) -> Self:
+    def from_moments(
+        cls, moments: Iterable, n: int, eigenbasis: bool = False, single: bool = False
+    ) -> Self:
         """Return the K-FAC metric from the (inputs, outputs) moments of n samples.
 
         With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened
-        factors then have coordinates along the eigenvectors of each factor of the metric.
+        factors then have coordinates along the eigenvectors of each factor of the metric. With
+        ``single`` they are rounded to float32, for gradients that are in it.
         """
         root = eigenbasis_root if eigenbasis else inverse_root
         roots, shares = [], []
         for pair in moments:
             # One factor after the other, for they may be large.
-            found = [(root(shrunk), share) for shrunk, share in (m.shrunk(n) for m in pair)]
+            found = []
+            for moment in pair:
+                shrunk, share = moment.shrunk(n)
+                found.append((root(shrunk).rounded() if single else root(shrunk), share))
             roots.append(tuple(r for r, _ in found))
             shares.append(tuple(share for _, share in found))
         return cls(tuple(roots), tuple(shares))

@@ -53,7 +53,8 @@ class ClassMeanSubspace(Span):
         self.gram = sum(layer.gram() for layer in means)
         eigenvalues, combinations, shift = combine(self.gram, n_components)
         super().__init__(metric, eigenvalues, shift)
-        self._directions = [layer.combined(combinations) for layer in means]
+        # The means of a layer are given up for its directions, for both may be large.
+        self._directions = [means.pop(0).combined(combinations) for _ in range(len(means))]
 
     def _measure(self, layers):
         squared_norm = products = 0.0

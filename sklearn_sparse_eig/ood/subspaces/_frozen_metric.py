@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -32,7 +32,11 @@ class LookAheadState(KnownGradients):
     ----------
     metric : Metric or None
         None until it is known.
+    whitens_as_they_come : bool
+        Whether gradients in float32 are whitened in it, so that no root has to be more precise.
     """
+
+    whitens_as_they_come: ClassVar[bool] = False
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
@@ -83,10 +87,11 @@ class LookAheadState(KnownGradients):
         ValueError
             If there are fewer than two samples.
         """
-        plan, n = self.plan, 0
+        plan, n, single = self.plan, 0, self.whitens_as_they_come
         moments = new_moments(plan.layer_shapes, plan.metric, plan.max_size)
         for layers in gradients:
             for pair, layer in zip(moments, layers, strict=True):
+                single &= layer.dtype == np.float32
                 layer.astype(np.float64).add_to(pair)
             n += len(layer)
         if n < 2:
@@ -94,7 +99,9 @@ class LookAheadState(KnownGradients):
                 "The first samples fix the metric, and one alone has none: pass more in the first "
                 f"batch, some hundreds if you can (n_samples = {n})."
             )
-        self.metric = Metric.from_moments(moments, n, eigenbasis=self.needs_eigenbasis)
+        # Each moment is given up as soon as its root is known, for both may be large.
+        given_up = (moments.pop(0) for _ in range(len(moments)))
+        self.metric = Metric.from_moments(given_up, n, self.needs_eigenbasis, single)
         self._n_metric_samples = n
 
     def empty(self) -> Self:

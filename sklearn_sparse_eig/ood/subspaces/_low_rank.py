@@ -40,7 +40,7 @@ class LowRankState(LookAheadState):
     """
 
     name = "low_rank"
-    is_hashed = True
+    is_hashed = whitens_as_they_come = True
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
