@@ -8,8 +8,9 @@ import scipy.sparse as sp
 
 from ._layers import LayerGradients
 
-# Floats of a temporary array (16 MB): more do not make one product faster.
-_BLOCK = 2**21
+# Floats of temporary arrays (1 MB), which stay in the cache between products and sums; and rows at
+# a time below which products become slower.
+_BLOCK, _LEAST_ROWS = 2**17, 256
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class LayerFactors(LayerGradients):
                     rows = np.flatnonzero(code == j)
                     out[rows] = self.inputs[rows] @ table[:, j].reshape(p, k)
                 return out
-        step = max(1, _BLOCK // (k * q))
+        step = max(_LEAST_ROWS, _BLOCK // (k * q))
         for start in range(0, n, step):
             rows = slice(start, start + step)
             # One product for all directions: dense, also from sparse inputs.
@@ -90,7 +91,7 @@ class LayerFactors(LayerGradients):
         (p, k, r), q, n = lefts.shape, len(rights), len(self.deltas)
         lefts, rights = lefts.reshape(p, k * r), rights.reshape(q, k * r)
         out = np.empty((n, k))
-        step = max(1, _BLOCK // (2 * k * r))
+        step = max(_LEAST_ROWS, _BLOCK // (2 * k * r))
         for start in range(0, n, step):
             rows = slice(start, start + step)
             left = np.asarray(self.inputs[rows] @ lefts).reshape(-1, k, r)

@@ -190,6 +190,7 @@ def test_factors_are_the_gradients(sparse):
 @pytest.mark.parametrize("block", [1, 50, 10**6])
 def test_products_in_blocks_and_by_equal_deltas(monkeypatch, sparse, block):
     monkeypatch.setattr("sklearn_sparse_eig.gradients._factors._BLOCK", block)
+    monkeypatch.setattr("sklearn_sparse_eig.gradients._factors._LEAST_ROWS", 1)
     rng = np.random.default_rng(0)
     codes = rng.choice([7, 2, 5], 20)
     inputs, deltas = rng.normal(size=(20, 4)), rng.normal(size=(8, 3))[codes]

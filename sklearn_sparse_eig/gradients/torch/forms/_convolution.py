@@ -76,14 +76,15 @@ class ConvolutionForm(_Convolution):
     def weight(self, inputs, delta, shape, options):
         """Return the gradients of the weight, (N, *shape)."""
         if options.groups == 1:
-            return super().weight(inputs, delta, shape, options)
+            columns = _columns(inputs, options).swapaxes(1, 2)
+            return (delta.flatten(2) @ columns).reshape(len(delta), *shape)
         if options.groups == inputs.shape[1]:
             return _channelwise(inputs, delta, options).reshape(len(delta), *shape)
-        patches = _patches(inputs, options)
         left, right = (
-            x.unflatten(2, (options.groups, -1)).movedim(2, 1) for x in (_places(delta), patches)
+            x.unflatten(1, (options.groups, -1))
+            for x in (delta.flatten(2), _columns(inputs, options))
         )
-        return (left.swapaxes(2, 3) @ right).reshape(len(delta), *shape)
+        return (left @ right.swapaxes(2, 3)).reshape(len(delta), *shape)
 
 
 class TransposedConvolutionForm(_Convolution):
@@ -170,6 +171,20 @@ def _patches(inputs, options):
     for entry in product(*map(range, options.kernel)):
         out[(..., *entry)] = windows[(..., *entry)]
     return out.view(n, windows.shape[1 : 1 + axes].numel(), -1)
+
+
+def _columns(inputs, options):
+    """Return the transposed patches, (n, channels * kernel, places): for products of all places."""
+    if options.is_pointwise:
+        return inputs.flatten(2)
+    windows = _windows(inputs, options)
+    # (n, channels, *kernel, *places)
+    axes = inputs.ndim - 2
+    windows = windows.permute(0, 1, *range(2 + axes, 2 + 2 * axes), *range(2, 2 + axes))
+    out = torch.empty(windows.shape, dtype=windows.dtype, device=windows.device)
+    for entry in product(*map(range, options.kernel)):
+        out[(slice(None), slice(None), *entry)] = windows[(slice(None), slice(None), *entry)]
+    return out.view(len(inputs), -1, windows.shape[2 + axes :].numel())
 
 
 def _windows(inputs, options):
