@@ -2,11 +2,7 @@
 
 from ._centred_products import SymmetricProduct
 from ._eigen_sketch import EigenSketch
-<<<<<<< HEAD
 from ._implicit import LEFT, Difference, ImplicitMatrix, Rows, ScaledMatrix, steps
-from ._limits import DENSE_EIGEN, IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT, ROUNDING
-=======
-from ._implicit import Difference, ImplicitMatrix, Rows, ScaledMatrix, SymmetricProduct, steps
 from ._limits import (
     DENSE_EIGEN,
     IDENTIFICATION_LIMIT,
@@ -16,7 +12,6 @@ from ._limits import (
     SPELLED_FROM,
     SWEPT_AT_MOST,
 )
->>>>>>> huge
 from ._memory import most_candidates, polishing_bytes
 from ._reading import SketchReading
 from ._recommend import SketchRecommendation, recommend_sketch
