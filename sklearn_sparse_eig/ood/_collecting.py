@@ -24,6 +24,7 @@ from ._input import Settings, check_labels
 from ._label_agreement import LabelAgreement
 from ._pace import SOURCE, Pace
 from ._seen_rows import hash_rows
+from ._subsamples import metric_rows
 from .subspaces import KnownGradients, Span, SpanRequest, is_one_hot
 
 # Rows that are looked at before anything is kept.
@@ -143,8 +144,10 @@ class CollectingMixin:
         """
         agreement, pace = LabelAgreement(self.classes_), Pace(n_rows(X), self.verbose)
         if self._state.looks_ahead:
-            # What is kept of a gradient depends on the metric.
-            batches = pace.over(self._gradients(X), n_passes=2)
+            # What is kept of a gradient depends on the metric, for which some rows are enough.
+            rows = metric_rows(n_rows(X), labels, self._state.plan.full_sizes())
+            some = X if rows is None else take_rows(X, rows)
+            batches = pace.over(self._gradients(some), n_passes=2, n_rows=n_rows(some))
             self._state.look_ahead(_layers(batches, self.verbose))
         self._state.extend(_labelled(pace.over(self._gradients(X)), labels, agreement))
         self._state.note_rows(hash_rows(X))
