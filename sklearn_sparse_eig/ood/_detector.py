@@ -144,6 +144,8 @@ class GradPCADetector(
         Eigenvalues of the centred Gram matrix of the class means.
     subspace_ : {"exact", "low_rank", "sketched", "sparse_pca", "kernel"}
         The kind of subspace that is used.
+    layers_ : tuple of str
+        Names of the layers whose parameters count.
     n_metric_samples_ : int
         Number of samples behind the metric: all samples seen; or, if the first ones have fixed it,
         max(1000, 5 p) of these at most, p being the rows of the largest full factor.
