@@ -94,10 +94,11 @@ class GradPCADetector(
         ``n_measurements`` hashed sums of each, however many parameters there are.
         ``"sparse_pca"`` keeps no class means but the leading sparse principal directions of the
         gradients, ``n_components`` or one less than there are classes, for up to 2**20 parameters.
-        ``"auto"`` is exact while the class sums take at most 1 GiB, then of low rank while that
-        does, and beyond that sketched, with recovered means if that is feasible. The metric of all
-        but ``"exact"`` is fixed by the first samples: those of X in :meth:`fit`, of the first batch
-        in :meth:`partial_fit`.
+        ``"auto"`` is exact while the class sums take at most 1 GiB. Beyond that it is of low rank,
+        if that fits, where there are convolutions or the like or very many entries, and else
+        sketched, with recovered means if that is feasible. The metric of all but ``"exact"`` is
+        fixed by the first samples: those of X in :meth:`fit`, of the first batch in
+        :meth:`partial_fit`.
         Names of registered subspaces of your own are accepted too; see ``doc/extending.md``.
     sparsity : float in (0, 1] or None, default=None
         Share of the entries of each class mean that is kept, namely the largest in the eigenbasis
