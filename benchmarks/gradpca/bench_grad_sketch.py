@@ -42,6 +42,8 @@ SUBSPACES = {
     "exact, rank 16": {"subspace": "exact"},
     "sparse, 1 %": {"sparsity": 0.01},
     "sparse, 0.1 %": {"sparsity": 0.001},
+    "low rank, k = 8": {"subspace": "low_rank", "n_measurements": 8},
+    "low rank, k = 16": {"subspace": "low_rank", "n_measurements": 16},
     "sketched, m = 4096": {"subspace": "sketched", "n_measurements": 4096},
     "sketched, m = 16384": {"subspace": "sketched", "n_measurements": 16384},
     "recovered 0.1 %, m = 4096": {
@@ -155,8 +157,8 @@ def measure(settings, task):
             found["auroc"][name, score] = auroc(detector, X_in, Z)
     # What a shard sends, less the moments of the metric, which are the same for all.
     state = detector._state
-    sums = getattr(state, "class_sums", None)
-    sums = getattr(state, "sketch", None) if sums is None else sums
+    kept = ("layer_sums", "sums", "sketch")
+    sums = next(getattr(state, name) for name in kept if hasattr(state, name))
     found["state"] = len(pickle.dumps(sums)) / 1e6
     span = detector._get_subspace()
     kept = [vars(span).get(name) for name in ("_directions", "_rows", "_centre")]

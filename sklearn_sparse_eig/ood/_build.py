@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,21 @@ _LARGEST_FACTOR = 4096
 # What full factors of all layers may have in all: cubes of their rows, which take a minute, and
 # entries (2 GB). The largest of them go diagonal first.
 _CUBES, _ENTRIES = 2.0**40, 2.0**28
+
+
+class Look(NamedTuple):
+    """Which layers come in which form, by their indices.
+
+    Parameters
+    ----------
+    one_hot : collection of int
+        Those whose derivative at the outputs is one-hot.
+    explicit : collection of int
+        Those with a matrix for each sample, such as convolutions.
+    """
+
+    one_hot: Collection[int] = ()
+    explicit: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ def build(
     n_classes: int,
     layer_shapes: tuple[tuple[int, int], ...],
     n_present: int | None = None,
-    find_one_hot: Callable[[], Collection[int]] = tuple,
+    look: Callable[[], Look] = Look,
     layer_names: Sequence[str] = (),
 ) -> tuple[KnownGradients, SpanRequest]:
     """Return the empty state of the kind that fits a request, and the subspace that is wanted.
@@ -81,9 +97,8 @@ def build(
     layer_shapes : tuple of (int, int)
     n_present : int or None, default=None
         Classes that will come, None for all; the others take nothing.
-    find_one_hot : callable, optional
-        Returns the indices of layers whose derivative at the outputs is one-hot. Called only
-        where it makes a difference.
+    look : callable, optional
+        Returns in which form the layers come. Called only where it makes a difference.
     layer_names : sequence of str, optional
         For warnings.
 
@@ -95,7 +110,7 @@ def build(
     shapes = tuple((int(p), int(q)) for p, q in layer_shapes)
     n_present = n_classes if n_present is None else min(n_present, n_classes)
     subspace = choose_subspace(
-        request.subspace, n_present, shapes, find_one_hot, request.sparsity is not None
+        request.subspace, n_present, shapes, look, request.sparsity is not None
     )
     n_entries = n_present * sum(p * q for p, q in shapes)
     sparsity = choose_sparsity(
@@ -158,30 +173,33 @@ def choose_subspace(
     subspace: str,
     n_classes: int,
     layer_shapes: tuple[tuple[int, int], ...],
-    find_one_hot: Callable[[], Collection[int]] = tuple,
+    look: Callable[[], Look] = Look,
     by_entries: bool = False,
 ) -> str:
     """Return the name of the kind of known gradients; "auto" goes by the size of the class sums.
 
-    They are exact if they fit, else of low rank if that fits, and else sketched, as well as where
-    single entries of class means are wanted (`by_entries`).
+    They are exact if they fit. Else they are of low rank, if that fits, where some layers come as
+    matrices or where entries of the means are too many to be recovered from sketches; and else
+    sketched, as well as where single entries of class means are wanted (`by_entries`).
     """
     if subspace != "auto":
         return subspace
     exact = [p * q for p, q in layer_shapes]
     if _fits(n_classes, exact):
         return "exact"
-    one_hot = find_one_hot()
+    found = look()
     exact, low_rank = (
         [
-            p * min(q, _PAIRS) if i in one_hot else floats
+            p * min(q, _PAIRS) if i in found.one_hot else floats
             for i, ((p, q), floats) in enumerate(zip(layer_shapes, each, strict=True))
         ]
         for each in (exact, [class_floats(shape) for shape in layer_shapes])
     )
     if _fits(n_classes, exact):
         return "exact"
-    return "low_rank" if _fits(n_classes, low_rank) and not by_entries else "sketched"
+    n_entries = n_classes * sum(p * q for p, q in layer_shapes)
+    is_wanted = bool(found.explicit) or n_entries > _LARGEST_SWEEP
+    return "low_rank" if is_wanted and not by_entries and _fits(n_classes, low_rank) else "sketched"
 
 
 def _fits(n_classes, floats):

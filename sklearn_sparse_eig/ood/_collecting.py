@@ -18,12 +18,13 @@ from ..gradients import (
     make_network,
     on_device,
 )
-from ._build import KnownRequest, build
+from ._build import KnownRequest, Look, build
 from ._classes import encode
 from ._input import Settings, check_labels
 from ._label_agreement import LabelAgreement
 from ._pace import SOURCE, Pace
 from ._seen_rows import hash_rows
+from ._subsamples import metric_rows
 from .subspaces import KnownGradients, Span, SpanRequest, is_one_hot
 
 # Rows that are looked at before anything is kept.
@@ -118,17 +119,19 @@ class CollectingMixin:
             len(network.classes),
             shapes,
             n_present,
-            partial(self._one_hot_layers, X),
+            partial(self._look, X),
             [network.layer_names[i] for i in self._layers],
         )
         self.subspace_, self._span = self._state.name, None
 
-    def _one_hot_layers(self, X: Any) -> list[int]:
-        """Return which of the chosen layers have one-hot derivatives at some rows of X."""
-        if self.output != "max":
-            return []
-        found = self._network.gradients(take_rows(X, slice(0, _LOOK)), self.output, self._layers)
-        return [i for i, layer in enumerate(found.layers) if is_one_hot(layer)]
+    def _look(self, X: Any) -> Look:
+        """Return in which form the chosen layers come, by the gradients of some rows of X."""
+        rows = take_rows(X, slice(0, _LOOK))
+        layers = list(self._network.gradients(rows, self.output, self._layers).layers)
+        return Look(
+            [i for i, layer in enumerate(layers) if is_one_hot(layer)],
+            [i for i, layer in enumerate(layers) if layer.is_explicit],
+        )
 
     def _encode(self, y: np.ndarray | None) -> np.ndarray | None:
         """Return y as indices of classes, or None where the predicted ones are to be taken."""
@@ -143,8 +146,10 @@ class CollectingMixin:
         """
         agreement, pace = LabelAgreement(self.classes_), Pace(n_rows(X), self.verbose)
         if self._state.looks_ahead:
-            # What is kept of a gradient depends on the metric.
-            batches = pace.over(self._gradients(X), n_passes=2)
+            # What is kept of a gradient depends on the metric, for which some rows are enough.
+            rows = metric_rows(n_rows(X), labels, self._state.plan.full_sizes())
+            some = X if rows is None else take_rows(X, rows)
+            batches = pace.over(self._gradients(some), n_passes=2, n_rows=n_rows(some))
             self._state.look_ahead(_layers(batches, self.verbose))
         self._state.extend(_labelled(pace.over(self._gradients(X)), labels, agreement))
         self._state.note_rows(hash_rows(X))

@@ -27,6 +27,7 @@ from ._held_out import choose_held_out
 from ._input import ready_model
 from ._results import ResultsMixin
 from ._scoring import ScoringMixin
+from ._subsamples import threshold_rows
 from ._threshold import ThresholdMixin
 from .scores import SCORES, ScoreName
 from .subspaces import SUBSPACES, SubspaceName, warn_if_few
@@ -93,10 +94,11 @@ class GradPCADetector(
         ``n_measurements`` hashed sums of each, however many parameters there are.
         ``"sparse_pca"`` keeps no class means but the leading sparse principal directions of the
         gradients, ``n_components`` or one less than there are classes, for up to 2**20 parameters.
-        ``"auto"`` is exact while the class sums take at most 1 GiB, then of low rank while that
-        does, and beyond that sketched, with recovered means if that is feasible. The metric of all
-        but ``"exact"`` is fixed by the first samples: those of X in :meth:`fit`, of the first batch
-        in :meth:`partial_fit`.
+        ``"auto"`` is exact while the class sums take at most 1 GiB. Beyond that it is of low rank,
+        if that fits, where there are convolutions or the like or very many entries, and else
+        sketched, with recovered means if that is feasible. The metric of all but ``"exact"`` is
+        fixed by the first samples: those of X in :meth:`fit`, of the first batch in
+        :meth:`partial_fit`.
         Names of registered subspaces of your own are accepted too; see ``doc/extending.md``.
     sparsity : float in (0, 1] or None, default=None
         Share of the entries of each class mean that is kept, namely the largest in the eigenbasis
@@ -143,9 +145,11 @@ class GradPCADetector(
         Eigenvalues of the centred Gram matrix of the class means.
     subspace_ : {"exact", "low_rank", "sketched", "sparse_pca", "kernel"}
         The kind of subspace that is used.
+    layers_ : tuple of str
+        Names of the layers whose parameters count.
     n_metric_samples_ : int
-        Number of samples behind the metric: all samples seen, or the first ones if these have
-        fixed it.
+        Number of samples behind the metric: all samples seen; or, if the first ones have fixed it,
+        max(1000, 5 p) of these at most, p being the rows of the largest full factor.
     sparse_means_ : csr_array of shape (n_classes, n_parameters)
         Whitened class means as they are used, layer after layer. It exists only with ``sparsity``.
     shrinkage_ : dict of str to (float, float)
@@ -155,7 +159,8 @@ class GradPCADetector(
         ``merge`` remove it because they change the scores; :meth:`calibrate` sets a new one.
     calibration_ : {"training", "held out"}
         Origin of ``offset_``. ``"held out"`` has the guarantee of :meth:`calibrate`. ``"training"``
-        is the quantile of the training scores: the classifier knows these samples, so more than
+        is the quantile of training scores (500 / ``contamination`` of them at most, chosen at
+        random): the classifier knows these samples, so more than
         ``contamination`` of new ones are rejected. Use :meth:`calibrate` then.
     calibration_scores_ : ndarray
         Scores of the held-out samples in increasing order. It exists only if there are any.
@@ -334,7 +339,9 @@ class GradPCADetector(
         if given is not None:
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
-            self._set_training_threshold(self._scores(rows, warns=False))
+            chosen = threshold_rows(n_rows(rows), self.contamination)
+            some = rows if chosen is None else take_rows(rows, chosen)
+            self._set_training_threshold(self._scores(some, warns=False))
         else:
             self._set_threshold(self._scores(held_out, warns=False))
         return self

@@ -32,7 +32,10 @@ class Pace:
         self._progress = Progress(SOURCE, "rows", name="gradients, pass") if verbose else None
 
     def over(
-        self, batches: Iterable[tuple[int, Any]], n_passes: int = 1
+        self,
+        batches: Iterable[tuple[int, Any]],
+        n_passes: int = 1,
+        n_rows: int | None = None,
     ) -> Iterator[tuple[int, Any]]:
         """Yield the batches of a pass, and see what they take together with what is done to them.
 
@@ -41,21 +44,26 @@ class Pace:
         batches : iterable of (start, gradients)
         n_passes : int, default=1
             This one, and those that will come.
+        n_rows : int or None, default=None
+            Of this pass, if it leaves some out.
         """
+        n_rows = self._n_rows if n_rows is None else n_rows
+        n_later = (n_passes - 1) * self._n_rows
         first_end, first_done = None, 0
         for start, gradients in batches:
             yield start, gradients
             now, done = time.perf_counter(), start + len(gradients.values)
             if self._progress is not None:
-                self._progress(done, self._n_rows)
+                self._progress(done, n_rows)
             if first_end is None:
                 # The first batch also takes what is compiled or checked once.
                 first_end, first_done = now, done
             else:
-                self._foresee((now - first_end) / (done - first_done), done, n_passes)
+                left = n_rows + n_later - done
+                self._foresee((now - first_end) / (done - first_done), left)
 
-    def _foresee(self, seconds_per_row, done, n_passes):
-        seconds = seconds_per_row * (n_passes * self._n_rows - done)
+    def _foresee(self, seconds_per_row, left):
+        seconds = seconds_per_row * left
         if self._warns and seconds > LONG:
             self._warns = False
             warn_user(

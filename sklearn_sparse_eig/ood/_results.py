@@ -39,8 +39,13 @@ class ResultsMixin:
     def shrinkage_(self) -> dict[str, tuple[float, float]]:
         """Share of the identity in the two factors of each layer."""
         shares = self._known_subspace().metric.shrinkage
-        names = [self._network.layer_names[i] for i in self._layers]
-        return dict(zip(names, shares, strict=False))
+        return dict(zip(self.layers_, shares, strict=False))
+
+    @property
+    def layers_(self) -> tuple[str, ...]:
+        """Names of the layers whose parameters count."""
+        self._fitted("_state")
+        return tuple(self._network.layer_names[i] for i in self._layers)
 
     @property
     def n_metric_samples_(self) -> int:

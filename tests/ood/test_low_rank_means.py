@@ -1,6 +1,7 @@
 """Class means of low rank from two-sided sketches of class sums."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,6 +186,21 @@ def test_refusals(blobs):
         detectors[0].merge(few)
 
 
+class AsMatrices(DenseNetwork):
+    """The same gradients in the form in which those of convolutions come."""
+
+    def gradients(self, X, output="max", layers=None):
+        found = super().gradients(X, output, layers)
+        shapes = [self.layer_shapes[i] for i in layers or range(2)]
+        return replace(
+            found,
+            layers=tuple(
+                LayerMatrices(g.dense().reshape(-1, *shape))
+                for g, shape in zip(found.layers, shapes, strict=True)
+            ),
+        )
+
+
 @quiet
 def test_auto_takes_it_where_sums_do_not_fit(monkeypatch, blobs):
     network, X, y, _ = blobs
@@ -192,9 +208,20 @@ def test_auto_takes_it_where_sums_do_not_fit(monkeypatch, blobs):
     assert [pays(shape, RANGE) for shape in network.layer_shapes] == [True, False]
     monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_SUMS", 8 * 6 * floats)
     monkeypatch.setattr("sklearn_sparse_eig.ood.subspaces._low_rank._ROOM", 8 * 6 * floats)
-    detector = GradPCADetector(network, random_state=0).fit(X, y)
+    convolutions = AsMatrices(network.weights, network.biases, "relu", classes=np.arange(6))
+    detector = GradPCADetector(convolutions, random_state=0).fit(X, y)
     assert detector.subspace_ == "low_rank" and detector._state.n_floats <= 6 * floats
-    assert GradPCADetector(network, sparsity=0.1).fit(X, y).subspace_ == "sketched"
+    assert GradPCADetector(convolutions, sparsity=0.1).fit(X, y).subspace_ == "sketched"
+    # Means of dense layers are recovered from sketches, unless they have too many entries.
+    assert GradPCADetector(network).fit(X, y).subspace_ == "sketched"
+    monkeypatch.setattr(
+        "sklearn_sparse_eig.ood._build._LARGEST_SWEEP", 6 * network_size(network) - 1
+    )
+    assert GradPCADetector(network).fit(X, y).subspace_ == "low_rank"
+
+
+def network_size(network):
+    return sum(p * q for p, q in network.layer_shapes)
 
 
 def test_time_is_foreseen():

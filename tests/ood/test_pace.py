@@ -126,8 +126,10 @@ def test_eigenvectors_are_computed_where_entries_count(sparsity, kind):
     X = rng.normal(size=(3, 5))[y] * 3 + rng.normal(size=(120, 5))
     model = LogisticRegression().fit(X, y)
     detector = GradPCADetector(model, subspace="sketched", sparsity=sparsity, random_state=0)
+    assert not hasattr(detector, "layers_")
     metric = detector.fit(X, y)._state.metric
     assert {type(root) for pair in metric.roots for root in pair} == {kind}
+    assert detector.layers_ == ("head",) and set(detector.shrinkage_) == {"head"}
     # Either is a root of the same metric.
     exact = GradPCADetector(model, mean_rank=None).fit(X, y)._get_subspace().metric
     for mine, theirs in zip(metric.roots[0], exact.roots[0], strict=True):

@@ -53,6 +53,12 @@ class Plan:
         """Whether a factor of the metric of so many rows is kept diagonal."""
         return self.metric == "diag" or size > self.max_size
 
+    def full_sizes(self) -> list[int]:
+        """Return the rows of all factors of the metric that are kept in full."""
+        if self.metric == "euclidean":
+            return []
+        return [size for shape in self.layer_shapes for size in shape if not self.is_diagonal(size)]
+
     @property
     def n_parameters(self) -> int:
         """Entries of a gradient."""

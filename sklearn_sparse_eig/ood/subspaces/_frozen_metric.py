@@ -70,12 +70,7 @@ class LookAheadState(KnownGradients):
         return self._seconds_of_roots(_SECONDS_PER_CUBE) if self.needs_eigenbasis else 0.0
 
     def _seconds_of_roots(self, seconds_per_cube: float) -> float:
-        plan = self.plan
-        if plan.metric != "kfac":
-            return 0.0
-        sizes = [
-            size for shape in plan.layer_shapes for size in shape if not plan.is_diagonal(size)
-        ]
+        sizes = self.plan.full_sizes()
         return seconds_per_cube * float(sum(size**3 for size in sizes))
 
     @all_or_nothing

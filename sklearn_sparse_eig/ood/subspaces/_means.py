@@ -12,8 +12,8 @@ from .._precision import InOnePrecision
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
 _LARGEST_EXACT, _ENERGY_KEPT = 512, 0.99
-# Floats of a temporary array (8 MB), and of whole directions that need not be spared (64 MB).
-_BLOCK, _LARGEST_WHOLE = 2**20, 2**23
+# Floats of a temporary array (8 MB), and of whole directions that need not be spared (32 MB).
+_BLOCK, _LARGEST_WHOLE = 2**20, 2**22
 
 
 class Means(Protocol):
