@@ -6,6 +6,7 @@ from .implicit import DiagonalNetworkRegressor, diagonal_network_path, learning_
 from .lowrank import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
+    LowRankRegressor,
     effective_rank,
     low_rank_intervals,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
+    "LowRankRegressor",
     "RecoveryWarning",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",

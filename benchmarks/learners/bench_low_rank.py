@@ -8,7 +8,8 @@ JMLR 2010) has the best of twelve penalties on a tenth of the known entries, alt
 squares the true rank. Tables: low rank with a mean of 3, with effects of rows and columns, these
 alone, or rounded to ratings from 1 to 5, of which many entries are missing; errors are those of the
 missing ones over their deviation, and soft-impute works on what row and column means leave.
-Covariance: strong directions in unit noise, or a spectrum that decays
+Sensing: linear measurements of a 30 x 30 matrix of rank 3, beside least squares of least norm and
+the lasso. Covariance: strong directions in unit noise, or a spectrum that decays
 without a gap. With SPARSE_EIG_DATA, gene expression (golub) and genotypes (hapmap3), standardised:
 "noise 1" is added to them, a tenth of their entries is held out, or a third of their rows for the
 likelihood of covariances. There the best rank is found with the truth in sight.
@@ -25,8 +26,13 @@ from scipy.optimize import brentq
 from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - makes the next one known
 from sklearn.impute import IterativeImputer, KNNImputer
+from sklearn.linear_model import LassoCV
 
-from sklearn_sparse_eig import DeepFactorizationCovariance, DeepMatrixFactorization
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    DeepMatrixFactorization,
+    LowRankRegressor,
+)
 from sklearn_sparse_eig.lowrank._greedy import complete_by_rank, refine_factors
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
@@ -219,6 +225,22 @@ def run_table(kind, shape, missing, rng, record):
     record("KNNImputer", lambda: by_imputer(KNNImputer()), truth, held)
 
 
+def run_sensing(times, noise, rng, record):
+    truth = rng.standard_normal((30, 3)) @ rng.standard_normal((3, 30))
+    A = rng.standard_normal((int(times * 171), 900))
+    y = A @ truth.ravel()
+    y += noise * y.std() * rng.standard_normal(len(y))
+
+    def deep(**options):
+        model = LowRankRegressor((30, 30), random_state=0, **options).fit(A, y)
+        return model.coef_, model.rank_
+
+    record("**LowRankRegressor**", deep, truth)
+    record("**LowRankRegressor**, rank known", lambda: deep(rank=3), truth)
+    record("least norm", lambda: ((np.linalg.pinv(A) @ y).reshape(30, 30), ""), truth)
+    record("LassoCV", lambda: (LassoCV().fit(A, y).coef_.reshape(30, 30), ""), truth)
+
+
 def run_covariance(n, eigenvalues, rng, record):
     p = len(eigenvalues)
     basis = np.linalg.qr(rng.standard_normal((p, p)))[0]
@@ -359,6 +381,17 @@ def tasks(quick):
         (f"Table of {n // 2} x {m // 4}, {kind}, {share} missing", holes(kind, missing))
         for kind in ("a mean of 3", "effects", "effects alone", "ratings")
         for share, missing in (("40 %", 0.4), ("90 %", 0.9))
+    ]
+
+    def sensing(times, noise):
+        return lambda rng, record: run_sensing(times, noise, rng, record)
+
+    tables += [
+        (
+            f"Sensing, 30 x 30 of rank 3, {times} times the freedom, noise {noise}",
+            sensing(times, noise),
+        )
+        for times, noise in ((2, 0.0), (3, 0.0), (3, 0.05), (3, 0.5))
     ]
     real = []
     for title, load in real_data(quick):

@@ -78,7 +78,7 @@ def validate_regression(
     estimator: Any, X: Any, y: Any, *, reset: bool = True, **options: Any
 ) -> tuple[Any, np.ndarray]:
     """Return X and y, of one target or several, as float64: :func:`validate_rows` with targets."""
-    options |= {"dtype": np.float64, "multi_output": True, "y_numeric": True}
+    options = {"multi_output": True, **options, "dtype": np.float64, "y_numeric": True}
     X, y = validate_rows(estimator, X, check_numbers(y, "y"), reset=reset, **options)
     # Of several targets, or of integers, scikit-learn leaves the type as it is.
     y = np.asarray(y, dtype=np.float64)

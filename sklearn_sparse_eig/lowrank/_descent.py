@@ -52,6 +52,17 @@ def product(factors):
     return result
 
 
+def random_factors(shape, depth, scale, rng):
+    """Return [W_1, ..., W_N] with Gaussian entries, of norms about `scale`, of the least width."""
+    n, m = shape
+    width = min(n, m)
+    sizes = [m, *([width] * (depth - 1)), n]
+    return [
+        scale / np.sqrt(max(a, b)) * rng.standard_normal((a, b))
+        for b, a in zip(sizes[:-1], sizes[1:], strict=True)
+    ]
+
+
 def descend(factors, target, observed, n_steps, learning_rate):
     """Return the factors after `n_steps` on half the squared error of the observed entries.
 
@@ -63,14 +74,22 @@ def descend(factors, target, observed, n_steps, learning_rate):
         Anything where not observed.
     observed : ndarray of bool, shape (n, m)
     """
+
+    def gradient(X):
+        return np.where(observed, X - target, 0.0)
+
+    return descend_by(gradient, factors, n_steps, learning_rate)
+
+
+def descend_by(gradient, factors, n_steps, learning_rate):
+    """Return the factors after `n_steps`, for a loss whose gradient in the product is given."""
     depth = len(factors)
     for _ in range(n_steps):
         before = [None] * depth  # W_{j-1} ... W_1
         for j in range(1, depth):
             before[j] = factors[j - 1] if j == 1 else factors[j - 1] @ before[j - 1]
-        error = np.where(observed, factors[-1] @ before[-1] - target, 0.0)
+        back = gradient(factors[-1] @ before[-1])  # (W_N ... W_{j+1})^T times it
         gradients = [None] * depth
-        back = error  # (W_N ... W_{j+1})^T error
         for j in range(depth - 1, -1, -1):
             gradients[j] = back if j == 0 else back @ before[j].T
             back = factors[j].T @ back

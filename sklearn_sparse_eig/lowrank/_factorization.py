@@ -170,6 +170,10 @@ class DeepMatrixFactorization(
     True
     """
 
+    mean_: np.ndarray
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+
     _parameter_constraints: dict = {
         **RUN_CONSTRAINTS,
         "stopping": [StrOptions({"auto", "plateau", "rank", "time", "discrepancy", "validation"})],

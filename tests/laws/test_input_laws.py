@@ -17,6 +17,7 @@ from sklearn_sparse_eig import (
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
+    LowRankRegressor,
     SketchedSparsePCA,
     WeightedFourierRegressor,
     effective_rank,
@@ -98,6 +99,7 @@ for name, options in {"exact": EXACT, "two_sided": TWO_SIDED}.items():
 DOORS["sparse_eigsh"] = (dict, lambda _, A: sparse_eigsh(A, 1), SQUARE, True)
 FITTED = {
     "pca": (pca(), (X,), ("transform", "score"), True),
+    "low rank": (lambda: LowRankRegressor(rank=1), (X, X[:, 0]), ("predict",), True),
     "diagonal": (lambda: DiagonalNetworkRegressor(), (X[:6], X[:6, 0]), ("predict",), True),
     "features": (lambda: GradientFeatures(MODEL), (X, Y), ("transform",), True),
     "detector": (
@@ -365,6 +367,8 @@ def test_learners_refuse_values_that_cannot_be_squared(huge):
         (DeepMatrixFactorization(), many),
         (DiagonalNetworkRegressor(), many, targets),
         (DiagonalNetworkRegressor(), X, large_y),
+        (LowRankRegressor(), many, targets),
+        (LowRankRegressor(), X, large_y),
         (WeightedFourierRegressor(5), X[:, :1], large_y),
         (WeightedFourierRegressor(5, basis="complex"), X[:, :1], large_y + 1j),
     ):

@@ -15,6 +15,7 @@ from sklearn_sparse_eig import (
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
     EigenSketch,
+    LowRankRegressor,
     SeedConfidenceFilter,
     WeightedFourierRegressor,
 )
@@ -43,6 +44,11 @@ CASES = {
         lambda: DeepMatrixFactorization().fit(X),
         lambda m: m.fit(2 * X[:, :6]),
         lambda m: m.fit(1e-9 * X[:, :6]),
+    ),
+    "low rank": (
+        lambda: LowRankRegressor(rank=1).fit(A, y),
+        lambda m: m.fit(2 * A[:, :18], y),
+        lambda m: m.fit(A[:, :18], np.full(12, np.nan)),
     ),
     "covariance fit": (
         lambda: DeepFactorizationCovariance().fit(X),

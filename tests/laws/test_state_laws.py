@@ -12,6 +12,7 @@ from sklearn_sparse_eig import (
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
+    LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
     WeightedFourierRegressor,
@@ -96,6 +97,7 @@ FITS = {
     "gradient_features": (lambda: GradientFeatures(random_state=0), (X, Y)),
     "covariance": (lambda: DeepFactorizationCovariance(), (X,)),
     "matrix": (lambda: DeepMatrixFactorization(), (X[:, :4], X[:, 4])),
+    "low_rank": (lambda: LowRankRegressor(rank=1), (X, X[:, 0])),
     "diagonal_network": (lambda: DiagonalNetworkRegressor(), (X[:6], X[:6, 0])),
     "fourier": (lambda: WeightedFourierRegressor(5, alpha=0.1), (X[:, :1], X[:, 0])),
     "seeds": (

@@ -180,7 +180,7 @@ def test_columns_are_centred_where_asked():
     assert fitted(X, center="columns", solver="gd").n_components_ == 2
 
 
-# ------------------------------------------------------------------------------------------- effects
+# ------------------------------------------------------------------------------------------ effects
 
 
 def test_effects_are_those_of_the_posterior():

@@ -14,6 +14,7 @@ from sklearn_sparse_eig import (
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
+    LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
     SparseEigenpairs,
@@ -133,6 +134,9 @@ def learners(X: np.ndarray, y: np.ndarray) -> None:
     assert_type(learning_rate_path(X, y, max_iter=10).critical_learning_rate, float)
     factors = DeepMatrixFactorization(stopping="rank", rank=1).fit(X)
     assert_type(factors.inverse_transform(factors.transform(X)), np.ndarray)
+    sensed = LowRankRegressor((5, 6), rank=1, random_state=0).fit(X, y)
+    assert_type(sensed.predict(X), np.ndarray)
+    assert_type(sensed.coef_, np.ndarray)
     covariance = DeepFactorizationCovariance(noise_variance="auto").fit(X)
     assert_type(covariance.covariance_, np.ndarray)
     assert_type(covariance.mahalanobis(X), np.ndarray)
