@@ -37,6 +37,7 @@ SCRIPTS = {
     "seeds": "seeds/bench_seeds.py",
     "ood": "gradpca/bench_ood.py",
     "grad_cost": "gradpca/bench_grad_cost.py",
+    "layer_gradients": "gradpca/bench_layer_gradients.py",
     "grad_sketch": "gradpca/bench_grad_sketch.py",
     "diagnostics": "diagnostics/bench_diagnostics.py",
     "mam_paper": "recovery/mam_paper.py",

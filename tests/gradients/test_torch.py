@@ -433,6 +433,16 @@ def test_engines_agree(name):
     np.testing.assert_allclose(network.products(rows, directions), loop @ flat.T, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop", "ignore:No closed form")
+@pytest.mark.filterwarnings("ignore:torch.func.vmap does not work")
+@pytest.mark.parametrize("name", KINDS)
+def test_single_precision_has_five_digits(name):
+    rows = X[:6].astype(np.float32)
+    expected = np.array([_autograd(KINDS[name], row, "logsumexp") for row in rows.astype(float)])
+    found = make_network(copy.deepcopy(KINDS[name]).float()).gradients(rows, "logsumexp").dense()
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("name", ["recurrent", "branching"])
 def test_where_vmap_fails_samples_come_one_by_one(name):
     with pytest.warns(UserWarning) as told:

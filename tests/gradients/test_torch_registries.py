@@ -140,6 +140,7 @@ LAYERS = {
         (lambda: Calls(lambda x, b: x + b, (1, 5, 4)), (5, 4)),
         (lambda: Calls(lambda x, b: x + b, ()), (5, 4)),
     ],
+    torch.Tensor.add_: [(lambda: Calls(lambda x, b: torch.sin(x).add_(b), (4,)), (5, 4))],
     torch.mul: [(lambda: Calls(torch.mul, (4,)), (5, 4))],
     torch.Tensor.mul: [
         (lambda: Calls(lambda x, b: b.mul(x), (5, 1)), (5, 4)),

@@ -10,6 +10,7 @@ from ._layers import Layer
 from ._settings import usable_state
 from ._tensors import derivatives
 from ._twins import twin
+from .engines import Capture
 
 
 def execution_order(
@@ -54,14 +55,19 @@ def execution_order(
             stack.callback(part.register_forward_pre_hook(start).remove)
             if name and name in owners:
                 stack.callback(part.register_forward_hook(end).remove)
-        raw = functional_call(copy, usable_state(module), (rows,))
+        state = usable_state(module)
+        capture = Capture({**dict(module.named_parameters()), **state}, differentiates=False)
+        with capture:
+            raw = functional_call(copy, state, (rows,))
     idle = _idle(raw, left)
 
     def place(i):
         name = owners[i]
         while name and name not in started:
             name = name.rpartition(".")[0]
-        return name not in idle, started.get(name, -1), i
+        # Where one module has several layers, these go by the functions that it calls with them.
+        called = max(capture.last.get(key, 0) for key in layers[i].parameters)
+        return name not in idle, started.get(name, -1), called, i
 
     return tuple(sorted(range(len(layers)), key=place))
 

@@ -7,11 +7,13 @@ To add one: a file in this folder with a subclass of :class:`Engine` that is dec
 from ...._base.folders import import_files
 from ._base import Batch, Engine, EngineFailure
 from ._by_samples import BySamplesEngine
+from ._capture import Capture
 from ._registry import engine_names, make_engines, register
 
 __all__ = [
     "Batch",
     "BySamplesEngine",
+    "Capture",
     "Engine",
     "EngineFailure",
     "engine_names",

@@ -32,7 +32,7 @@ class Use:
     ----------
     form : FunctionForm
     inputs : Tensor
-        What entered.
+        What entered; a one, where there is no weight.
     left : Tensor or GradientEdge
         What left: the place of it in the graph of derivatives; later the derivative itself.
     weight, bias : str or None
@@ -155,7 +155,8 @@ class Capture(TorchFunctionMode):
             self.others |= found  # also in the place of something else, or as both
             return out
         out, left = self._leaving(out)
-        inputs = read.inputs.detach()
+        # Of a shift nobody needs what it is added to, which may well change.
+        inputs = out.new_ones(()) if weight is None else read.inputs.detach()
         self.uses.append(
             Use(
                 form,

@@ -20,7 +20,7 @@ class _Elementwise(FunctionForm):
         return self._reading(input, other)
 
 
-@register_function(torch.add, torch.Tensor.add)
+@register_function(torch.add, torch.Tensor.add, torch.Tensor.add_)
 class AdditionForm(_Elementwise):
     """A shift."""
 

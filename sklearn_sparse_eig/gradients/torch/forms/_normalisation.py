@@ -22,7 +22,10 @@ class _Normalisation(FunctionForm):
 
     def weight(self, inputs, delta, shape, options):
         """Return the products of delta with what is normalised, summed over places."""
-        return self.bias(options(inputs) * delta, shape)
+        normalised = options(inputs)
+        # In place, for what enters is large; but autocast may have made it half as precise.
+        same = normalised.dtype == delta.dtype
+        return self.bias(normalised.mul_(delta) if same else normalised * delta, shape)
 
 
 @register_function(F.batch_norm)
