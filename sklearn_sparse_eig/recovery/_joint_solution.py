@@ -96,7 +96,7 @@ def thresholded(columns: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.nd
     vectors = np.zeros_like(columns)
     for column, vector, size in zip(columns.T, vectors.T, sizes, strict=True):
         top = np.argsort(-np.abs(column), kind="stable")[:size]
-        vector[top] = column[top] / np.linalg.norm(column[top])
+        vector[top] = column[top] / (np.linalg.norm(column[top]) or 1.0)
     return vectors
 
 

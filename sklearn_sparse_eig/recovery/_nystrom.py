@@ -1,8 +1,7 @@
-"""Sparse vectors of all of A from one pass, by a model of it that needs no second one.
+"""Sparse vectors over all features from one pass, by a model of A that needs no second one.
 
 Where every feature has a row of its own in the sketch B = A Omega^T, that is the Nystrom model
-A ~ B C^-1 B^T for C = Omega B. The small problem is solved among candidates, and its vectors are
-improved by power steps over all features.
+A ~ B C^-1 B^T for C = Omega B.
 """
 
 import numpy as np
@@ -11,7 +10,7 @@ from ..sketching import ImplicitMatrix
 from ._inverse_root import inverse_root
 from ._joint_solution import LARGE_SIZE, joint_principal_vectors, thresholded
 from ._lifting import orthonormal_range
-from ._polish import Polished, polish
+from ._polish import Polished, is_crowded, polish
 
 # A matrix with fewer rows that are not zero than one in so many is read by these alone.
 _SPARSE = 4
@@ -84,42 +83,56 @@ class NystromModel:
         rows = self._S.rows_product(ids, self.root)
         return rows @ rows.T
 
+    def improved(
+        self,
+        ids: np.ndarray,
+        leading: np.ndarray | None,
+        sizes: np.ndarray,
+        max_candidates: int,
+        rng: np.random.Generator,
+        *,
+        noisy: bool,
+    ) -> Polished:
+        """Return sparse vectors over all features, given some among which most of theirs are.
 
-def improved_over_all_features(
-    model: NystromModel,
-    ids: np.ndarray,
-    leading: np.ndarray | None,
-    sizes: np.ndarray,
-    max_candidates: int,
-    rng: np.random.Generator,
-) -> Polished:
-    """Return sparse vectors of the model, given features among which most of theirs are.
+        Parameters
+        ----------
+        ids : ndarray of int64
+        leading : ndarray of shape (len(ids), r) or None
+            Rows there of leading eigenvectors, as columns of any length, which may spare a search.
+        sizes : ndarray of int, shape (r,)
+        max_candidates : int
+        rng : Generator
+        noisy : bool
+            Whether noise may take up some of the largest entries of `leading`.
 
-    Where the model is exact, the small problem is searched thoroughly before and after power steps.
-    Otherwise supports that it can hardly tell apart are many, and which of them is found does not
-    matter: few starts are enough. The rows of leading eigenvectors at the features may be given, as
-    columns of any length, where there is no noise of which their largest entries could be made:
-    they spare the first search.
-    """
-    thorough = model.is_exact
-    starts = 3 if thorough and np.max(sizes) <= LARGE_SIZE else 1
+        Notes
+        -----
+        Where the model is exact, the small problem is searched thoroughly, before and after power
+        steps. Otherwise supports that it can hardly tell apart are many, and which of them is found
+        does not matter: few starts are enough. There, without noise, and where other vectors will
+        take their place, thresholded eigenvectors do before the power steps.
+        """
+        thorough = self.is_exact
+        starts = 3 if thorough and np.max(sizes) <= LARGE_SIZE else 1
 
-    def solve(ids, vectors):
-        options = {"starts": starts, "start_vectors": vectors, "rng": rng, "thorough": thorough}
-        return joint_principal_vectors(model.matrix(ids), sizes, **options)
+        def solve(ids, vectors):
+            options = {"starts": starts, "start_vectors": vectors, "rng": rng, "thorough": thorough}
+            return joint_principal_vectors(self.matrix(ids), sizes, **options)
 
-    if thorough or leading is None:
-        vectors = solve(ids, None)
-    else:
-        vectors = thresholded(leading, np.minimum(sizes, len(ids)))
-    return polish(
-        model.multiply,
-        solve,
-        Polished(ids, vectors),
-        sizes,
-        model.n_features,
-        max_candidates,
-        products_are_cheap=True,
-        captured_by=model.captured,
-        brief=not thorough,
-    )
+        does = is_crowded(sizes, max_candidates) or not (thorough or noisy)
+        if leading is None or not does:
+            vectors = solve(ids, None)
+        else:
+            vectors = thresholded(leading, np.minimum(sizes, len(ids)))
+        return polish(
+            self.multiply,
+            solve,
+            Polished(ids, vectors),
+            sizes,
+            self.n_features,
+            max_candidates,
+            products_are_cheap=True,
+            captured_by=self.captured,
+            brief=not thorough,
+        )

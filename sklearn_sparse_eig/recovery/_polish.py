@@ -91,7 +91,7 @@ def polish(
     best = start
     V = _placed(n_features, start)
     captured = trace(V)
-    if products_are_cheap and 2 * np.sum(sizes) > max_candidates:
+    if products_are_cheap and is_crowded(sizes, max_candidates):
         other = sequential_power_vectors(multiply, n_features, sizes)
         if (now := trace(other)) > captured:
             ids = np.flatnonzero(other.any(axis=1))
@@ -115,6 +115,15 @@ def polish(
 def n_candidates(n_nonzero: int) -> int:
     """Return how many features the small problem is given for so many nonzeros in all."""
     return min(max(2 * n_nonzero, _MIN_CANDIDATES), MAX_CANDIDATES)
+
+
+def is_crowded(sizes: Sequence[int] | np.ndarray, max_candidates: int) -> bool:
+    """Whether the supports alone take up most of the candidates, so that their choice decides much.
+
+    Then vectors found one after another over all features start the polish, and what a search among
+    candidates finds before it is lost.
+    """
+    return bool(2 * np.sum(sizes) > max_candidates)
 
 
 def _candidates(V, images, sizes, max_candidates):

@@ -15,12 +15,12 @@ import numpy as np
 
 from ..sketching import MAX_CANDIDATES, ImplicitMatrix
 from ._detection import Detection
-from ._joint_solution import LARGE_SIZE, joint_principal_vectors
+from ._joint_solution import LARGE_SIZE, joint_principal_vectors, thresholded
 from ._lifting import fit_on_support, orthonormal_range, restricted_least_squares
 from ._loud_features import loud_features
 from ._noise import IsotropicNoise, NoiseModel, NoNoise, make_noise_model
-from ._nystrom import NystromModel, improved_over_all_features
-from ._polish import Polished, n_candidates, polish
+from ._nystrom import NystromModel
+from ._polish import Polished, is_crowded, n_candidates, polish
 from ._request import RecoveryRequest
 from ._settling import CapturedVariance, captured_trace, explains_all, same_span
 from ._sparse_principal import sparse_principal_vectors
@@ -316,11 +316,13 @@ class PowerSteps:
         """Solve the sparse problem, multiply by its vectors, until they capture no more."""
         S, ids, model = found.S, found.ids, found.model
         if self.sketch.is_exact:
-            vectors = self.solve_on(S.block(ids), self._sizes_of(S, model))
+            polishes = self._can_polish() and len(ids) < len(S)
+            if polishes and is_crowded(self.sizes, self._n_candidates()):
+                vectors = thresholded(found.leading, self.sizes)
+            else:
+                vectors = self.solve_on(S.block(ids), self._sizes_of(S, model))
             found = replace(found, vectors=vectors)
-            if not self._can_polish() or len(ids) == len(S):
-                return found
-            return self._polished(found, S)
+            return found if not polishes else self._polished(found, S)
         if self.sees_all_features():
             # A model of all of A from one pass: what the sketch does not see, it lacks.
             noisy = self.noise.is_isotropic and not self._is_clear(S, model)
@@ -328,10 +330,9 @@ class PowerSteps:
             nystrom = NystromModel(self.sketch, self.S, loud)
             if loud is not None:
                 ids = nystrom.loudest(np.flatnonzero(loud), self._n_candidates())
-            leading = None if noisy else found.leading
-            better = improved_over_all_features(
-                nystrom, ids, leading, self.sizes, self._n_candidates(), self.rng
-            )
+            leading = found.leading if loud is None else None
+            most = self._n_candidates()
+            better = nystrom.improved(ids, leading, self.sizes, most, self.rng, noisy=noisy)
             found = replace(found, ids=better.ids, vectors=better.vectors)
             Z = orthonormal_range(found.vectors)
             model = fit_support_model(self.sketch, S, found.ids, Z, self.which)
