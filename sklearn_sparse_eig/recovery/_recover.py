@@ -17,11 +17,11 @@ from ._attainable import capped, descending_order, without_rounding
 from ._errors import sketch_errors
 from ._false_alarms import overall_strength
 from ._lifting import orthonormal_range
+from ._lost_features import solve_with_decoders
 from ._noise import IsotropicNoise
 from ._non_negative_steps import without_negative_entries
 from ._options import RankRule, RecoveryOptions
 from ._pairs import RecoveryWarning, SparseEigenpairs, assemble_pairs
-from ._power_steps import PowerSteps
 from ._request import RecoveryRequest
 from ._settled_sizes import with_settled_sizes
 from ._support_model import fit_support_model
@@ -50,8 +50,10 @@ def recover(
         Number of nonzeros of each vector. "auto" keeps what stands out from noise.
     decoder : {"auto", "htp", "bit_test", "median", "diagonal_network"} or Decoder, default="auto"
         Method that finds supports if the measurement is compressed. "auto" is "htp", which sweeps
-        over all features, and beyond 2**27 features "bit_test", whose time does not depend on their
-        number.
+        over all features, unless the sketch identifies features and "bit_test" is quicker, from
+        about a million features on. If features are then so weak that it may have missed some, and
+        a sweep takes no more than some ten seconds, "auto" makes sweeps as well, and keeps the
+        better result.
     noise : {"auto", "isotropic", "diagonal"} or None, default="auto"
         Model of independent noise in the features. "auto" is "isotropic" for a sketch of rows and
         None for a sketch of matrix entries. "diagonal" needs feature moments, and does not go with
@@ -162,8 +164,9 @@ def find_candidates(
             span = orthonormal_range(found.vectors)
             model = fit_support_model(sketch, found.S, found.ids, span, "LA")
         else:
-            steps = PowerSteps(sketch, request)
-            found = steps.joint_steps(steps.max_iter)
+            steps, found = solve_with_decoders(
+                sketch, request, lambda steps: steps.joint_steps(steps.max_iter)
+            )
             model = found.model
     return found.ids, steps.noise_variance(model)
 
@@ -173,8 +176,7 @@ def _solved(sketch, request):
     if _is_whitened(sketch, request):
         steps, found = solve_whitened(sketch, request)
     else:
-        steps = PowerSteps(sketch, request)
-        found = steps.solve()
+        steps, found = solve_with_decoders(sketch, request)
     if request.sizes is None and sketch.is_exact and sketch.content == "rows":
         found = with_settled_sizes(steps, found)
     return without_negative_entries(steps, found, request) if request.positive else (steps, found)

@@ -13,7 +13,8 @@ from ._options import NoiseName, NonzeroCounts, RankRule, Which
 from ._pace import RecoveryPace
 from ._pairs import RecoveryWarning
 from ._rank import choose_rank
-from .decoders import Decoder, DecoderName, make_decoder
+from .decoders import Decoder, DecoderName
+from .decoders._choice import choose_decoders
 from .decoders._htp import MAX_SUPPORT_SHARE
 
 
@@ -33,6 +34,8 @@ class RecoveryRequest:
         -1 where the smallest eigenvalues are wanted: the largest of -A.
     decoder : Decoder
         As given, not attached to the sketch.
+    second_decoder : Decoder or None
+        What is tried besides where that one may have lost features.
     noise : {"auto", "isotropic", "diagonal"} or None
     max_iter : int
         Bound on the power steps.
@@ -60,6 +63,7 @@ class RecoveryRequest:
     which: Literal["LA", "LM"]
     sign: float
     decoder: Decoder
+    second_decoder: Decoder | None
     noise: NoiseName | Auto | None
     max_iter: int
     max_support: int
@@ -110,12 +114,14 @@ class RecoveryRequest:
             )
         _check_n_components(sketch, n_components)
         sizes = _checked_sizes(sketch, n_components, n_nonzero_coefs)
+        first, second = choose_decoders(decoder, sketch, n_components)
         return cls(
             n_components=n_components,
             sizes=sizes,
             which="LA" if which == "SA" else which,
             sign=-1.0 if which == "SA" else 1.0,
-            decoder=make_decoder(decoder, sketch.n_features, identifies=sketch.identifies),
+            decoder=first,
+            second_decoder=second,
             noise=noise,
             max_iter=max_iter,
             max_support=_largest_support(sketch, n_components, sizes, max_candidates),

@@ -2,7 +2,15 @@
 
 from ._eigen_sketch import EigenSketch
 from ._implicit import Difference, ImplicitMatrix, Rows, ScaledMatrix, SymmetricProduct, steps
-from ._limits import DENSE_EIGEN, IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT, ROUNDING
+from ._limits import (
+    DENSE_EIGEN,
+    IDENTIFICATION_LIMIT,
+    MAX_CANDIDATES,
+    MAX_SUPPORT,
+    ROUNDING,
+    SPELLED_FROM,
+    SWEPT_AT_MOST,
+)
 from ._memory import most_candidates, polishing_bytes
 from ._reading import SketchReading
 from ._recommend import SketchRecommendation, recommend_sketch

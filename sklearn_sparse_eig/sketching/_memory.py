@@ -6,7 +6,7 @@ The counts are those of the arrays in use at a time, and were compared with meas
 
 from dataclasses import dataclass
 
-from ._limits import DENSE_EIGEN, IDENTIFICATION_LIMIT, MAX_CANDIDATES, MAX_SUPPORT
+from ._limits import DENSE_EIGEN, MAX_CANDIDATES, MAX_SUPPORT, SWEPT_AT_MOST
 
 # Floats in the buffers of measured rows: 16 MB, beyond which BLAS gains nothing from longer ones.
 BUFFER = 1 << 21
@@ -131,8 +131,8 @@ class Needs:
         return max(vectors, solving) + (_GRAM_ARRAYS * k * k if k < m else 0)
 
     def _sweep(self):
-        """Return the floats of a sweep over the features, unless their ids are spelled."""
-        is_swept = self.n_features <= IDENTIFICATION_LIMIT
+        """Return the floats of a sweep over the features, unless none is ever made."""
+        is_swept = self.n_features <= SWEPT_AT_MOST
         return is_swept * _SWEEP_ARRAYS * min(self.n_features, _SWEPT)
 
     def _rank(self, k):

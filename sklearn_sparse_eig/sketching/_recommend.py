@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any, Literal
 
 from ._identification import N_BLOCKS
-from ._limits import IDENTIFICATION_LIMIT, MAX_SUPPORT
+from ._limits import IDENTIFICATION_LIMIT, MAX_SUPPORT, SPELLED_FROM
 from ._sizing import SketchKind, SketchSize, choose_size
 from .measurements import MeasurementName, make_measurement
 
@@ -19,9 +19,6 @@ _LEAST_RATIO = 2.0
 # Set above what was needed in all sizes tried: 2000 to 100000 features, supports of 5 to 500.
 _MEASUREMENTS_PER_FEATURE = 5
 _NOISE_FACTOR = {"exact": 6, "range": 6, "compressed": 10}
-# A feature of the weakest component over the noise of a bucket, from which its id was spelled: in
-# benchmarks/huge/bench_huge.py nearly all were at 2.7, all at 5.3.
-_SPELLED_FROM = 4.0
 # A budget beyond which the choice of a size does not change, and how closely one is looked for.
 _ANY_MEMORY = 1e30
 _MEMORY_STEP = 1.01
@@ -306,7 +303,7 @@ class _Need:
         if size.identification is not None:
             n_buckets, width = size.identification
             cells = n_buckets / N_BLOCKS * min(width - 1, k)
-            required = max(required, _SPELLED_FROM * math.sqrt(self.s / cells) * (m * k) ** 0.25)
+            required = max(required, SPELLED_FROM * math.sqrt(self.s / cells) * (m * k) ** 0.25)
         return required
 
     def is_met(self, size: SketchSize) -> bool:

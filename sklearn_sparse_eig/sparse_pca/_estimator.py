@@ -71,9 +71,10 @@ default="sparse_sign"
         The method that finds supports from compressed measurements. ``"htp"`` sweeps over all
         features, at some 50 million a second. ``"bit_test"`` reads their ids from a side sketch, in
         time that does not depend on their number, for up to 2**62 of them; it slows updates down
-        and takes half of the memory. ``"auto"`` is ``"bit_test"`` beyond 2**27 features and
-        ``"htp"`` otherwise. ``"median"`` is the decoder of the MAM* experiments;
-        ``"diagonal_network"`` solves for the least l1 norm, column by column.
+        and takes half of the memory. ``"auto"`` is ``"htp"`` up to 2**27 features, and beyond that
+        ``"bit_test"``, with sweeps up to some 2**30 features where it may have missed weak ones.
+        ``"median"`` is the decoder of the MAM* experiments; ``"diagonal_network"`` solves for the
+        least l1 norm, column by column.
     noise : {"isotropic", "diagonal"} or None, default="isotropic"
         Model of the noise that is removed from the sketch. ``"diagonal"`` gives each feature a
         variance of its own: this is factor analysis rather than PCA, and finds what features share

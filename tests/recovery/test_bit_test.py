@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
 from sklearn_sparse_eig._base import messages
 from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
+from sklearn_sparse_eig.recovery import _lost_features, find_candidates
 from sklearn_sparse_eig.recovery._lifting import fit_on_support
-from sklearn_sparse_eig.recovery.decoders import BitTestDecoder, HTPDecoder, _base, _htp
+from sklearn_sparse_eig.recovery.decoders import (
+    BitTestDecoder,
+    HTPDecoder,
+    _base,
+    _choice,
+    _htp,
+)
 from sklearn_sparse_eig.recovery.decoders._bit_test import spelled_ids
 
 N = 300
@@ -329,6 +336,119 @@ def test_wide_subspaces_are_identified_once(monkeypatch):
         W = np.linalg.svd(sketch.matrix())[2][:rank].T
         decoder.decode(sketch.measurement, np.linalg.qr(S @ W)[0], 16)
     assert looks == [8, 8]
+
+
+# --------------------------------------------------------------------------------- choice by "auto"
+
+
+def noisy_sketch(noise, identification, seed, n_features=1 << 19):
+    data = make_sparse_spiked_covariance(
+        1000,
+        n_features,
+        eigenvalues=(3.0, 2.0, 1.0),
+        n_nonzero_coefs=20,
+        noise=np.sqrt(noise / n_features),
+        sparse=True,
+        density=50 / n_features,
+        random_state=seed,
+    )
+    options = {"n_measurements": 2048, "range_size": 64, "identification": identification}
+    return data, EigenSketch(n_features, random_state=seed, **options).update(data.data)
+
+
+@pytest.fixture
+def sweeps(monkeypatch):
+    """Return a list that grows with each sweep over all features."""
+    made, full = [], _base.strongest_features
+    monkeypatch.setattr(_base, "strongest_features", lambda *args: made.append(1) or full(*args))
+    return made
+
+
+def share_found(data, pairs):
+    return np.isin(data.support, pairs.support).mean()
+
+
+def test_auto_takes_bit_tests_alone_where_they_are_quicker_and_sure(sweeps):
+    data, sketch = noisy_sketch(40.0, (300, 16), 0)
+    pairs = sketch.recover(3, n_nonzero_coefs=20)
+    assert not sweeps and share_found(data, pairs) == 1.0
+    same = sketch.recover(3, n_nonzero_coefs=20, decoder="bit_test")
+    np.testing.assert_array_equal(pairs.eigenvectors.data, same.eigenvectors.data)
+
+
+@pytest.mark.parametrize(("noise", "identification"), [(40.0, (90, 8)), (160.0, (90, 16))])
+def test_auto_sweeps_where_bit_tests_may_lose_features(noise, identification, sweeps):
+    data, sketch = noisy_sketch(noise, identification, 0)
+    found = {
+        decoder: share_found(data, sketch.recover(3, n_nonzero_coefs=20, decoder=decoder))
+        for decoder in ("htp", "bit_test")
+    }
+    sweeps.clear()
+    pairs = sketch.recover(3, n_nonzero_coefs=20)
+    assert sweeps and found["bit_test"] < found["htp"]
+    assert share_found(data, pairs) == found["htp"]
+
+
+def test_auto_keeps_what_bit_tests_alone_have_found(monkeypatch):
+    """Sweeps are not better by being slower: the result with more components is kept."""
+
+    class Blind(HTPDecoder):
+        def decode(self, measurement, Q, size=None):
+            return np.arange(size or 10)
+
+    _, sketch = noisy_sketch(40.0, (300, 16), 0)
+    monkeypatch.setattr(_choice, "make_decoder", lambda name, *_, **__: DECODERS[name]())
+    monkeypatch.setattr(_lost_features, "SPELLED_FROM", np.inf)  # never sure
+    results = []
+    for sweeping in (HTPDecoder, Blind):
+        DECODERS = {"bit_test": BitTestDecoder, "htp": sweeping}
+        results.append(sketch.recover(3, n_nonzero_coefs=20).support)
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.parametrize("rows", ["refined", "not refined"])
+def test_candidates_are_chosen_alike(rows, sweeps):
+    for noise, identification, is_sure in ((40.0, (300, 16), True), (40.0, (90, 8), False)):
+        data, sketch = noisy_sketch(noise, identification, 0)
+        sweeps.clear()
+        sizes = 20 if rows == "refined" else "auto"
+        ids, _ = find_candidates(sketch, 3, n_nonzero_coefs=sizes)
+        assert bool(sweeps) is not is_sure
+        assert np.isin(data.support, ids).all()
+
+
+def test_auto_predicts_which_is_quicker_and_what_takes_too_long():
+    def chosen(n_features, n_components, identification):
+        options = {"n_measurements": 64, "range_size": 40, "identification": identification}
+        sketch = EigenSketch(n_features, random_state=0, **options)
+        first, second = _choice.choose_decoders("auto", sketch, n_components)
+        return first.name, second and second.name
+
+    assert chosen(1 << 19, 5, (3072, 32)) == ("htp", None)
+    assert chosen(1 << 19, 5, (300, 32)) == ("bit_test", "htp")
+    assert chosen(1 << 21, 5, (3072, 32)) == ("bit_test", "htp")
+    assert chosen(1 << 28, 5, None) == ("htp", None)
+    assert chosen(1 << 28, 5, "auto") == chosen(1 << 30, 8, "auto") == ("bit_test", "htp")
+    assert chosen(1 << 30, 9, "auto") == chosen(1 << 40, 2, "auto") == ("bit_test", None)
+
+
+@all_sides
+def test_clarity_is_of_features_over_their_bucket(sides):
+    """Noise of known size in the cells, and features of known size in a subspace that is exact."""
+    data = planted(N, r=2, s=4)
+    sketch = new(sides, center=False)
+    sketch.update(factor_rows(data))
+    S = sketch.operator()
+    Q = np.linalg.svd(sketch.matrix())[0][:, :2]
+    decoder = BitTestDecoder().attach(sketch, S)
+    fit = fit_on_support(sketch.measurement, Q, data.support)
+    assert (decoder.clarity(fit) > 100.0).all()
+    cells, _ = decoder._cells(Q)
+    rng = np.random.default_rng(0)
+    cells[:, 0, :2] += 0.05 * rng.normal(size=(len(cells), 2))
+    expected = np.linalg.norm(fit.Z, axis=1) / np.sqrt(3) / 0.05
+    # The median of 30 squares has a standard error of a third, and the fit takes out some noise.
+    np.testing.assert_allclose(decoder.clarity(fit), expected, rtol=0.6)
 
 
 # ----------------------------------------------------------------------------------------- sweeps

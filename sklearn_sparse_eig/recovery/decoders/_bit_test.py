@@ -5,7 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from ...sketching import Measurement
-from .._lifting import SupportFit, orthonormal_range, restricted_least_squares
+from .._lifting import SupportFit, measure_rows, orthonormal_range, restricted_least_squares
 from ._base import best_of
 from ._htp import _POOL, HTPDecoder
 from ._registry import register
@@ -15,6 +15,8 @@ from ._registry import register
 _UNCERTAIN_BITS = 6
 # Share of the energy of a column that counts as noise in any case.
 _NOISE_FLOOR = 1e-6
+# Median of the square of a normal variable.
+_MEDIAN_SQUARE = 0.4549
 
 
 @register
@@ -99,6 +101,22 @@ class BitTestDecoder(HTPDecoder):
     def _look(self, fit, size):
         return best_of(fit, self._spelled(fit), _POOL)
 
+    def clarity(self, fit: SupportFit) -> np.ndarray:
+        """Return how many times the noise of a bucket the features of a fit are.
+
+        The noise is what the buckets hold beside the features of the fit.
+        """
+        cells, W = self._cells(fit.Q)
+        whole = cells[:, 0] if W is None else cells[:, 0] @ W
+        whole = whole[:, : fit.Q.shape[1]]
+        hash_ = self._sketch.identification_hash
+        known = restricted_least_squares(hash_, fit.ids, whole)
+        noise = _noise_of_columns(whole - measure_rows(hash_, fit.ids, known)) / _MEDIAN_SQUARE
+        share = np.square(fit.Z) / hash_.n_blocks
+        clear = np.full_like(share, np.inf)
+        np.divide(share, noise, out=clear, where=noise > 0.0)
+        return np.sqrt(clear.sum(axis=1))
+
     def _spelled(self, fit):
         """Return the ids that the buckets spell once the fit is taken out of them."""
         cells, W = self._cells(fit.Q)
@@ -154,10 +172,8 @@ def spelled_ids(hash_: Any, cells: np.ndarray, W: np.ndarray | None = None) -> n
         Sorted and distinct.
     """
     whole, digits = cells[:, 0] if W is None else cells[:, 0] @ W, cells[:, 1:]
-    # Columns of weak components are louder. Most buckets hold nothing but noise, so their median
-    # tells how loud; without noise it is zero, and all columns are alike.
-    squares = np.square(whole)
-    noise = np.median(squares, axis=0) + _NOISE_FLOOR * squares.mean(axis=0)
+    # Columns of weak components are louder.
+    noise = _noise_of_columns(whole)
     weighted = np.divide(whole, noise, out=np.zeros_like(whole), where=noise > 0.0)
     energy = np.einsum("jr,jr->j", weighted, whole)
     if W is not None:
@@ -181,3 +197,12 @@ def spelled_ids(hash_: Any, cells: np.ndarray, W: np.ndarray | None = None) -> n
     candidates, buckets = candidates[inside], buckets[inside]
     found = (hash_.buckets(candidates) == buckets[:, None]).any(axis=1)
     return np.unique(candidates[found])
+
+
+def _noise_of_columns(whole):
+    """Return the median of the squares of each column, which goes with its noise.
+
+    Most buckets hold nothing else. Without noise it is next to zero, and all columns are alike.
+    """
+    squares = np.square(whole)
+    return np.median(squares, axis=0) + _NOISE_FLOOR * squares.mean(axis=0)
