@@ -73,7 +73,7 @@ def complete_by_rank(
     mask = observed.astype(np.float64)
     residual = np.where(observed, target, 0.0)
     if max_rank is None:
-        max_rank = _determined_rank(n, m, int(observed.sum()))
+        max_rank = most_ranks((n, m), observed.sum() / 2)
     A, B = np.zeros((n, 0)), np.zeros((m, 0))
     norms, factors, n_iter = [], [], 0
     for rank in range(max_rank + 1):
@@ -98,9 +98,11 @@ def refine_factors(factors, target, observed, *, max_iter=1000, tol=_FINE, ridge
     return A, B, steps
 
 
-def _determined_rank(n, m, n_observed):
+def most_ranks(shape, n_numbers):
+    """Return the largest rank with at most so many degrees of freedom, between 1 and MAX_RANK."""
+    n, m = shape
     ranks = np.arange(1, min(n, m) + 1)
-    return int(np.clip((ranks * (n + m - ranks) <= n_observed / 2).sum(), 1, MAX_RANK))
+    return int(np.clip((ranks * (n + m - ranks) <= n_numbers).sum(), 1, MAX_RANK))
 
 
 def _leading_pair(residual):

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._greedy import MAX_RANK, complete_by_rank
+from ._greedy import complete_by_rank, most_ranks
 from ._offsets import Offsets
 
 # Ridges that are tried, in units of the spectral norm that the known entries would have if they
 # were noise: the one from which the offsets are chosen, then the others.
 _FIRST_RIDGE, _OTHER_RIDGES = 0.1, (0.0, 0.03, 0.3, 1.0)
 # Held-out entries in all, where the known ones are few, and the parts into which these are cut.
-_WANTED, _MOST_SPLITS = 1000, 5
+_WANTED, _MOST_PARTS = 1000, 5
 # Ranks without an improvement, after which none is expected.
-_PATIENCE = 2
+PATIENCE = 2
 # Alternations at each rank.
 _MAX_ITER = 50
 
@@ -80,7 +80,11 @@ def choose_by_held_out(
     max_rank : int or None
     rng : RandomState
     """
-    splits = _splits(observed, share, rng)
+    places = np.flatnonzero(observed)
+    splits = [
+        _without(observed, places[part])
+        for part in held_out_parts(len(places), share, _WANTED, rng)
+    ]
 
     def errors(center, ridge):
         parts = [_errors_by_rank(known, part, ~part & observed, center, ridge) for part in splits]
@@ -107,18 +111,23 @@ def _error(pair):
     return pair[0]
 
 
-def _splits(observed, share, rng):
-    """Return masks of what is shown, each without entries that no other one hides."""
-    places = np.flatnonzero(observed)
-    n_hidden = max(1, round(share * len(places)))
-    n_splits = int(np.clip(-(-_WANTED // n_hidden), 1, min(_MOST_SPLITS, len(places) // n_hidden)))
-    order = rng.permutation(places)
-    masks = []
-    for split in range(n_splits):
-        mask = observed.copy()
-        mask.flat[order[split * n_hidden : (split + 1) * n_hidden]] = False
-        masks.append(mask)
-    return masks
+def held_out_parts(
+    n: int, share: float, wanted: int, rng: np.random.RandomState
+) -> list[np.ndarray]:
+    """Return places in range(n) that are held out together: more parts where a share is little.
+
+    One part where it has as many places as are wanted, else up to five that have no place in
+    common.
+    """
+    size = max(1, round(share * n))
+    n_parts = int(np.clip(-(-wanted // size), 1, min(_MOST_PARTS, n // size)))
+    return np.split(rng.permutation(n)[: n_parts * size], n_parts)
+
+
+def _without(observed, places):
+    shown = observed.copy()
+    shown.flat[places] = False
+    return shown
 
 
 def _errors_by_rank(known, shown, hidden, center, ridge):
@@ -133,22 +142,15 @@ def _errors_by_rank(known, shown, hidden, center, ridge):
     def go_on(A, B):
         error = left - np.einsum("ij,ij->i", A[i], B[j])
         errors.append(float(error @ error))
-        return len(errors) - 1 - int(np.argmin(errors)) < _PATIENCE
+        return len(errors) - 1 - int(np.argmin(errors)) < PATIENCE
 
     if target.any():
         complete_by_rank(
             target,
             shown,
-            max_rank=_most_ranks(shown),
+            max_rank=most_ranks(shown.shape, shown.sum()),
             max_iter=_MAX_ITER,
             ridge=ridge * noise_norm(target, mask),
             go_on=go_on,
         )
     return errors
-
-
-def _most_ranks(shown):
-    """Return the largest rank whose coordinates are fewer than the entries shown."""
-    n, m = shown.shape
-    ranks = np.arange(1, min(n, m) + 1)
-    return int(np.clip((ranks * (n + m - ranks) <= shown.sum()).sum(), 1, MAX_RANK))

@@ -17,8 +17,9 @@ from .._base.rows import validate_array, validate_regression, validate_rows
 from .._base.symmetric import check_real
 from .._base.typed import Auto, BaseEstimator
 from ._effective_rank import effective_rank
+from ._greedy import most_ranks
 from ._measurements import Measurements
-from ._sensing import most_ranks, sense, sense_by_descent
+from ._sensing import sense, sense_by_descent
 
 # Singular values below this share of the largest are rounding.
 _ROUNDING = 1e-10

@@ -7,15 +7,14 @@ import numpy as np
 from ._descent import descend_by, monotone_step, product, random_factors
 from ._effective_rank import effective_rank
 from ._gauss_newton import factors_by_rank, fit_factors
-from ._greedy import MAX_RANK
+from ._greedy import most_ranks
+from ._held_out import PATIENCE, held_out_parts
 from ._measurements import Measurements
 
 # Ridges that are tried, in units of what noise of the measurements' own size would ask for.
 _RIDGES = (0.0, 0.03, 0.1, 0.3)
-# Held-out measurements in all where there are few, in parts at most.
-_WANTED, _MOST_SPLITS = 200, 5
-# Ranks without an improvement, after which none is expected.
-_PATIENCE = 2
+# Held-out measurements in all where there are few.
+_WANTED = 200
 # Steps at a rank while ranks are compared.
 _MOST_STEPS = 20
 # Looks at a run, the first after so many steps, then ever later by this factor.
@@ -68,16 +67,9 @@ def noise_ridge(A: Measurements, y: np.ndarray) -> float:
     return float(sigma * np.sqrt(A.mean_square()) * (np.sqrt(n) + np.sqrt(m)))
 
 
-def most_ranks(shape: tuple[int, int], n_measurements: int) -> int:
-    """Return the largest rank with fewer degrees of freedom than there are measurements."""
-    n, m = shape
-    ranks = np.arange(1, min(n, m) + 1)
-    return int(np.clip((ranks * (n + m - ranks) <= n_measurements).sum(), 1, MAX_RANK))
-
-
 def _choose(A, y, share, rng):
     """Return the ridge and the rank with the least squared error at held-out measurements."""
-    splits = _splits(len(y), share, rng)
+    splits = held_out_parts(len(y), share, _WANTED, rng)
     found = []
     for ridge in _RIDGES:
         parts = [_errors_by_rank(A, y, hidden, ridge) for hidden in splits]
@@ -87,19 +79,8 @@ def _choose(A, y, share, rng):
     return min(found)[1:]
 
 
-def _splits(n, share, rng):
-    n_hidden = max(1, round(share * n))
-    n_splits = int(np.clip(-(-_WANTED // n_hidden), 1, min(_MOST_SPLITS, n // n_hidden)))
-    order, splits = rng.permutation(n), []
-    for split in range(n_splits):
-        hidden = np.zeros(n, dtype=bool)
-        hidden[order[split * n_hidden : (split + 1) * n_hidden]] = True
-        splits.append(hidden)
-    return splits
-
-
 def _errors_by_rank(A, y, hidden, ridge):
-    shown = A.among(~hidden)
+    shown = A.among(np.isin(np.arange(len(y)), hidden, invert=True))
     target, mean = shown.centred(y)
 
     def error(X):
@@ -113,7 +94,7 @@ def _errors_by_rank(A, y, hidden, ridge):
 
     def go_on(factors):
         errors.append(error(factors[0] @ factors[1].T))
-        return len(errors) - 1 - int(np.argmin(errors)) < _PATIENCE
+        return len(errors) - 1 - int(np.argmin(errors)) < PATIENCE
 
     most = most_ranks(A.shape, len(shown))
     ridge *= noise_ridge(shown, target)
