@@ -153,19 +153,24 @@ def print_end_to_end(args):
 # ------------------------------------------------------------------------------------ against N
 
 
-def decoding(n_features, n_samples, seed):
-    """Return the seconds of a recovery by bit tests, its support and its cosine."""
-    planted = make_sparse_spiked_covariance(
+def noisy_rows(n_features, n_samples, seed):
+    """Return rows with five components of fifty features, and 50 idle features a row."""
+    return make_sparse_spiked_covariance(
         n_samples,
         n_features,
         eigenvalues=(5.0, 4.0, 3.0, 2.0, 1.0),
         n_nonzero_coefs=50,
-        # 50 idle features a row, of unit variance in all.
+        # Of unit variance in all.
         noise=np.sqrt(1.0 / n_features),
         sparse=True,
         density=50 / n_features,
         random_state=seed,
     )
+
+
+def decoding(n_features, n_samples, seed):
+    """Return the seconds of a recovery by bit tests, its support and its cosine."""
+    planted = noisy_rows(n_features, n_samples, seed)
     sketch = EigenSketch(
         n_features, n_measurements=2048, range_size=64, identification=(3072, 32), random_state=seed
     )

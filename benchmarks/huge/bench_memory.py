@@ -41,9 +41,9 @@ N_NONZERO = 10
 NOISE = 0.02
 
 
-def stream(method, n_batches, batch, n_features, sizes):
-    """Stream all batches through a method, a budget in megabytes or "oja"."""
-    data = make_sparse_spiked_covariance(
+def wide_rows(n_batches, batch, n_features):
+    """Return the rows of the stream in batches, with what is planted in them."""
+    return make_sparse_spiked_covariance(
         n_batches * batch,
         n_features,
         eigenvalues=EIGENVALUES,
@@ -53,6 +53,11 @@ def stream(method, n_batches, batch, n_features, sizes):
         batch_size=batch,
         random_state=0,
     )
+
+
+def stream(method, n_batches, batch, n_features, sizes):
+    """Stream all batches through a method, a budget in megabytes or "oja"."""
+    data = wide_rows(n_batches, batch, n_features)
     batches = list(data.batches)
     if method == "oja":
         model = ThresholdedOja(len(EIGENVALUES), N_NONZERO, center=False)

@@ -1,0 +1,1 @@
+"""Time and memory of what users call, for asv: how they change from commit to commit."""
