@@ -13,12 +13,8 @@ from ._options import NoiseName, NonzeroCounts, RankRule, Which
 from ._pace import RecoveryPace
 from ._pairs import RecoveryWarning
 from ._rank import choose_rank
-<<<<<<< HEAD
-from .decoders import Decoder, DecoderName, choose_decoders
-=======
 from .decoders import Decoder, DecoderName
 from .decoders._choice import choose_decoders
->>>>>>> huge
 from .decoders._htp import MAX_SUPPORT_SHARE
 
 

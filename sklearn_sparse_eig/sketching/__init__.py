@@ -2,11 +2,7 @@
 
 from ._centred_products import SymmetricProduct
 from ._eigen_sketch import EigenSketch
-<<<<<<< HEAD
 from ._implicit import LEFT, Difference, ImplicitMatrix, Rows, ScaledMatrix, steps
-=======
-from ._implicit import Difference, ImplicitMatrix, Rows, ScaledMatrix, SymmetricProduct, steps
->>>>>>> huge
 from ._limits import (
     DENSE_EIGEN,
     IDENTIFICATION_LIMIT,

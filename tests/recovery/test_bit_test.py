@@ -17,10 +17,6 @@ from sklearn_sparse_eig.recovery.decoders import (
     _base,
     _choice,
     _htp,
-<<<<<<< HEAD
-    choose_decoders,
-=======
->>>>>>> huge
 )
 from sklearn_sparse_eig.recovery.decoders._bit_test import spelled_ids
 
@@ -425,11 +421,7 @@ def test_auto_predicts_which_is_quicker_and_what_takes_too_long():
     def chosen(n_features, n_components, identification):
         options = {"n_measurements": 64, "range_size": 40, "identification": identification}
         sketch = EigenSketch(n_features, random_state=0, **options)
-<<<<<<< HEAD
-        first, second = choose_decoders("auto", sketch, n_components)
-=======
         first, second = _choice.choose_decoders("auto", sketch, n_components)
->>>>>>> huge
         return first.name, second and second.name
 
     assert chosen(1 << 19, 5, (3072, 32)) == ("htp", None)
