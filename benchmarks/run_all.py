@@ -38,6 +38,7 @@ SCRIPTS = {
     "ood": "gradpca/bench_ood.py",
     "grad_cost": "gradpca/bench_grad_cost.py",
     "layer_gradients": "gradpca/bench_layer_gradients.py",
+    "grad_pretrained": "gradpca/bench_grad_pretrained.py",
     "grad_sketch": "gradpca/bench_grad_sketch.py",
     "diagnostics": "diagnostics/bench_diagnostics.py",
     "mam_paper": "recovery/mam_paper.py",
@@ -89,7 +90,9 @@ def main():
         print(f"== {name}", file=sys.stderr, flush=True)
         start = time.perf_counter()
         table = run(name, args.quick, args.repeats)
-        if args.quick:
+        if not table:
+            print(f"== {name} has nothing to say here: its page stays", file=sys.stderr)
+        elif args.quick:
             print(table)
         else:
             page = page_of(name)

@@ -13,6 +13,7 @@ What it scores is of no interest; bench_ood.py measures that on small networks.
 import resource
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,8 @@ def main():
     parser.add_argument("--classes", type=int, default=150)
     parser.add_argument("--detector", nargs="+", choices=DETECTORS, default=list(DETECTORS)[:1])
     args = parser.parse_args()
+    if not all(map(find_spec, ("torch", "efficientnet_lite_pytorch"))):
+        return progress("EfficientNet-Lite0 is not installed: nothing is measured.")
     import torch
 
     torch.set_num_threads(1)

@@ -3,9 +3,12 @@
 from typing import Any, Self
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
 
-# Random vectors, and rounds of a power iteration, for the norms of the measurements.
-_PROBES, _ROUNDS = 8, 30
+# Random vectors for the mean norm of the measurements.
+_PROBES = 8
+# Below this many entries an eigenvalue is had from all of them.
+_SMALL = 16
 
 
 class Measurements:
@@ -67,10 +70,14 @@ class Measurements:
 
     def largest_square(self) -> float:
         """Return about how much longer they are at most, squared."""
-        X = np.random.default_rng(0).standard_normal(self.shape)
-        value = 0.0
-        for _ in range(_ROUNDS):
-            X /= max(np.linalg.norm(X), np.finfo(float).tiny)
-            X = self.adjoint(self.forward(X))
-            value = float(np.linalg.norm(X))
-        return value
+        size = int(np.prod(self.shape))
+
+        def product(x):
+            return self.adjoint(self.forward(x.reshape(self.shape))).ravel()
+
+        start = np.random.default_rng(0).standard_normal(size)
+        if size < _SMALL:
+            return float(np.linalg.norm([product(e) for e in np.eye(size)], 2))
+        operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
+        options = {"which": "LM", "v0": start, "tol": 1e-2, "return_eigenvectors": False}
+        return float(eigsh(operator, 1, **options)[0])

@@ -242,7 +242,7 @@ def _pairs(examples):
             yield pytest.param(key, *pair, id=f"{key.__name__}-{i}")
 
 
-@pytest.mark.parametrize("function, layer, shape", _pairs(LAYERS))
+@pytest.mark.parametrize("function, layer, shape", list(_pairs(LAYERS)))
 def test_functions_have_the_gradients_of_autograd(function, layer, shape):
     seen = []
 
@@ -258,7 +258,7 @@ def test_functions_have_the_gradients_of_autograd(function, layer, shape):
     check_form(layer, shape)
 
 
-@pytest.mark.parametrize("kind, layer, shape", _pairs(KINDS))
+@pytest.mark.parametrize("kind, layer, shape", list(_pairs(KINDS)))
 def test_registered_kinds_have_the_gradients_of_autograd(kind, layer, shape, toys):
     assert _forms.find_form(layer()).kind is kind
     check_form(layer, shape)

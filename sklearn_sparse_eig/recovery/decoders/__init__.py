@@ -7,7 +7,6 @@ is decorated with :func:`register`. To use one from elsewhere, pass an instance 
 from ..._base.folders import import_files
 from ._base import Decoder
 from ._bit_test import BitTestDecoder
-from ._choice import choose_decoders
 from ._diagonal_network import DiagonalNetworkDecoder
 from ._htp import HTPDecoder
 from ._median import MedianDecoder
@@ -19,7 +18,6 @@ __all__ = [
     "DiagonalNetworkDecoder",
     "HTPDecoder",
     "MedianDecoder",
-    "choose_decoders",
     "decoder_names",
     "make_decoder",
     "register",
