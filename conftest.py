@@ -14,6 +14,14 @@ collect_ignore_glob = [path for path, package in _NEEDS.items() if not find_spec
 # Scripts that a type checker reads: one of them is wrong on purpose.
 collect_ignore = ["tests/typing/user_script.py", "tests/typing/wrong_script.py"]
 
+# Whether a change is accepted depends on the change alone. Tests that are run by hand draw new
+# examples each time.
+if os.environ.get("CI") and find_spec("hypothesis"):
+    from hypothesis import settings
+
+    settings.register_profile("acceptance", derandomize=True)
+    settings.load_profile("acceptance")
+
 
 def pytest_configure(config):
     """Give each worker of pytest-xdist its share of the cores, in the environment it inherits."""
