@@ -72,6 +72,9 @@ def joint_principal_vectors(
         ).vectors
 
     def captured(V):
+        # Where A is negative on the span of some, fewer vectors hold more: they are no answer.
+        if np.linalg.matrix_rank(V) < V.shape[1]:
+            return -np.inf
         return captured_variance(lambda Q: A @ Q, V)
 
     found = solve(start_vectors)

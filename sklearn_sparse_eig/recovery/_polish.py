@@ -90,7 +90,9 @@ def polish(
 
     best = start
     V = _placed(n_features, start)
-    captured = trace(V)
+    # Vectors of which some are the same, as thresholded ones may be, are worse than any others.
+    are_independent = np.linalg.matrix_rank(start.vectors) == start.vectors.shape[1]
+    captured = trace(V) if are_independent else -np.inf
     if products_are_cheap and is_crowded(sizes, max_candidates):
         other = sequential_power_vectors(multiply, n_features, sizes)
         if (now := trace(other)) > captured:

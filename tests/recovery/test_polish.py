@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA
 from sklearn_sparse_eig.recovery import Polished, polish, sparse_principal_vectors
+from sklearn_sparse_eig.recovery._joint_solution import joint_principal_vectors
 from sklearn_sparse_eig.recovery._joint_steps import captured_variance
 from sklearn_sparse_eig.recovery._nystrom import NystromModel
 from sklearn_sparse_eig.recovery._sequential_steps import sequential_power_vectors
@@ -122,3 +123,32 @@ def test_supports_that_fill_the_candidates_are_sought_among_all_features(seed):
     reference = sequential_power_vectors(multiply, 1200, sizes)
     found = captured_variance(multiply, pairs.eigenvectors.toarray())
     assert found >= 0.99 * captured_variance(multiply, reference)
+
+
+def test_vectors_that_are_the_same_are_replaced():
+    """All of the variance lies in one direction, so that no others capture more."""
+    x = np.array([1.0, 1.0, 1.0, 0.5])
+    same = np.zeros((4, 2))
+    same[0] = 1.0
+    A = np.outer(x, x)
+    for brief in (False, True):
+        found = polish(
+            lambda Q: A @ Q,
+            lambda ids, V: joint_principal_vectors(A[np.ix_(ids, ids)], [1, 1], start_vectors=V),
+            Polished(np.arange(4), same),
+            [1, 1],
+            4,
+            200,
+            products_are_cheap=True,
+            brief=brief,
+        )
+        assert np.linalg.matrix_rank(found.vectors) == 2
+
+
+@pytest.mark.parametrize("start", [None, np.eye(3)[:, [1, 1]]])
+def test_vectors_stay_apart_where_the_matrix_is_negative(start):
+    """One vector alone would hold more of a matrix less its noise."""
+    A = np.full((3, 3), 0.96) - 1.17 * np.eye(3)
+    A[1, 2] = A[2, 1] = 0.97
+    found = joint_principal_vectors(A, [1, 1], start_vectors=start)
+    assert np.linalg.matrix_rank(found) == 2
