@@ -51,12 +51,11 @@ def sense(A, y, *, rank, share, max_iter, tol, rng):
     if rank is None:
         ridge, rank = _choose(A, y, share, rng)
     y, intercept = A.centred(y)
-    found, n_iter = factors_by_rank(A, y, rank, ridge=ridge * noise_ridge(A, y), max_iter=max_iter)
+    ridge = ridge and ridge * noise_ridge(A, y)
+    found, n_iter = factors_by_rank(A, y, rank, ridge=ridge, max_iter=max_iter)
     if not found:
         return Sensed(np.zeros(A.shape), intercept, 0, n_iter, True)
-    (U, V), steps, converged = fit_factors(
-        A, y, found[-1], ridge=ridge * noise_ridge(A, y), max_iter=max_iter, tol=tol
-    )
+    (U, V), steps, converged = fit_factors(A, y, found[-1], ridge=ridge, max_iter=max_iter, tol=tol)
     return Sensed(U @ V.T, intercept, len(found), n_iter + steps, converged)
 
 
