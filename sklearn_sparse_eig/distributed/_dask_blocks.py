@@ -69,7 +69,7 @@ def values_beside(values: Any, name: str, X: Any, n_blocks: int) -> Sequence[Any
         blocks = list(values.to_delayed().ravel())
     elif hasattr(values, "to_delayed"):
         blocks = list(values.to_delayed())
-    elif isinstance(values, list | tuple) and len(values) == n_blocks and not known:
+    elif _are_blocks(values):
         blocks = list(values)
     elif known:
         values = np.asarray(values)
@@ -87,6 +87,13 @@ def values_beside(values: Any, name: str, X: Any, n_blocks: int) -> Sequence[Any
             "same partitions."
         )
     return blocks
+
+
+def _are_blocks(values: Any) -> bool:
+    """Whether a list has a block for an item (delayed, future or array), not the value of a row."""
+    return isinstance(values, list | tuple) and all(
+        hasattr(item, "compute") or hasattr(item, "result") or np.ndim(item) for item in values
+    )
 
 
 def _as_column(values: Any, name: str) -> Any:
