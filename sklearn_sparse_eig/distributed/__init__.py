@@ -11,6 +11,17 @@ Dask and Spark are imported when they are used.
 
 from ._dask import fit_dask, transform_dask
 from ._partitions import fit_partitions
+from ._spark import fit_spark
+from ._spark_groups import merge_sketches, sketch_by_group
 from ._trees import merge_copies, tree_merge
 
-__all__ = ["fit_dask", "fit_partitions", "merge_copies", "transform_dask", "tree_merge"]
+__all__ = [
+    "fit_dask",
+    "fit_partitions",
+    "fit_spark",
+    "merge_copies",
+    "merge_sketches",
+    "sketch_by_group",
+    "transform_dask",
+    "tree_merge",
+]

@@ -98,8 +98,7 @@ def fit_dask(
         for name, values in (("y", y), ("sample_weight", sample_weight))
         if values is not None
     }
-    given = [dict(zip(beside, values, strict=True)) for values in zip(*beside.values())]
-    blocks = list(zip(rows, given or [{}] * len(rows), strict=True))
+    blocks = [(r, {name: beside[name][i] for name in beside}) for i, r in enumerate(rows)]
 
     def compute(value: Any) -> Any:
         return value.compute() if client is None else client.compute(value, sync=True)
