@@ -14,6 +14,9 @@ dask = pytest.importorskip("dask", reason="dask is not installed: the extra dask
 da = pytest.importorskip("dask.array", reason="dask.array is not installed: the extra dask")
 distributed = pytest.importorskip("distributed", reason="distributed is not installed")
 
+# Processes take long to start.
+pytestmark = pytest.mark.slow
+
 N_BLOCKS, BLOCK, N = 24, 4000, 250
 PCA = SketchedSparsePCA(
     1, n_nonzero_coefs=4, sketch="two_sided", n_measurements=64, range_size=16, random_state=0

