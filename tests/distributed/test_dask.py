@@ -1,6 +1,7 @@
 """Collections of dask, by the schedulers of one process: each row counts once, or is refused."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -141,19 +142,11 @@ def test_detector_with_labels(subspace):
         fitted = fit_dask(detector, rows, labels)
     # The metric of sketched means is that of the first block.
     expected = GradPCADetector(classifier, subspace=subspace, random_state=0)
-    with pytest.warns(UserWarning) if subspace == "sketched" else _nothing():
+    with pytest.warns(UserWarning) if subspace == "sketched" else nullcontext():
         expected.partial_fit(X[:100], y[:100])
     expected.partial_fit(X[100:], y[100:])
     np.testing.assert_array_equal(fitted.class_counts_, np.bincount(y))
     np.testing.assert_allclose(fitted.score_samples(X), expected.score_samples(X), rtol=1e-6)
-
-
-class _nothing:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
 
 
 def test_refusals():
