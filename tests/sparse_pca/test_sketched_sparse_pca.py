@@ -858,8 +858,8 @@ def test_import_is_light():
         import sys
         import sklearn_sparse_eig
         sklearn_sparse_eig.SketchedSparsePCA()
-        heavy = {"numba", "torch", "dask", "pyspark", "pyarrow", "matplotlib", "pandas"} & set(sys.modules)
-        print(sorted(heavy))
+        extras = {"numba", "torch", "dask", "pyspark", "pyarrow", "matplotlib", "pandas"}
+        print(sorted(extras & set(sys.modules)))
     """
     # scikit-learn imports pandas itself where it is there, so only what is added counts.
     plain = "import sys, sklearn.decomposition, sklearn.utils.validation\n" + (
