@@ -140,13 +140,13 @@ def test_the_monitor_records_it_along_training():
     monitor = CollapseMonitor(
         X, y, loss="squared_error", feature_tangent=True, n_per_class=5, random_state=0
     )
-    optimiser = torch.optim.SGD(module.parameters(), 0.1)
+    parameters = list(module.parameters())
     for _ in range(3):
         monitor(module)
         loss = ((module(torch.as_tensor(X)) - torch.eye(3).double()[y]) ** 2).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        with torch.no_grad():
+            for p, g in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+                p -= 0.1 * g
     seen = monitor.to_dict()
     for name in ("loss", "sharpness", "gradient_norm", "parameter_norm", "nc1", "nc4"):
         assert seen[name].shape == (3,)
