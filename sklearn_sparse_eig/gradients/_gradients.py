@@ -22,11 +22,14 @@ class Gradients:
     layers : sequence of LayerFactors, LayerMatrices or LayerPlaces
         Gradients of the chosen layers, from input to output. Matrices may be computed anew on each
         access.
+    labels : ndarray of shape (n_samples,), default=None
+        Classes that came with the samples.
     """
 
     values: np.ndarray
     logits: np.ndarray
     layers: Sequence[LayerGradients]
+    labels: np.ndarray | None = None
 
     def inner(self, other: "Gradients") -> np.ndarray:
         """Return all inner products with the gradients of other samples (the tangent kernel)."""

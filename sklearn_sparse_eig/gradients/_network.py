@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -9,12 +10,13 @@ import scipy.sparse as sp
 from scipy.special import expit
 
 from .._base.batches import in_batches
-from .._base.compat import take_rows
+from .._base.compat import n_rows, take_rows
 from .._base.rows import validate_array
 from .._base.typed import Auto
 from ._choices import LayerChoice, OutputName
 from ._factors import LayerFactors
 from ._gradients import Gradients
+from ._loaders import chunks
 from ._outputs import scalar_output
 
 # Each activation with its derivative, as a function of the activated value.
@@ -90,6 +92,7 @@ class Network(ABC):
         Parameters
         ----------
         X : anything with rows
+            Or the rows of a DataLoader.
         output, layers
             Arguments of :meth:`gradients`.
         batch_size : int or "auto", default="auto"
@@ -100,14 +103,22 @@ class Network(ABC):
         start : int
             Index of the first row of the batch.
         gradients : Gradients
+            With labels, where these come with the rows.
         """
         chosen = tuple(range(len(self.layer_names)) if layers is None else layers)
-        floats = self.floats_per_row(chosen, take_rows(X, slice(0, 2)))
 
         def gradients(rows):
             return self.gradients(rows, output, chosen)
 
-        yield from in_batches(gradients, X, batch_size, floats)
+        first = 0
+        for part, labels in chunks(X):
+            floats = self.floats_per_row(chosen, take_rows(part, slice(0, 2)))
+            for start, found in in_batches(gradients, part, batch_size, floats):
+                if labels is not None:
+                    own = labels[start : start + len(found.values)]
+                    found = replace(found, labels=own)
+                yield first + start, found
+            first += n_rows(part)
 
     @abstractmethod
     def parameters(self) -> list[Any]:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from .._base.compat import n_rows, take_rows
 from .._base.messages import report
+from .._base.typed import InputLike
 from ..gradients import (
     Gradients,
     LayerChoice,
@@ -23,7 +24,7 @@ from ._classes import encode
 from ._input import Settings, check_labels
 from ._label_agreement import LabelAgreement
 from ._pace import SOURCE, Pace
-from ._seen_rows import hash_rows
+from ._seen_rows import RowHashes
 from ._subsamples import metric_rows
 from .subspaces import KnownGradients, Span, SpanRequest, is_one_hot
 
@@ -59,7 +60,7 @@ class CollectingMixin:
     _forget_threshold: Callable[[], None]
 
     def _check_input(
-        self, X: ArrayLike, y: ArrayLike | None, reset: bool
+        self, X: InputLike, y: ArrayLike | None, reset: bool
     ) -> tuple[Any, np.ndarray | None]:
         Settings(
             self.estimator,
@@ -139,20 +140,32 @@ class CollectingMixin:
             return None
         return encode(y, self.classes_)
 
+    def _labels(self, labels):
+        """Return a function of a batch and its start that gives indices of classes, or None."""
+
+        def of_batch(start, gradients):
+            if labels is not None:
+                return labels[start : start + len(gradients.values)]
+            return self._encode(gradients.labels)
+
+        return of_batch
+
     def _add(self, X: Any, labels: np.ndarray | None, warns: bool) -> None:
         """Add samples, with the indices of their classes or the predicted ones.
 
         With `warns` it warns of a model that does not look like a classifier of these labels.
         """
         agreement, pace = LabelAgreement(self.classes_), Pace(n_rows(X), self.verbose)
+        hashes = RowHashes(X)
         if self._state.looks_ahead:
             # What is kept of a gradient depends on the metric, for which some rows are enough.
             rows = metric_rows(n_rows(X), labels, self._state.plan.full_sizes())
             some = X if rows is None else take_rows(X, rows)
             batches = pace.over(self._gradients(some), n_passes=2, n_rows=n_rows(some))
             self._state.look_ahead(_layers(batches, self.verbose))
-        self._state.extend(_labelled(pace.over(self._gradients(X)), labels, agreement))
-        self._state.note_rows(hash_rows(X))
+        batches = pace.over(self._gradients(hashes.rows))
+        self._state.extend(_labelled(batches, self._labels(labels), agreement))
+        self._state.note_rows(hashes.found())
         if warns:
             agreement.warn()
 
@@ -165,7 +178,6 @@ def _layers(batches, verbose):
 
 def _labelled(batches, labels, agreement):
     for start, gradients in batches:
-        logits = gradients.logits
-        given = None if labels is None else labels[start : start + len(logits)]
+        logits, given = gradients.logits, labels(start, gradients)
         agreement.add(logits, given)
         yield gradients.layers, logits.argmax(axis=1) if given is None else given

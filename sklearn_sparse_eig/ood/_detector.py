@@ -15,7 +15,7 @@ from .._base.typed import (
     Auto,
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
-    MatrixLike,
+    InputLike,
     OutlierMixin,
     RandomSeed,
     TransformerMixin,
@@ -163,7 +163,8 @@ class GradPCADetector(
         random): the classifier knows these samples, so more than
         ``contamination`` of new ones are rejected. Use :meth:`calibrate` then.
     calibration_scores_ : ndarray
-        Scores of the held-out samples in increasing order. It exists only if there are any.
+        Scores of the held-out samples in increasing order; higher is more typical. It exists only
+        if there are any.
     n_features_in_ : int
         Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -296,7 +297,7 @@ class GradPCADetector(
     # ---------------------------------------------------------------------------------- fitting
 
     @fitting(prefer_skip_nested_validation=False)
-    def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: InputLike, y: ArrayLike | None = None) -> Self:
         """Fit to X alone, and forget all samples seen before.
 
         If the classifier is trained here, to y, a random part of the rows (0.15, or more if
@@ -307,9 +308,12 @@ class GradPCADetector(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples. A pipeline may be given whatever it accepts.
+            Samples. A pipeline may be given whatever it accepts; a torch module also arrays with
+            more axes, a dict of arrays that are passed by name, a ``DataLoader`` or a ``Dataset``,
+            which are read several times. The last entry of a batch is its labels, or
+            ``"labels"``, ``"label"``, ``"targets"``, ``"target"`` or ``"y"`` of a dict.
         y : array-like of shape (n_samples,), default=None
-            Classes.
+            Classes. None uses those that come with batches, or the predicted ones.
 
         Returns
         -------
@@ -336,7 +340,7 @@ class GradPCADetector(
         given = targets if self.labels == "true" else None
         self._start(model, rows, n_rows(rows) if given is None else len(np.unique(given)))
         self._add(rows, self._encode(targets), warns=True)
-        if given is not None:
+        if self.labels == "true" and (given is not None or getattr(rows, "has_labels", False)):
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
             chosen = threshold_rows(n_rows(rows), self.contamination)
@@ -348,7 +352,7 @@ class GradPCADetector(
 
     @fitting(prefer_skip_nested_validation=False)
     def partial_fit(
-        self, X: MatrixLike, y: ArrayLike | None = None, classes: Iterable | None = None
+        self, X: InputLike, y: ArrayLike | None = None, classes: Iterable | None = None
     ) -> Self:
         """Add samples to the class means and to the metric.
 
@@ -359,9 +363,9 @@ class GradPCADetector(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
         y : array-like of shape (n_samples,), default=None
-            Classes. None uses the predicted ones.
+            Classes. None uses those that come with batches, or the predicted ones.
         classes : array-like, default=None
             Classes of the classifier. They are checked if they are given.
 

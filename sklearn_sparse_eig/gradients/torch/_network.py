@@ -19,8 +19,9 @@ from .._lazy import LazyLayers
 from .._network import Network
 from .._outputs import scalar_output
 from ._features import Features
+from ._inputs import run
 from ._layers import find_layers
-from ._modules import check_mode, plain_module
+from ._modules import check_mode, in_single, plain_module
 from ._order import execution_order
 from ._outputs import check_output, warn_if_no_logits
 from ._rows import RowReader
@@ -44,8 +45,8 @@ class TorchNetwork(Network):
     Parameters
     ----------
     module : torch.nn.Module
-        In evaluation mode, in float32 or float64. What ``torch.compile`` or ``DataParallel`` made
-        of a module stands for that module.
+        In evaluation mode. Of one in half precision a copy in float32 is used. What
+        ``torch.compile`` or ``DataParallel`` made of a module stands for that module.
     classes : ndarray, default=None
         Labels of the logits; None for 0, 1, ..., as many as the last ``Linear`` layer or
         convolution has outputs. A single logit f has the labels 0 and 1, with the logits -f/2 and
@@ -61,7 +62,8 @@ class TorchNetwork(Network):
     Raises
     ------
     TypeError
-        If the module has no parameters, or was made by ``torch.jit``.
+        If the module has no parameters, was made by ``torch.jit``, or is in half precision and
+        cannot be copied.
     ValueError
         If the number of logits cannot be told, or there is no such engine.
     """
@@ -74,7 +76,7 @@ class TorchNetwork(Network):
         classes: np.ndarray | None = None,
         engine: str = "auto",
     ) -> None:
-        self.module, self.engine = plain_module(module), engine
+        self.module, self.engine = in_single(plain_module(module)), engine
         self._layers = find_layers(self.module)
         if not self._layers:
             raise TypeError(
@@ -149,9 +151,8 @@ class TorchNetwork(Network):
             if not any(word in str(error) for word in _MISFIT):
                 raise
             raise ValueError(
-                f"{type(self.module).__name__} cannot be run on rows of shape "
-                f"{tuple(rows.shape[1:])} and {rows.dtype}: {error}. Give X as its forward() takes "
-                "it."
+                f"{type(self.module).__name__} cannot be run on rows of {rows.describe()}: "
+                f"{error}. Give X as its forward() takes it."
             ) from error
         if not self._gives_features:
             self._set_logits()
@@ -197,7 +198,7 @@ class TorchNetwork(Network):
             depends on others; if the logits do not depend on a layer; if the module does not
             return one row of logits for each row of X.
         TypeError
-            In half precision.
+            In half precision, if the module was brought to it later.
         """
         check_mode(self.module)
         indices = tuple(range(len(self._layers)) if layers is None else layers)
@@ -374,7 +375,7 @@ class TorchNetwork(Network):
     @differentiable
     def _features(self, X):
         torch._C._set_grad_enabled(False)
-        return twin(Features(self.module, self._head()))(self._reader.read(X))
+        return run(twin(Features(self.module, self._head())), self._reader.read(X))
 
     def feature_network(self) -> "TorchNetwork":
         """Return the module up to its last Linear layer."""

@@ -7,9 +7,9 @@ from typing import ClassVar, cast
 
 import numpy as np
 import torch
-from torch.func import functional_call
 
 from ..._layers import LayerGradients
+from .._inputs import Inputs, run
 from .._layers import Layer
 from .._settings import usable_state
 from .._tensors import to_numpy
@@ -29,7 +29,7 @@ class Batch:
     Parameters
     ----------
     module : torch.nn.Module
-    rows : Tensor of shape (n, ...)
+    rows : Inputs
     output : {"max", "logsumexp", "sum", "loss"} or int
     scalar : callable
         From what the module returns, the rows and the output to the scalars, the logits and the
@@ -49,7 +49,7 @@ class Batch:
     def __init__(
         self,
         module: torch.nn.Module,
-        rows: torch.Tensor,
+        rows: Inputs,
         output: str | int,
         scalar: Callable[..., tuple],
     ) -> None:
@@ -76,8 +76,8 @@ class Batch:
         state = {**self.state, **parameters}
         on_twin = on_twin or getattr(self.module, "needs_twin", False)
         if not state and not on_twin:
-            return self.module(self.rows)
-        return functional_call(self.twin, state, (self.rows,))
+            return run(self.module, self.rows)
+        return run(self.twin, self.rows, state)
 
     def forward(self, parameters: dict[str, torch.Tensor], on_twin: bool = False) -> torch.Tensor:
         """Return what the module returns, having taken the scalars from it the first time."""

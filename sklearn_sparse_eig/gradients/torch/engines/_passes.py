@@ -137,7 +137,7 @@ def note(
         )
     uses: dict[int, list[Use]] = {i: [] for i in by_functions}
     for use in capture.uses:
-        if _share(use.inputs, batch.rows):
+        if any(_share(use.inputs, rows) for rows in batch.rows.tensors()):
             # The caller's own array, who may write into it before the gradients are made.
             use = replace(use, inputs=use.inputs.clone())
         for i in {owners[name] for name in use.names}:
