@@ -49,8 +49,9 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         The scalar to differentiate: the largest logit, the logarithm of the sum of exponentials
         of the logits, their sum, or the log-loss of the predicted class. A model of two classes
         with a single decision value f has the logits -f/2 and f/2.
-    params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all layers; the dense ones, which for torch modules with
+    params : {"all", "auto", "dense", "head", "last_hidden"} or sequence of str, default="all"
+        Layers whose parameters count: all layers; all but those of a torch module that are frozen
+        (``requires_grad=False``); the dense ones, which for torch modules with
         hidden ``Linear`` layers is cheaper and as good (see ``doc/gradpca.md``); the last one; the
         one before it (the last one if there is no other); or layers by name, such as ``"hidden0"``,
         ``"hidden1"``, ..., ``"head"``. The name of a torch module stands for all modules inside it.

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._choices import OutputName
 from ._gradients import Gradients
 from ._network import DenseNetwork, Network
+from ._outline import Outline
 
 # How closely a linear model must agree with what it predicts to be taken for one.
 _TOLERANCE = 1e-6
@@ -124,6 +125,9 @@ class _PipelineNetwork(Network):
 
     def look_at(self, X: Any) -> None:
         self._last.look_at(self._steps.transform(X) if len(self._steps) else X)
+
+    def outline(self, X: Any) -> Outline:
+        return self._last.outline(self._steps.transform(X) if len(self._steps) else X)
 
     def gradients(
         self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None

@@ -17,6 +17,7 @@ from ._choices import LayerChoice, OutputName
 from ._factors import LayerFactors
 from ._gradients import Gradients
 from ._loaders import chunks
+from ._outline import Outline, outline_of_gradients
 from ._outputs import scalar_output
 
 # Each activation with its derivative, as a function of the activated value.
@@ -128,6 +129,16 @@ class Network(ABC):
         """Return how many numbers the gradients of one row take, given a few rows."""
         return 2 * sum(p + q for p, q in (self.layer_shapes[i] for i in layers))
 
+    def outline(self, X: Any) -> Outline:
+        """Return what the gradients of all layers consist of and take, from a few rows."""
+        self.look_at(take_rows(X, slice(0, 2)))
+        layers = self.gradients(X, "max").layers
+        found = [
+            outline_of_gradients(name, shape, layer, "closed form")
+            for name, shape, layer in zip(self.layer_names, self.layer_shapes, layers, strict=True)
+        ]
+        return Outline(tuple(found), self.order)
+
     def head(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return weights (n_hidden, n_outputs) of the last layer, and its biases or None.
 
@@ -165,8 +176,8 @@ class Network(ABC):
     def select(self, params: LayerChoice | str) -> tuple[int, ...]:
         """Return the indices of layers.
 
-        ``"all"``, ``"dense"`` (all where nothing else is known), ``"head"``, ``"last_hidden"`` or
-        names.
+        ``"all"``, ``"auto"`` and ``"dense"`` (all where nothing else is known), ``"head"``,
+        ``"last_hidden"`` or names.
 
         Raises
         ------
@@ -177,6 +188,7 @@ class Network(ABC):
         if isinstance(params, str):
             ranges = {
                 "all": range(n),
+                "auto": range(n),
                 "dense": range(n),
                 "head": [n - 1],
                 "last_hidden": [max(n - 2, 0)],
@@ -187,7 +199,7 @@ class Network(ABC):
         unknown = [name for name in params if name not in self.layer_names]
         if unknown or not len(params):
             raise ValueError(
-                f"params must be 'all', 'dense', 'head', 'last_hidden' or names among "
+                f"params must be 'auto', 'all', 'dense', 'head', 'last_hidden' or names among "
                 f"{', '.join(self.layer_names)}; got {params!r}."
             )
         return tuple(i for i, name in enumerate(self.layer_names) if name in params)

@@ -7,6 +7,7 @@ from ._detector import GradPCADetector
 from ._evaluation import ood_metrics
 from ._held_out import choose_held_out
 from ._metric import Metric
+from ._plan import DetectorPlan, LayerPlan
 from .scores import SCORES, Place, Score, ScoreName, register_score, score
 from .subspaces import (
     KINDS,
@@ -35,12 +36,14 @@ from .subspaces import (
 __all__ = [
     "ClassMeanSubspace",
     "Coordinates",
+    "DetectorPlan",
     "FrozenMetricState",
     "GradientState",
     "JointSpan",
     "KINDS",
     "KnownGradients",
     "KnownRequest",
+    "LayerPlan",
     "LowRankState",
     "Metric",
     "Place",

@@ -50,7 +50,7 @@ class CollectingMixin:
     device: Any
     random_state: int | np.random.RandomState | None
     verbose: int
-    classes_: np.ndarray
+    classes_: Any
     _network: Network
     _layers: Sequence[int]
     _state: KnownGradients
@@ -58,6 +58,7 @@ class CollectingMixin:
     _span: tuple[KnownGradients, int, Span] | None
     _gradients: Callable[[Any], Iterator[tuple[int, Gradients]]]
     _forget_threshold: Callable[[], None]
+    _choose: Callable[..., tuple[Sequence[int], Any]]
 
     def _check_input(
         self, X: InputLike, y: ArrayLike | None, reset: bool
@@ -93,7 +94,8 @@ class CollectingMixin:
         self._span = None
         self._forget_threshold()
 
-    def _start(self, model: Any, X: Any, n_present: int | None = None) -> None:
+    def _make_network(self, model: Any, X: Any) -> Network:
+        """Return the network of a classifier, which has looked at some rows of X."""
         network = make_network(model if self.device is None else on_device(model, self.device))
         network.look_at(take_rows(X, slice(0, 2)))
         if network.classes is None:
@@ -102,9 +104,10 @@ class CollectingMixin:
                 "an MLPClassifier, a linear classifier, a pipeline that ends in one of them, or a "
                 "torch module."
             )
-        self._network, self._layers = network, network.select(self.params)
-        self.estimator_, self.classes_ = model, network.classes
-        request = KnownRequest(
+        return network
+
+    def _known_request(self) -> KnownRequest:
+        return KnownRequest(
             "kernel" if self.backend == "kernel" else self.subspace,
             self.metric,
             n_components=self.n_components,
@@ -114,10 +117,17 @@ class CollectingMixin:
             random_state=self.random_state,
             verbose=self.verbose,
         )
+
+    def _start(self, model: Any, X: Any, n_present: int | None = None) -> None:
+        network = self._make_network(model, X)
+        self._layers, plan = self._choose(network, X, n_present, n_rows(X), self.verbose > 0)
+        if plan is not None:
+            plan.announce(self.verbose)
+        self._network, self.estimator_, self.classes_ = network, model, network.classes
         shapes = tuple(network.layer_shapes[i] for i in self._layers)
         self._state, self._request = build(
-            request,
-            len(network.classes),
+            self._known_request(),
+            len(self.classes_),
             shapes,
             n_present,
             partial(self._look, X),

@@ -25,6 +25,7 @@ from ._classes import check_counts
 from ._collecting import CollectingMixin
 from ._held_out import choose_held_out
 from ._input import ready_model
+from ._planning import PlanningMixin
 from ._results import ResultsMixin
 from ._scoring import ScoringMixin
 from ._subsamples import threshold_rows
@@ -35,6 +36,7 @@ from .subspaces import SUBSPACES, SubspaceName, warn_if_few
 
 class GradPCADetector(
     CollectingMixin,
+    PlanningMixin,
     StreamMixin,
     ScoringMixin,
     ThresholdMixin,
@@ -63,11 +65,16 @@ class GradPCADetector(
         The scalar f whose gradient is taken: the largest logit, the logarithm of the sum of
         exponentials of the logits, their sum, or the log-loss of the predicted class. ``"loss"``
         can only be combined with ``score_function="ratio"``.
-    params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all layers; the dense ones, which is cheaper; the last one;
-        the one before it (the last one if there is no other); or layers by name, such as
-        ``"hidden0"``, ``"hidden1"``, ..., ``"head"``. The name of a torch module stands for all
-        modules inside it.
+    params : {"auto", "all", "dense", "head", "last_hidden"} or sequence of str, default="auto"
+        Layers whose parameters count: the last one and all that were trained with it, in a torch
+        module those that require gradients (all if none does), as far as ``budget`` goes; all; the
+        dense ones, which is cheaper; the last one; the one before it (the last one if there is no
+        other); or layers by name, such as ``"hidden0"``, ``"hidden1"``, ..., ``"head"``. The name
+        of a torch module stands for all modules inside it.
+    budget : float, str or None, default=None
+        What the layers may take: forward passes for each row, to fit and to score, or bytes of the
+        state, such as ``"2 GB"``. ``params="auto"`` takes layers from the last backwards while it
+        lasts; with other layers more gets a warning. :meth:`plan` tells what each takes.
     metric : {"kfac", "diag", "euclidean"}, default="kfac"
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
         samples, using Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more
@@ -207,6 +214,7 @@ class GradPCADetector(
         "estimator": [object],
         "output": [StrOptions(set(OUTPUTS))],
         "params": [str, "array-like"],
+        "budget": [Interval(Real, 0, None, closed="neither"), str, None],
         "metric": [StrOptions({"kfac", "diag", "euclidean"})],
         "score_function": [StrOptions(SCORES.keys())],
         "n_components": [
@@ -232,7 +240,8 @@ class GradPCADetector(
         estimator: Any = None,
         *,
         output: OutputName = "max",
-        params: LayerChoice = "all",
+        params: LayerChoice = "auto",
+        budget: float | str | None = None,
         metric: Literal["kfac", "diag", "euclidean"] = "kfac",
         score_function: ScoreName = "snr_ratio",
         n_components: int | float | None = None,
@@ -251,6 +260,7 @@ class GradPCADetector(
         self.estimator = estimator
         self.output = output
         self.params = params
+        self.budget = budget
         self.metric = metric
         self.score_function = score_function
         self.n_components = n_components

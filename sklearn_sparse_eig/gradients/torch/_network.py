@@ -17,12 +17,14 @@ from .._choices import OutputName
 from .._gradients import Gradients
 from .._lazy import LazyLayers
 from .._network import Network
+from .._outline import Outline
 from .._outputs import scalar_output
 from ._features import Features
 from ._inputs import run
 from ._layers import find_layers
 from ._modules import check_mode, in_single, plain_module
 from ._order import execution_order
+from ._outline import outline_layers
 from ._outputs import check_output, warn_if_no_logits
 from ._rows import RowReader
 from ._settings import differentiable, usable
@@ -164,7 +166,8 @@ class TorchNetwork(Network):
         A name stands for all layers inside the module of that name, ``"dense"`` for all that are
         ``Linear``. ``"head"`` and ``"last_hidden"`` are the last layer that is run and the one
         before it, not counting normalisation; they go by the order of definition as long as no
-        row was seen (:meth:`look_at`).
+        row was seen (:meth:`look_at`). ``"auto"`` is the head and all layers with a parameter that
+        requires a gradient, or all layers if none does.
         """
         if isinstance(params, str) and params in ("head", "last_hidden"):
             weighted = [i for i in self.order if not self._layers[i].is_normalisation]
@@ -175,6 +178,8 @@ class TorchNetwork(Network):
             if not dense:
                 raise ValueError("params='dense' finds no Linear layer. Use 'all', or names.")
             return tuple(dense)
+        if isinstance(params, str) and params == "auto":
+            return self._trained()
         if isinstance(params, str) and params == "all":
             return super().select(params)
         names = []
@@ -183,6 +188,28 @@ class TorchNetwork(Network):
             # What is not found stays, for the message.
             names += inside or [asked]
         return super().select(names)
+
+    def _trained(self):
+        """Return the head and the layers of which a parameter requires a gradient, or all."""
+        trained = {
+            i
+            for i, layer in enumerate(self._layers)
+            if any(value.requires_grad for value in layer.parameters.values())
+        }
+        # All are fixed where a module was fixed as a whole, after training.
+        return tuple(sorted(trained | set(self.select("head")))) if trained else self.select("all")
+
+    def outline(self, X: Any) -> Outline:
+        """Return what the gradients of all layers consist of and take, from a few rows."""
+        self.look_at(X)
+        check_mode(self.module)
+        with self._alone():
+            return Outline(self._outlines(X), self.order, self._reader.is_single)
+
+    @differentiable
+    def _outlines(self, X):
+        batch = Batch(self.module, self._reader.read(X), "max", self._scalar)
+        return outline_layers(batch, self._layers, self._engines)
 
     # ---------------------------------------------------------------------------- gradients
 

@@ -35,6 +35,11 @@ class RowReader:
         # Whether the module runs with integers, and with other numbers; unknown until rows come.
         self._takes: tuple[bool, bool] | None = None
 
+    @property
+    def is_single(self) -> bool:
+        """Whether numbers are read in single precision."""
+        return self._dtype == torch.float32
+
     def read(self, X: Any) -> Inputs:
         """Return rows of X as tensors, for one call of the module.
 

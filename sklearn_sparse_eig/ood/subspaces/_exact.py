@@ -5,11 +5,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...gradients import LayerOutline
+from .._costs import Expected
 from .._metric import Metric
 from .._moments import Moment, new_moments
 from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
-from ._class_sums import LayerSums, MatrixSums, SumsByKey
+from ._class_sums import LayerSums, MatrixSums, SumsByKey, expected_of_sums
 from ._pair_sums import PairSums, is_one_hot
 from ._registry import register
 from ._span import Span
@@ -67,6 +69,10 @@ class GradientState(KnownGradients):
         """How many numbers are kept."""
         moments = [moment.total.size for pair in self.moments for moment in pair]
         return sum(moments) + sum(sums.n_floats for sums in self.layer_sums if sums is not None)
+
+    def expected(self, i: int, layer: LayerOutline, is_one_hot: bool, rank: int | None) -> Expected:
+        """Return what layer i takes: a matrix for each class, or about one pair."""
+        return expected_of_sums(self.plan, layer, is_one_hot, rank)
 
     def span(self, request: SpanRequest) -> Span:
         """Return the span of the class means, or of sparse ones."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from .._settings import usable_state
 from .._tensors import to_numpy
 from .._twins import twin
 from ._reference import Reference
+
+if TYPE_CHECKING:
+    from ._parts import Parts
 
 Maker = Callable[[], LayerGradients]
 
@@ -130,11 +133,14 @@ class Engine(ABC):
         for an engine that is used only if asked for.
     note : str
         What ``engine="auto"`` warns of, once, when it uses this engine; empty for nothing.
+    uses_forms : bool
+        Whether gradients follow from closed forms.
     """
 
     name: ClassVar[str]
     rank: ClassVar[float | None] = None
     note: ClassVar[str] = ""
+    uses_forms: ClassVar[bool] = False
 
     def __init__(self, module: torch.nn.Module, layers: Sequence[Layer]) -> None:
         self.module, self.layers = module, layers
@@ -143,6 +149,17 @@ class Engine(ABC):
     def takes(self, i: int) -> bool:
         """Whether a layer is one for this engine, as far as it knows by now."""
         return True
+
+    def foresees(self, i: int, parts: "Parts | None") -> bool:
+        """Whether a layer is expected to be one for this engine.
+
+        Parameters
+        ----------
+        i : int
+        parts : Parts or None
+            What its gradients are made of by closed forms; None if they are not.
+        """
+        return self.takes(i)
 
     @abstractmethod
     def makers(self, batch: Batch, indices: Sequence[int]) -> dict[int, Maker]:
