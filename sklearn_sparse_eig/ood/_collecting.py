@@ -160,24 +160,30 @@ class CollectingMixin:
 
         return of_batch
 
-    def _add(self, X: Any, labels: np.ndarray | None, warns: bool) -> None:
+    def _add(
+        self, X: Any, labels: np.ndarray | None, warns: bool, has_threshold: bool = False
+    ) -> Pace:
         """Add samples, with the indices of their classes or the predicted ones.
 
-        With `warns` it warns of a model that does not look like a classifier of these labels.
+        With `warns` it warns of a model that does not look like a classifier of these labels. The
+        pace is returned for the pass that follows, if there is one for a threshold.
         """
-        agreement, pace = LabelAgreement(self.classes_), Pace(n_rows(X), self.verbose)
-        hashes = RowHashes(X)
+        n_passes = 1 + self._state.looks_ahead + has_threshold
+        pace = Pace(n_rows(X), self.verbose, n_passes=n_passes)
+        agreement, hashes = LabelAgreement(self.classes_), RowHashes(X)
         if self._state.looks_ahead:
             # What is kept of a gradient depends on the metric, for which some rows are enough.
             rows = metric_rows(n_rows(X), labels, self._state.plan.full_sizes())
             some = X if rows is None else take_rows(X, rows)
             batches = pace.over(self._gradients(some), n_passes=2, n_rows=n_rows(some))
-            self._state.look_ahead(_layers(batches, self.verbose))
+            self._state.look_ahead(_layers(batches, self.verbose), self.verbose)
         batches = pace.over(self._gradients(hashes.rows))
         self._state.extend(_labelled(batches, self._labels(labels), agreement))
         self._state.note_rows(hashes.found())
         if warns:
             agreement.warn()
+        pace.silence()
+        return pace
 
 
 def _layers(batches, verbose):

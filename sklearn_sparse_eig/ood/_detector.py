@@ -349,15 +349,15 @@ class GradPCADetector(
             model = fit_model(self.estimator, rows, targets, rng)
         given = targets if self.labels == "true" else None
         self._start(model, rows, n_rows(rows) if given is None else len(np.unique(given)))
-        self._add(rows, self._encode(targets), warns=True)
+        pace = self._add(rows, self._encode(targets), warns=True, has_threshold=True)
         if self.labels == "true" and (given is not None or getattr(rows, "has_labels", False)):
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
             chosen = threshold_rows(n_rows(rows), self.contamination)
             some = rows if chosen is None else take_rows(rows, chosen)
-            self._set_training_threshold(self._scores(some, warns=False))
+            self._set_training_threshold(self._scores(some, pace))
         else:
-            self._set_threshold(self._scores(held_out, warns=False))
+            self._set_threshold(self._scores(held_out, pace))
         return self
 
     @fitting(prefer_skip_nested_validation=False)

@@ -73,10 +73,11 @@ class ScoringMixin:
             span, batches = self._get_subspace(), self._gradients(X)
         return np.vstack([span.coordinates(each.layers).projected for _, each in batches])
 
-    def _scores(self, X: Any, warns: bool = True) -> np.ndarray:
+    def _scores(self, X: Any, pace: Pace | None = None) -> np.ndarray:
         with locked(self):
             span, batches, name = self._get_subspace(), self._gradients(X), self.score_function
-        batches = Pace(n_rows(X), self.verbose, warns).over(batches)
+        pace = Pace(n_rows(X), self.verbose) if pace is None else pace
+        batches = pace.over(batches, n_rows=n_rows(X))
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
             scores = [score(name, each.values, each.layers, span) for _, each in batches]
         found = np.concatenate(scores)

@@ -181,7 +181,7 @@ class KnownGradients(LinearState):
         """Return what all layers together take, beside that of each."""
         return Expected()
 
-    def look_ahead(self, gradients: Iterable[Sequence]) -> None:
+    def look_ahead(self, gradients: Iterable[Sequence], verbose: int = 0) -> None:
         """Learn what has to be known before gradients are added, from batches of them."""
 
     @all_or_nothing

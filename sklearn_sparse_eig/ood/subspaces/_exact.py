@@ -9,6 +9,7 @@ from ...gradients import LayerOutline
 from .._costs import Expected
 from .._metric import Metric
 from .._moments import Moment, new_moments
+from .._pace import progress_of_factors
 from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
 from ._class_sums import LayerSums, MatrixSums, SumsByKey, expected_of_sums
@@ -76,16 +77,17 @@ class GradientState(KnownGradients):
 
     def span(self, request: SpanRequest) -> Span:
         """Return the span of the class means, or of sparse ones."""
-        metric = self._metric(eigenbasis=request.sparsity is not None)
+        metric = self._metric(request.sparsity is not None, request.verbose)
         if request.sparsity is None:
             return ClassMeanSubspace(self, metric, request.n_components, request.mean_rank)
         means = sparse_means(self, metric, request.sparsity)
         return SparseMeanSubspace(metric, means, self.plan.layer_shapes, request.n_components)
 
-    def _metric(self, eigenbasis: bool) -> Metric:
+    def _metric(self, eigenbasis: bool, verbose: int) -> Metric:
         if not self.moments:
             return Metric(None)
-        return Metric.from_moments(self.moments, self.n_samples, eigenbasis)
+        progress = progress_of_factors(2 * len(self.moments), verbose)
+        return Metric.from_moments(self.moments, self.n_samples, eigenbasis, progress=progress)
 
     def _prepare_to_write(self) -> None:
         if self.n_samples == 0:
