@@ -202,4 +202,6 @@ def _models_inside(estimator):
         )
     if hasattr(estimator, "estimators_"):
         return " Its own models are in estimators_, for example estimators_[0]."
+    if is_torch(getattr(estimator, "module_", None)):
+        return " Its own model is module_: give module_.eval()."
     return " Its own model is estimator_." if hasattr(estimator, "estimator_") else ""

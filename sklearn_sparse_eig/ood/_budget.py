@@ -103,7 +103,11 @@ def affordable(
     for i in reversed(outline.order):
         if i == head or i not in chosen:
             continue
-        if not budget.holds(make(sorted([*taken, i]))):
+        try:
+            fits = budget.holds(make(sorted([*taken, i])))
+        except ValueError:  # of a kind of subspace that takes no more parameters
+            fits = False
+        if not fits:
             break
         taken.append(i)
     return tuple(sorted(taken))

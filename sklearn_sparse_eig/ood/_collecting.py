@@ -88,6 +88,7 @@ class CollectingMixin:
             "metric": self.metric,
             "subspace_": self.subspace_,
             "layers, as chosen by params,": self._layers,
+            "arrays of X": sorted(vars(self).get("_column_names", ())),
         }
 
     def _state_changed(self) -> None:
@@ -120,7 +121,9 @@ class CollectingMixin:
 
     def _start(self, model: Any, X: Any, n_present: int | None = None) -> None:
         network = self._make_network(model, X)
-        self._layers, plan = self._choose(network, X, n_present, n_rows(X), self.verbose > 0)
+        # Of a stream only the first rows are here.
+        n_all = None if n_present is None else n_rows(X)
+        self._layers, plan = self._choose(network, X, n_present, n_all, self.verbose > 0)
         if plan is not None:
             plan.announce(self.verbose)
         self._network, self.estimator_, self.classes_ = network, model, network.classes

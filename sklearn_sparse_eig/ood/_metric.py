@@ -47,7 +47,8 @@ class Metric:
         with the number of factors that are done.
         """
         root = eigenbasis_root if eigenbasis else inverse_root
-        roots, shares = [], []
+        roots: list[tuple] = []
+        shares: list[tuple[float, ...]] = []
         for pair in moments:
             # One factor after the other, for they may be large.
             found = []

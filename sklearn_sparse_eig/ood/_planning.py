@@ -95,7 +95,7 @@ class PlanningMixin:
     ) -> tuple[Sequence[int], Any]:
         """Return the indices of the layers, and the plan for them if one was made."""
         budget, chosen = Budget.of(self.budget), network.select(self.params)
-        if budget is None and not with_plan:
+        if (budget is None and not with_plan) or self.backend in PRECOMPUTED_BACKENDS:
             return chosen, None
         rows = take_rows(X, slice(0, _ROWS))
         outline, head = network.outline(rows), network.select("head")[0]

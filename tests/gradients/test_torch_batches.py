@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_sparse_eig import GradientFeatures, GradPCADetector, gradients
@@ -305,3 +306,27 @@ def test_a_failed_fit_on_batches_changes_nothing():
     assert refitted.n_features_in_ == 8
     refitted.set_params(estimator=TEXT).fit(COLUMNS, WORDS)
     assert not hasattr(refitted, "n_features_in_")
+
+
+def test_detectors_of_other_arrays_do_not_merge():
+    one, other = (GradPCADetector(TEXT).partial_fit(COLUMNS, WORDS) for _ in range(2))
+    assert one.merge(other).n_samples_seen_ == 180
+    swapped = GradPCADetector(TEXT)
+    swapped.partial_fit(data.DataLoader(plain(IDS, MASK, WORDS), batch_size=25))
+    with pytest.raises(ValueError, match="arrays of X"):
+        one.merge(swapped)
+
+
+class Wrapped(BaseEstimator):
+    """A classifier of another library around a module."""
+
+    def __init__(self):
+        self.module_ = PLAIN
+
+    def fit(self, X, y):
+        return self
+
+
+def test_wrappers_of_modules_say_where_these_are():
+    with pytest.raises(TypeError, match=r"Its own model is module_: give module_\.eval\(\)"):
+        make_network(Wrapped())

@@ -356,6 +356,17 @@ def test_more_than_the_budget_is_told_once():
         GradPCADetector(MLP, params="all", budget="3 MB", random_state=0).fit(X, Y)
 
 
+def test_a_budget_keeps_to_what_the_subspace_takes(monkeypatch):
+    from sklearn_sparse_eig.ood.subspaces import _principal
+
+    monkeypatch.setattr(_principal, "LARGEST_DENSE_GRADIENT", 500)
+    options = {"subspace": "sparse_pca", "random_state": 0}
+    with pytest.raises(ValueError, match="more than its limit"):
+        GradPCADetector(MLP, **options).plan(X[:16])
+    plan = GradPCADetector(MLP, budget=1e6, **options).plan(X[:16])
+    assert [layer.name for layer in plan.layers] == ["hidden1", "head"]
+
+
 def test_tables_are_reported_before_the_first_pass(capsys):
     GradPCADetector(MLP, verbose=1, random_state=0).fit(X, Y)
     lines = capsys.readouterr().out.splitlines()
