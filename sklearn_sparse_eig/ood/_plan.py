@@ -133,10 +133,10 @@ class DetectorPlan:
 
     def _totals(self):
         yield (
-            f"state {_size(self.bytes)}; a row takes {self.fit:.1f} forward passes to fit and "
-            f"{self.score:.1f} to score, {self.passes:.1f} of them for one pass there and back"
+            f"state {_size(self.bytes)}; a row takes {_number(self.fit)} forward passes to fit and "
+            f"{_number(self.score)} to score, {self.passes:.1f} of them for one pass there and back"
         )
-        if self.n_rows is not None:
+        if self.n_rows is not None and not np.isnan(self.fit):
             yield f"fit: {self.n_rows * self.fit:.3g} forward passes of one row in all"
         if self.seconds_once >= 1.0:
             yield f"metric and class means: about {self.seconds_once:.0f} s once"
@@ -145,9 +145,13 @@ class DetectorPlan:
 def _cells(layer):
     p, q = layer.shape
     places = "-" if layer.places is None else f"{layer.places}"
-    costs = [f"{cost:.2g}" for cost in (layer.fit, layer.score)]
+    costs = [_number(cost, ".2g") for cost in (layer.fit, layer.score)]
     what = layer.name, f"{p} x {q}", places, layer.engine, layer.factors
     return (*what, _size(layer.bytes), *costs)
+
+
+def _number(value, how=".1f"):
+    return "unknown" if np.isnan(value) else format(value, how)
 
 
 def _size(n_bytes):

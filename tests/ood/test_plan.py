@@ -290,6 +290,18 @@ def test_many_layers_are_listed_in_part():
     assert len(plan.to_frame()) == 30
 
 
+def test_costs_that_nobody_tells_are_unknown(monkeypatch):
+    from sklearn_sparse_eig.ood import KINDS, GradientState, KnownGradients
+
+    class Own(GradientState):
+        name, expected = "own_toy", KnownGradients.expected
+
+    monkeypatch.setitem(KINDS, "own_toy", Own)
+    plan = GradPCADetector(MLP, subspace="own_toy", budget=1.0).plan(X[:16], n_rows=100)
+    assert np.isnan([plan.bytes, plan.fit, plan.score]).all()
+    assert "state unknown; a row takes unknown forward passes to fit" in repr(plan)
+
+
 # ----------------------------------------------------------------------------- layers and budgets
 
 
