@@ -13,8 +13,8 @@ from ._columns import Columns
 
 # Keys of a batch under which labels are looked for, in this order.
 LABELS = ("labels", "label", "targets", "target", "y")
-# Rows at a time of a Dataset.
-_BATCH = 64
+# Rows at a time of a Dataset; and of smaller batches, if their shapes allow it.
+_BATCH, _LEAST_ROWS = 64, 16
 
 
 def is_loader(X: Any) -> bool:
@@ -164,11 +164,47 @@ class LoaderRows:
             )
 
     def _read(self):
+        """Yield rows and labels of each batch, those of small ones together."""
+        held: list = []
         for batch in self._loader:
             rows, labels = split_batch(batch)
             rows = self._check(rows)
             self.has_labels = labels is not None
-            yield rows, _checked_labels(labels, n_rows(rows))
+            new = rows, _checked_labels(labels, n_rows(rows))
+            if held and not _fit_together(held[0], new):
+                yield _joined(held)
+                held = []
+            held.append(new)
+            if sum(n_rows(rows) for rows, _ in held) >= _LEAST_ROWS:
+                yield _joined(held)
+                held = []
+        if held:
+            yield _joined(held)
+
+
+def _arrays(rows):
+    return dict(rows.items()) if hasattr(rows, "kwargs") else {"": rows}
+
+
+def _fit_together(one, other):
+    """Whether rows have the same shape, which batches of texts may not have."""
+    shapes = [
+        {name: array.shape[1:] for name, array in _arrays(rows).items()} for rows, _ in (one, other)
+    ]
+    return shapes[0] == shapes[1] and (one[1] is None) == (other[1] is None)
+
+
+def _joined(pairs):
+    if len(pairs) == 1:
+        return pairs[0]
+    parts, labels = zip(*pairs, strict=True)
+    labels = None if labels[0] is None else np.concatenate(labels)
+    if not hasattr(parts[0], "kwargs"):
+        return np.concatenate(parts), labels
+    n = len(parts[0].args)
+    args = [np.concatenate([part.args[i] for part in parts]) for i in range(n)]
+    kwargs = {k: np.concatenate([part.kwargs[k] for part in parts]) for k in parts[0].kwargs}
+    return Columns(args, kwargs), labels
 
 
 def _checked_labels(labels, n):

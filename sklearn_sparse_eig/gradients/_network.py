@@ -113,13 +113,17 @@ class Network(ABC):
 
         first = 0
         for part, labels in chunks(X):
+            largest = 0
             floats = self.floats_per_row(chosen, take_rows(part, slice(0, 2)))
             for start, found in in_batches(gradients, part, batch_size, floats):
                 if labels is not None:
                     own = labels[start : start + len(found.values)]
                     found = replace(found, labels=own)
+                largest = max(largest, len(found.values))
                 yield first + start, found
             first += n_rows(part)
+            if largest < n_rows(part):
+                batch_size = largest  # memory did not suffice for more, and would not again
 
     @abstractmethod
     def parameters(self) -> list[Any]:

@@ -259,6 +259,63 @@ def test_channels_last_and_devices():
                     )
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_small_batches_are_put_together(size):
+    sizes = []
+
+    class Watched(Plain):
+        def forward(self, x):
+            sizes.append(len(x))
+            return super().forward(x)
+
+    module = Watched().eval()
+    loader = data.DataLoader(plain(X, Y), batch_size=size)
+    detector = GradPCADetector(module).fit(loader)
+    sizes.clear()
+    np.testing.assert_allclose(detector.score_samples(loader), EXPECTED.score_samples(X), rtol=1e-4)
+    assert max(sizes) >= 16 and len(sizes) < 20
+    texts = GradPCADetector(TEXT).fit(data.DataLoader(Records(), batch_size=size))
+    np.testing.assert_allclose(
+        texts.score_samples(COLUMNS), EXPECTED_TEXT.score_samples(COLUMNS), rtol=1e-4
+    )
+
+
+def test_batches_of_texts_differ_in_length():
+    lengths = MASK.sum(axis=1)
+    order = np.argsort(lengths, kind="stable")
+    batches = [
+        {
+            "input_ids": torch.as_tensor(IDS[rows, : lengths[rows].max()]),
+            "attention_mask": torch.as_tensor(MASK[rows, : lengths[rows].max()]),
+            "labels": torch.as_tensor(WORDS[rows]),
+        }
+        for rows in np.array_split(order, 12)
+    ]
+    loader = data.DataLoader(batches, batch_size=None)
+    detector = GradPCADetector(TEXT).fit(loader)
+    np.testing.assert_allclose(
+        detector.score_samples(loader), EXPECTED_TEXT.score_samples(COLUMNS)[order], rtol=1e-3
+    )
+
+
+def test_memory_that_has_not_sufficed_is_not_tried_again(monkeypatch):
+    calls = []
+
+    class Hungry(gradients.TorchNetwork):
+        def gradients(self, X, output="max", layers=None):
+            calls.append(len(X))
+            if len(X) > 8:
+                raise RuntimeError("out of memory")
+            return super().gradients(X, output, layers)
+
+    network, loader = Hungry(PLAIN), data.DataLoader(plain(X), batch_size=30)
+    from sklearn_sparse_eig.gradients._loaders import LoaderRows
+
+    with pytest.warns(UserWarning, match="Out of memory"):
+        found = [g.values for _, g in network.stream(LoaderRows(loader), batch_size=30)]
+    assert len(np.concatenate(found)) == 90 and sum(n > 8 for n in calls) == 2
+
+
 # ------------------------------------------------------------------------------------- mistakes
 
 
