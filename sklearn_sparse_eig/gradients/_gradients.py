@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -24,12 +25,15 @@ class Gradients:
         access.
     labels : ndarray of shape (n_samples,), default=None
         Classes that came with the samples.
+    rows : anything with rows, default=None
+        The samples themselves, where they come in a stream.
     """
 
     values: np.ndarray
     logits: np.ndarray
     layers: Sequence[LayerGradients]
     labels: np.ndarray | None = None
+    rows: Any = None
 
     def inner(self, other: "Gradients") -> np.ndarray:
         """Return all inner products with the gradients of other samples (the tangent kernel)."""

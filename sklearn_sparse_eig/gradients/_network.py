@@ -104,12 +104,12 @@ class Network(ABC):
         start : int
             Index of the first row of the batch.
         gradients : Gradients
-            With labels, where these come with the rows.
+            With the rows, and labels where these come with them.
         """
         chosen = tuple(range(len(self.layer_names)) if layers is None else layers)
 
         def gradients(rows):
-            return self.gradients(rows, output, chosen)
+            return replace(self.gradients(rows, output, chosen), rows=rows)
 
         first = 0
         for part, labels in chunks(X):

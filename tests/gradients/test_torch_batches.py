@@ -185,6 +185,21 @@ def test_records_with_logits():
     )
 
 
+def test_gradients_of_a_stream_come_with_their_rows():
+    from sklearn_sparse_eig.gradients._loaders import LoaderRows
+
+    loader = LoaderRows(data.DataLoader(plain(X, Y), batch_size=25))
+    for given, labels in ((X, None), (loader, Y)):
+        network, stop = make_network(PLAIN), 0
+        for start, found in network.stream(given, batch_size=20):
+            assert start == stop
+            stop = start + len(found.values)
+            np.testing.assert_array_equal(found.rows, X[start:stop])
+            if labels is not None:
+                np.testing.assert_array_equal(found.labels, labels[start:stop])
+        assert stop == 90
+
+
 def test_without_labels_classes_are_those_predicted():
     unlabelled = data.DataLoader(plain(X), batch_size=25)
     for given in (unlabelled, data.DataLoader(torch.as_tensor(X), batch_size=25)):
