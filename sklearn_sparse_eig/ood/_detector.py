@@ -180,6 +180,7 @@ class GradPCADetector(
     See Also
     --------
     GradientFeatures : The gradients themselves.
+    ood_metrics : How well scores tell new inputs from known ones.
     sklearn.ensemble.IsolationForest : Outliers of the data, without regard to a model.
 
     Notes
