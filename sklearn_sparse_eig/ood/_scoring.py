@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.compat import n_rows
 from .._base.locks import locked
 from .._base.messages import warn_user
-from .._base.typed import Auto, MatrixLike
+from .._base.typed import Auto, InputLike
 from ..gradients import Gradients, Network, OutputName, check_rows
 from ._pace import Pace
 from .scores import score
@@ -29,26 +29,26 @@ class ScoringMixin:
     _request: SpanRequest
     _span: tuple[KnownGradients, int, Span] | None
 
-    def score_samples(self, X: MatrixLike) -> np.ndarray:
-        """Return how similar each sample is to the known classes; higher is more similar.
+    def score_samples(self, X: InputLike) -> np.ndarray:
+        """Return how similar each sample is to the known classes; higher is more typical.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
 
         Returns
         -------
         ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        return self._scores(check_rows(self, X, reset=False))
+        return self._scores(check_rows(self, X, reset=False, keeps_order=True))
 
-    def ood_score(self, X: MatrixLike) -> np.ndarray:
-        """Return minus :meth:`score_samples`: higher is less similar, as in other libraries.
+    def ood_score(self, X: InputLike) -> np.ndarray:
+        """Return minus :meth:`score_samples`: higher is less typical, as in other libraries.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
 
         Returns
         -------
@@ -56,27 +56,28 @@ class ScoringMixin:
         """
         return -self.score_samples(X)
 
-    def transform(self, X: MatrixLike) -> np.ndarray:
+    def transform(self, X: InputLike) -> np.ndarray:
         """Return the coordinates of the gradients in the subspace of class means.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
 
         Returns
         -------
         ndarray of shape (n_samples, n_components_)
         """
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
+        X = check_rows(self, X, reset=False, keeps_order=True)
         with locked(self):
             span, batches = self._get_subspace(), self._gradients(X)
         return np.vstack([span.coordinates(each.layers).projected for _, each in batches])
 
-    def _scores(self, X: Any, warns: bool = True) -> np.ndarray:
+    def _scores(self, X: Any, pace: Pace | None = None) -> np.ndarray:
         with locked(self):
             span, batches, name = self._get_subspace(), self._gradients(X), self.score_function
-        batches = Pace(n_rows(X), self.verbose, warns).over(batches)
+        pace = Pace(n_rows(X), self.verbose) if pace is None else pace
+        batches = pace.over(batches, n_rows=n_rows(X))
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
             scores = [score(name, each.values, each.layers, span) for _, each in batches]
         found = np.concatenate(scores)

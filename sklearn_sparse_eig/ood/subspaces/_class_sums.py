@@ -6,7 +6,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ...gradients import LayerOutline
+from .. import _costs
+from .._costs import Expected
 from .._metric import Metric
+from ._base import Plan
 from ._means import LowRankMeans, Means, WholeMeans
 
 
@@ -170,6 +174,17 @@ class MatrixSums(LayerSums):
         if rank is None or rank >= min(self.shape):
             return WholeMeans(means)
         return LowRankMeans.nearest(means, rank)
+
+
+def expected_of_sums(
+    plan: Plan, layer: LayerOutline, is_one_hot: bool, rank: int | None
+) -> Expected:
+    """Return what sums of classes take as matrices, or as pairs of a model that is mostly right."""
+    (p, q), n = layer.shape, plan.n_expected
+    if is_one_hot:
+        return Expected(n * p, 2 * p, _costs.products(layer, n, plan.n_directions, 1))
+    score = _costs.products(layer, n, plan.n_directions, rank)
+    return Expected(n * p * q, _costs.summing(layer), score)
 
 
 def rows_by_label(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
