@@ -68,9 +68,11 @@ class _WholeDirections(InOnePrecision):
         return None
 
     def products(self, layer: Any) -> np.ndarray:
-        if not layer.is_explicit and self.values.flags.c_contiguous:
-            self.values = np.ascontiguousarray(self.values.swapaxes(0, 1)).swapaxes(0, 1)
-        return layer.dot(self.like(layer).swapaxes(0, 1))
+        values = self.like(layer).swapaxes(0, 1)
+        # Copied once, if at all.
+        values = values if layer.is_explicit else np.ascontiguousarray(values)
+        self.values = values.swapaxes(0, 1)
+        return layer.dot(values)
 
 
 @dataclass(frozen=True)
