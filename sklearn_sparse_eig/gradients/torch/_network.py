@@ -32,8 +32,9 @@ from ._tensors import to_numpy
 from ._twins import is_copyable, twin
 from .engines import Batch, EngineFailure, make_engines
 
-# A batch has at least so many rows, however large their gradients.
-_LEAST_ROWS = 16
+# A batch has at least so many rows, unless their gradients are more numbers than that (200 MB in
+# single precision); and so many then, for products with fewer rows take longer.
+_LEAST_ROWS, _LARGEST_BATCH, _FEWEST_ROWS = 16, 3 * 2**24, 4
 # What torch says of rows of the wrong shape, for which it has no exception of their own.
 _MISFIT = ("shape", "size", "dimension", "channels")
 
@@ -299,7 +300,8 @@ class TorchNetwork(Network):
         if layers not in self._sizes:
             with self._alone():
                 floats = self._floats_per_row(layers, rows)
-            self._sizes[layers] = min(floats, BATCH_BYTES // (8 * _LEAST_ROWS))
+            n_rows = max(_FEWEST_ROWS, min(_LEAST_ROWS, _LARGEST_BATCH // floats))
+            self._sizes[layers] = min(floats, BATCH_BYTES // (8 * n_rows))
         return self._sizes[layers]
 
     @differentiable

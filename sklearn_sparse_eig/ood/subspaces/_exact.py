@@ -8,7 +8,7 @@ import numpy as np
 from ...gradients import LayerOutline
 from .._costs import Expected
 from .._metric import Metric
-from .._moments import Moment, new_moments
+from .._moments import Moment, moments_for, new_moments
 from .._pace import progress_of_factors
 from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
@@ -107,6 +107,8 @@ class GradientState(KnownGradients):
             sums = self.layer_sums[i]
             if sums is None:
                 sums = self._take_form(i, PairSums if is_one_hot(layer) else MatrixSums)
+                if self.moments:
+                    self.moments[i] = moments_for(layer, self.moments[i])
             elif not sums.takes(layer):
                 sums = self._spread(i)
             sums.add(layer, labels)
@@ -118,8 +120,12 @@ class GradientState(KnownGradients):
         for i, theirs in enumerate(other.layer_sums):
             if theirs is None:
                 continue
-            mine = self.layer_sums[i] or self._take_form(i, type(theirs))
             moments = other.moments[i] if other.moments else ()
+            mine = self.layer_sums[i]
+            if mine is None:
+                mine = self._take_form(i, type(theirs))
+                if moments:
+                    self.moments[i] = tuple(moment.like_empty() for moment in moments)
             if type(theirs) is not type(mine):
                 mine = self._spread(i)
                 theirs, moments = theirs.spread(), self._planned(i, moments)

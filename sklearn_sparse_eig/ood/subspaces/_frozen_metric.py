@@ -9,7 +9,7 @@ import numpy as np
 from ..._base.atomic import all_or_nothing
 from ..._base.messages import warn_user
 from .._metric import Metric
-from .._moments import new_moments
+from .._moments import moments_for, new_moments
 from .._pace import progress_of_factors
 from ._base import KnownGradients, Plan
 
@@ -86,9 +86,11 @@ class LookAheadState(KnownGradients):
         plan, n, single = self.plan, 0, self.whitens_as_they_come
         moments = new_moments(plan.layer_shapes, plan.metric, plan.max_size)
         for layers in gradients:
-            for pair, layer in zip(moments, layers, strict=True):
+            for i, layer in enumerate(layers):
+                if n == 0:
+                    moments[i] = moments_for(layer, moments[i])
                 single &= layer.dtype == np.float32
-                layer.astype(np.float64).add_to(pair)
+                layer.astype(np.float64).add_to(moments[i])
             n += len(layer)
         if n < 2:
             raise ValueError(

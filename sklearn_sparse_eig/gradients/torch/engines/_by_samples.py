@@ -103,7 +103,8 @@ def _distance(layer, parts, inputs):
 
 
 def _matrices(layer: Layer, parts: list[torch.Tensor]) -> LayerGradients:
-    return LayerMatrices(to_numpy(in_full_precision(layer.matrix, parts)))
+    matrices = to_numpy(in_full_precision(layer.matrix, parts))
+    return LayerMatrices(matrices, layer.has_separate_outputs)
 
 
 def _factors(

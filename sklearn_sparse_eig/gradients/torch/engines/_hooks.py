@@ -164,7 +164,7 @@ def _made(layer, parts, batch):
         return LayerFactors(inputs, delta, batch.codes_of(delta))
     if _are_few(layer, parts):
         return LayerPlaces(*map(to_numpy, parts.factors()))
-    return LayerMatrices(_matrices(layer, parts, len(batch)))
+    return LayerMatrices(_matrices(layer, parts, len(batch)), layer.has_separate_outputs)
 
 
 def _matrices(layer, parts, n):
