@@ -20,11 +20,13 @@ from ..gradients import (
 )
 from ._build import KnownRequest, Look, build
 from ._classes import encode
+from ._evidence import FeatureReader
 from ._input import Settings, check_labels
 from ._label_agreement import LabelAgreement
 from ._pace import SOURCE, Pace
 from ._seen_rows import hash_rows
 from ._subsamples import metric_rows
+from .scores import SCORES
 from .subspaces import KnownGradients, Span, SpanRequest, is_one_hot
 
 # Rows that are looked at before anything is kept.
@@ -53,6 +55,7 @@ class CollectingMixin:
     _network: Network
     _layers: Sequence[int]
     _state: KnownGradients
+    _reader: FeatureReader | None
     _request: SpanRequest
     _span: tuple[KnownGradients, int, Span] | None
     _gradients: Callable[[Any], Iterator[tuple[int, Gradients]]]
@@ -89,7 +92,7 @@ class CollectingMixin:
         }
 
     def _state_changed(self) -> None:
-        self._span = None
+        self._span = self._features = None
         self._forget_threshold()
 
     def _start(self, model: Any, X: Any, n_present: int | None = None) -> None:
@@ -112,6 +115,7 @@ class CollectingMixin:
             n_measurements=self.n_measurements,
             random_state=self.random_state,
             verbose=self.verbose,
+            keeps_features=SCORES[self.score_function].uses_features,
         )
         shapes = tuple(network.layer_shapes[i] for i in self._layers)
         self._state, self._request = build(
@@ -122,7 +126,8 @@ class CollectingMixin:
             partial(self._look, X),
             [network.layer_names[i] for i in self._layers],
         )
-        self.subspace_, self._span = self._state.name, None
+        self._reader = FeatureReader.of(network, X) if request.keeps_features else None
+        self.subspace_, self._span, self._features = self._state.name, None, None
 
     def _look(self, X: Any) -> Look:
         """Return in which form the chosen layers come, by the gradients of some rows of X."""
@@ -151,10 +156,20 @@ class CollectingMixin:
             some = X if rows is None else take_rows(X, rows)
             batches = pace.over(self._gradients(some), n_passes=2, n_rows=n_rows(some))
             self._state.look_ahead(_layers(batches, self.verbose))
-        self._state.extend(_labelled(pace.over(self._gradients(X)), labels, agreement))
+        batches = _labelled(pace.over(self._gradients(X)), labels, agreement)
+        self._state.extend(self._with_evidence(X, batches))
         self._state.note_rows(hash_rows(X))
         if warns:
             agreement.warn()
+
+    def _with_evidence(self, X: Any, batches: Iterator) -> Iterator[tuple]:
+        """Yield layers and labels, and features and logits where they are kept."""
+        for start, gradients, labels in batches:
+            if self._reader is None:
+                yield gradients.layers, labels
+            else:
+                features = self._reader.read(X, start, gradients, self._layers)
+                yield gradients.layers, labels, features, gradients.logits
 
 
 def _layers(batches, verbose):
@@ -168,4 +183,4 @@ def _labelled(batches, labels, agreement):
         logits = gradients.logits
         given = None if labels is None else labels[start : start + len(logits)]
         agreement.add(logits, given)
-        yield gradients.layers, logits.argmax(axis=1) if given is None else given
+        yield start, gradients, logits.argmax(axis=1) if given is None else given
