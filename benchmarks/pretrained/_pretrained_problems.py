@@ -24,7 +24,7 @@ from _ood_problems import N_HELD_OUT, N_NEW, N_TEST, N_TRAIN, Rows, logistic, ml
 
 N_LEFT_OUT_INTENTS, N_LEFT_OUT = 30, 2
 # Images of each set that features are computed of: the first ones for training and for tests.
-POOLS = {"fashion_mnist": (12_000, 3_000), "mnist": (0, 1_000), "notmnist": (4_500, 2_500)}
+POOLS = {"fashion_mnist": (6_000, 2_000), "mnist": (0, 1_000), "notmnist": (4_500, 2_500)}
 # The last ones of each set are new where it is not the known one.
 N_OTHER = 1_000
 

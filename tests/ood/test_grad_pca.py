@@ -413,8 +413,8 @@ def test_where_the_threshold_comes_from(blobs):
 
 
 def test_digits_left_out(digits):
-    # FISHER: .957 for the default, .889 for the largest probability, on a protocol like this one.
-    found = {name: [] for name in ("default", "paper", "max_logit", "msp")}
+    # FISHER: .957 for snr_ratio, .889 for the largest probability, on a protocol like this one.
+    found = {name: [] for name in ("default", "snr_ratio", "paper", "max_logit", "msp")}
     for model, X, X_in, y, _, X_out in digits:
         network = make_network(model)
         largest = [network.gradients(rows).values for rows in (X_in, X_out)]
@@ -423,13 +423,16 @@ def test_digits_left_out(digits):
         found["msp"].append(_auroc(*msp))
         for name, detector in [
             ("default", GradPCADetector(model)),
+            ("snr_ratio", GradPCADetector(model, score_function="snr_ratio")),
             ("paper", GradPCADetector.paper(model)),
         ]:
             detector.fit(X, y)
             found[name].append(_auroc(*map(detector.score_samples, (X_in, X_out))))
     means = {name: np.mean(values) for name, values in found.items()}
-    assert means["default"] > 0.95, means
-    assert min(found["default"]) > max(means["paper"], means["max_logit"], means["msp"]), found
+    # The default trades a point here for several on pretrained features.
+    assert means["snr_ratio"] > 0.95 and means["default"] > 0.94, means
+    least = max(means["paper"], means["max_logit"], means["msp"])
+    assert min(found["snr_ratio"]) > least and min(found["default"]) > least, found
 
 
 def test_without_estimator_and_without_labels(digits):
