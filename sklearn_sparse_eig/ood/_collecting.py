@@ -21,11 +21,13 @@ from ..gradients import (
 )
 from ._build import KnownRequest, Look, build
 from ._classes import encode
+from ._evidence import FeatureReader
 from ._input import Settings, check_labels
 from ._label_agreement import LabelAgreement
 from ._pace import SOURCE, Pace
 from ._seen_rows import RowHashes
 from ._subsamples import metric_rows
+from .scores import SCORES
 from .subspaces import KnownGradients, Span, SpanRequest, is_one_hot
 
 # Rows that are looked at before anything is kept.
@@ -54,6 +56,7 @@ class CollectingMixin:
     _network: Network
     _layers: Sequence[int]
     _state: KnownGradients
+    _reader: FeatureReader | None
     _request: SpanRequest
     _span: tuple[KnownGradients, int, Span] | None
     _gradients: Callable[[Any], Iterator[tuple[int, Gradients]]]
@@ -92,7 +95,7 @@ class CollectingMixin:
         }
 
     def _state_changed(self) -> None:
-        self._span = None
+        self._span = self._features = None
         self._forget_threshold()
 
     def _make_network(self, model: Any, X: Any) -> Network:
@@ -117,6 +120,7 @@ class CollectingMixin:
             n_measurements=self.n_measurements,
             random_state=self.random_state,
             verbose=self.verbose,
+            keeps_features=SCORES[self.score_function].uses_features,
         )
 
     def _start(self, model: Any, X: Any, n_present: int | None = None) -> None:
@@ -136,7 +140,9 @@ class CollectingMixin:
             partial(self._look, X),
             [network.layer_names[i] for i in self._layers],
         )
-        self.subspace_, self._span = self._state.name, None
+        keeps_features = SCORES[self.score_function].uses_features
+        self._reader = FeatureReader.of(network, X) if keeps_features else None
+        self.subspace_, self._span, self._features = self._state.name, None, None
 
     def _look(self, X: Any) -> Look:
         """Return in which form the chosen layers come, by the gradients of some rows of X."""
@@ -181,12 +187,22 @@ class CollectingMixin:
             batches = pace.over(self._gradients(some), n_passes=2, n_rows=n_rows(some))
             self._state.look_ahead(_layers(batches, self.verbose), self.verbose)
         batches = pace.over(self._gradients(hashes.rows))
-        self._state.extend(_labelled(batches, self._labels(labels), agreement))
+        labelled = _labelled(batches, self._labels(labels), agreement)
+        self._state.extend(self._with_evidence(labelled))
         self._state.note_rows(hashes.found())
         if warns:
             agreement.warn()
         pace.silence()
         return pace
+
+    def _with_evidence(self, batches: Iterator) -> Iterator[tuple]:
+        """Yield layers and labels, and features and logits where they are kept."""
+        for gradients, labels in batches:
+            if self._reader is None:
+                yield gradients.layers, labels
+            else:
+                features = self._reader.read(gradients, self._layers)
+                yield gradients.layers, labels, features, gradients.logits
 
 
 def _layers(batches, verbose):
@@ -199,4 +215,4 @@ def _labelled(batches, labels, agreement):
     for start, gradients in batches:
         logits, given = gradients.logits, labels(start, gradients)
         agreement.add(logits, given)
-        yield gradients.layers, logits.argmax(axis=1) if given is None else given
+        yield gradients, logits.argmax(axis=1) if given is None else given

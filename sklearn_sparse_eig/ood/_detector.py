@@ -50,8 +50,9 @@ class GradPCADetector(
 
     The gradient of the largest logit with respect to the parameters shows through which parts of
     the network an input acts. Gradients of known inputs lie near the span of the class means
-    (GradPCA). An input whose gradient is far from this span, or whose logit is small for such an
-    unusual gradient, is likely to be out of distribution.
+    (GradPCA) and are short in a metric that divides by what is common. An input whose gradient is
+    long, whose largest logit hardly stands out, or whose features are no nearer to a class than to
+    all, is likely to be out of distribution.
 
     Parameters
     ----------
@@ -79,9 +80,12 @@ class GradPCADetector(
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
         samples, using Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more
         than 4096 rows are kept diagonal. ``"diag"`` keeps all factors diagonal.
-    score_function : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
-        The score. Let u be the gradient g less the mean of the class means, and theta the angle of
-        u to their span. The scores are, in this order, (f / \\|u\\|) cot(theta); cos(theta), as in
+    score_function : {"relative", "snr_ratio", "ratio", "snr", "laplace"}, default="relative"
+        The score. ``"relative"`` adds three terms, each in units of its spread over known samples:
+        how far the largest logit is above the mean logit, how much nearer what enters the last
+        layer is to a class than to all classes, and minus log \\|g\\|, g being the gradient. For
+        the others let u be g less the mean of the class means, and theta the angle of
+        u to their span. They are, in this order, (f / \\|u\\|) cot(theta); cos(theta), as in
         the paper; f / \\|u\\|; and f / \\|g\\|. Names of registered scores of your own are accepted
         too; see ``doc/extending.md``.
     n_components : int, float or None, default=None
@@ -244,7 +248,7 @@ class GradPCADetector(
         params: LayerChoice = "auto",
         budget: float | str | None = None,
         metric: Literal["kfac", "diag", "euclidean"] = "kfac",
-        score_function: ScoreName = "snr_ratio",
+        score_function: ScoreName = "relative",
         n_components: int | float | None = None,
         mean_rank: int | None = 16,
         labels: Literal["true", "predicted"] = "true",

@@ -1,6 +1,6 @@
 """How like the known classes samples are: scores, and coordinates in the subspace."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from .._base.locks import locked
 from .._base.messages import warn_user
 from .._base.typed import Auto, InputLike
 from ..gradients import Gradients, Network, OutputName, check_rows
+from ._evidence import Evidence, FeatureReader
 from ._pace import Pace
-from .scores import score
-from .subspaces import KnownGradients, Span, SpanRequest
+from .scores import SCORES, score
+from .subspaces import KnownFeatures, KnownGradients, Span, SpanRequest
 
 
 class ScoringMixin:
@@ -28,6 +29,8 @@ class ScoringMixin:
     _state: KnownGradients
     _request: SpanRequest
     _span: tuple[KnownGradients, int, Span] | None
+    _reader: FeatureReader | None = None  # as in detectors saved before there was one
+    _features: tuple[KnownGradients, int, KnownFeatures] | None = None
 
     def score_samples(self, X: InputLike) -> np.ndarray:
         """Return how similar each sample is to the known classes; higher is more typical.
@@ -76,10 +79,13 @@ class ScoringMixin:
     def _scores(self, X: Any, pace: Pace | None = None) -> np.ndarray:
         with locked(self):
             span, batches, name = self._get_subspace(), self._gradients(X), self.score_function
+            evidence = self._evidence(X) if SCORES[name].uses_features else _none
         pace = Pace(n_rows(X), self.verbose) if pace is None else pace
         batches = pace.over(batches, n_rows=n_rows(X))
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
-            scores = [score(name, each.values, each.layers, span) for _, each in batches]
+            scores = [
+                score(name, each.values, each.layers, span, evidence(each)) for _, each in batches
+            ]
         found = np.concatenate(scores)
         if n_lost := np.count_nonzero(~np.isfinite(found)):
             warn_user(
@@ -105,9 +111,27 @@ class ScoringMixin:
             self._span = state, state.revision, span
             return span
 
+    def _evidence(self, X: Any) -> Callable[[Gradients], Evidence]:
+        """Return what gives the evidence of a batch of X, by what is known now."""
+        state, reader, layers = self._state, self._reader, self._layers
+        known = self._features
+        if known is None or known[0] is not state or known[1] != state.revision:
+            known = self._features = state, state.revision, state.known_features()
+        if reader is None:  # of a copy that has been given another score
+            reader = self._reader = FeatureReader.of(self._network, X)
+
+        def evidence(found):
+            return Evidence(found.logits, reader.read(found, layers), known[2])
+
+        return evidence
+
     def _gradients(self, X: Any) -> Iterator[tuple[int, Gradients]]:
         """Return an iterator over (start, gradients) of batches of X."""
         # Taken once, so that a fit in another thread does not change them on the way.
         with locked(self):
             network, layers, output = self._network, self._layers, self.output
         return network.stream(X, output, layers, self.batch_size)
+
+
+def _none(found):
+    """Return no evidence, for scores that ask for none."""

@@ -559,7 +559,7 @@ def test_few_places_are_kept_as_such():
 
 
 @pytest.mark.parametrize("metric", ["kfac", "diag", "euclidean"])
-@pytest.mark.parametrize("score", ["snr_ratio", "laplace"])
+@pytest.mark.parametrize("score", ["relative", "snr_ratio", "laplace"])
 def test_scores_do_not_depend_on_how_gradients_are_kept(metric, score):
     torch.manual_seed(0)
     module = nn.Sequential(

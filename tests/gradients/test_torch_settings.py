@@ -322,7 +322,7 @@ class Unlike(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:No closed form", "ignore:There is a performance drop")
-@pytest.mark.parametrize("score", ["snr_ratio", "laplace"])
+@pytest.mark.parametrize("score", ["relative", "snr_ratio", "laplace"])
 @pytest.mark.parametrize("module", [_module(), Unlike().eval()], ids=["layers", "unlike"])
 def test_engines_change_speed_only(module, score):
     module, rows = copy.deepcopy(module).double(), X.astype(float)

@@ -12,11 +12,12 @@ from .._moments import Moment, moments_for, new_moments
 from .._pace import progress_of_factors
 from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
-from ._class_sums import LayerSums, MatrixSums, SumsByKey, expected_of_sums
+from ._class_sums import LayerSums, MatrixSums, expected_of_sums
 from ._pair_sums import PairSums, is_one_hot
 from ._registry import register
 from ._span import Span
 from ._sparse_means import SparseMeanSubspace, sparse_means
+from ._sums_by_key import SumsByKey
 
 
 @register

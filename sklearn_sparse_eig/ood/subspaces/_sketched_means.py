@@ -10,11 +10,11 @@ from ..._base.messages import Progress, warn_user
 from ...gradients import LayerOutline
 from .._costs import Expected
 from ._base import Plan, SpanRequest
-from ._class_sums import SumsByKey
 from ._frozen_metric import FrozenMetricState
 from ._registry import register
 from ._span import JointSpan, Span, classes_with_means, combine
 from ._sparse_means import SparseMeanSubspace, n_largest
+from ._sums_by_key import SumsByKey
 from ._tensor_sketch import TensorSketch
 
 # Scores are within 0.01 of exact ones (measured), and m >= _LEAST_RATIO C.
