@@ -39,6 +39,13 @@ def moment_floats(size: int, is_diagonal: bool) -> int:
     return size if is_diagonal else size**2
 
 
+def features(size: int, n_classes: int, is_diagonal: bool) -> Expected:
+    """Return what the features that enter the head take, and distances between them."""
+    moment = moment_floats(size, is_diagonal)
+    score = 2.0 * root_cost(size, is_diagonal, True) + size * (n_classes + 1)
+    return Expected(moment + n_classes * (size + 1), moment + size, score)
+
+
 def forming(layer: LayerOutline) -> float:
     """Return what the matrix of a sample takes, from its places."""
     p, q = layer.shape

@@ -170,6 +170,7 @@ def make_plan(
     request: SpanRequest,
     one_hot: Iterable[int],
     contamination: float,
+    n_features: int,
     n_rows: int | None = None,
 ) -> DetectorPlan:
     """Return what a state will take that is made for some layers.
@@ -186,6 +187,8 @@ def make_plan(
     one_hot : iterable of int
         Layers whose derivatives at the outputs are unit vectors, by their place among `indices`.
     contamination : float
+    n_features : int
+        What enters the head, for scores that ask for it.
     n_rows : int or None, default=None
     """
     forward = max(outline.forward, 1.0)
@@ -198,8 +201,11 @@ def make_plan(
         _layer_plan(place, outline, i, state, request, place in one_hot, shares)
         for place, i in enumerate(indices)
     ]
-    common = state.expected_in_common()
-    score = passes + sum(layer.score for layer in layers) + common.score / forward
+    kept, common = state.plan, [state.expected_in_common()]
+    if kept.keeps_features:
+        common.append(_costs.features(n_features, kept.n_expected, kept.is_diagonal(n_features)))
+    in_common = _costs.Expected(*map(sum, zip(*common, strict=True)))
+    score = passes + sum(layer.score for layer in layers) + in_common.score / forward
     fit = passes * (1.0 + looking + scoring) + sum(layer.fit for layer in layers)
     return DetectorPlan(
         tuple(layers),
@@ -209,8 +215,8 @@ def make_plan(
         n_rows,
         forward,
         passes,
-        sum(layer.bytes for layer in layers) + 8.0 * common.floats,
-        fit + (common.add + scoring * common.score) / forward,
+        sum(layer.bytes for layer in layers) + 8.0 * in_common.floats,
+        fit + (in_common.add + scoring * in_common.score) / forward,
         score,
         state.seconds_once(),
     )

@@ -13,6 +13,7 @@ from .._base.typed import ArrayLike, InputLike
 from ..gradients import PRECOMPUTED_BACKENDS, LayerChoice, Network, OutputName, to_array
 from ._budget import Budget, affordable
 from ._build import KnownRequest, Look, build
+from ._evidence import FeatureReader
 from ._input import ready_model
 from ._plan import DetectorPlan, make_plan
 from .subspaces import is_one_hot
@@ -99,8 +100,9 @@ class PlanningMixin:
             return chosen, None
         rows = take_rows(X, slice(0, _ROWS))
         outline, head = network.outline(rows), network.select("head")[0]
-        found = network.gradients(rows, self.output, [head]).layers[0]
-        one_hot = {head} if is_one_hot(found) else set()
+        found = network.gradients(rows, self.output, [head])
+        one_hot = {head} if is_one_hot(found.layers[0]) else set()
+        n_features = FeatureReader.of(network, rows).n_features or found.logits.shape[1]
 
         def make(indices: Sequence[int]) -> DetectorPlan:
             own = [place for place, i in enumerate(indices) if i in one_hot]
@@ -117,7 +119,9 @@ class PlanningMixin:
                     n_present,
                     lambda: look,
                 )
-            return make_plan(outline, indices, state, wanted, own, self.contamination, n_rows)
+            return make_plan(
+                outline, indices, state, wanted, own, self.contamination, n_features, n_rows
+            )
 
         if budget is not None and isinstance(self.params, str) and self.params == "auto":
             chosen = affordable(outline, chosen, head, make, budget)

@@ -1,7 +1,7 @@
 """A plan tells what a detector takes: bytes that are kept, multiplications that are made."""
 
-import sys
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def count(monkeypatch):
 
     monkeypatch.setattr(Network, "stream", watched)
     monkeypatch.setattr(_roots.TriangularRoot, "of", triangular)
-    if "torch" in sys.modules:
+    if find_spec("torch"):
         from torch.utils.flop_counter import FlopCounterMode
 
         from sklearn_sparse_eig.gradients.torch.engines import _hooks
@@ -187,6 +187,8 @@ def test_bytes_are_those_that_are_kept(options, given):
 @pytest.mark.parametrize("given", ["dense", "convolutional"])
 @pytest.mark.parametrize("options", OPTIONS[:7], ids=str)
 def test_multiplications_are_those_that_are_made(options, given, count):
+    # Of gradients: what other evidence takes is counted by hand in the formulas.
+    options = {"score_function": "snr_ratio", **options}
     detector, rows, labels, plan = fitted(options, given)
     score = (plan.score - plan.passes) * plan.forward
     # A plan counts the threshold too, for which all of these rows are scored once.
@@ -342,7 +344,7 @@ def test_a_budget_takes_layers_from_the_last_backwards():
         assert names == tuple("01368")[-len(names) :] and len(names) >= len(previous)
         assert max(plan.fit, plan.score) <= passes or names == ("8",)
         previous = names
-    for size, names in [("1 GB", "01368"), ("80 KB", "68"), ("1KiB", "8")]:
+    for size, names in [("1 GB", "01368"), ("100 KB", "68"), ("1KiB", "8")]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert GradPCADetector(module, budget=size).fit(IMAGES).layers_ == tuple(names)
