@@ -28,7 +28,7 @@ from ._pace import SOURCE, Pace
 from ._seen_rows import RowHashes
 from ._subsamples import metric_rows
 from .scores import SCORES
-from .subspaces import KnownGradients, Span, SpanRequest, is_one_hot
+from .subspaces import KnownFeatures, KnownGradients, Span, SpanRequest, is_one_hot
 
 # Rows that are looked at before anything is kept.
 _LOOK = 16
@@ -57,6 +57,7 @@ class CollectingMixin:
     _layers: Sequence[int]
     _state: KnownGradients
     _reader: FeatureReader | None
+    _features: tuple[KnownGradients, int, KnownFeatures] | None
     _request: SpanRequest
     _span: tuple[KnownGradients, int, Span] | None
     _gradients: Callable[[Any], Iterator[tuple[int, Gradients]]]
