@@ -71,7 +71,8 @@ class DetectorPlan:
     fit, score : float
         Forward passes that a row takes in all, when it is fitted and when it is scored.
     seconds_once : float
-        What does not depend on the rows, roughly, beside roots of small factors.
+        What does not depend on the rows, roughly: metric and class means that are compressed. Not
+        counted for exact class sums.
     """
 
     layers: tuple[LayerPlan, ...]

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -36,6 +36,24 @@ class PlanningMixin:
     _make_network: Callable[[Any, Any], Network]
     _known_request: Callable[[], KnownRequest]
 
+    @overload
+    def plan(
+        self,
+        X: InputLike,
+        y: ArrayLike | None = None,
+        *,
+        n_rows: int | None = None,
+        as_frame: Literal[False] = False,
+    ) -> DetectorPlan: ...
+    @overload
+    def plan(
+        self,
+        X: InputLike,
+        y: ArrayLike | None = None,
+        *,
+        n_rows: int | None = None,
+        as_frame: bool,
+    ) -> Any: ...
     def plan(
         self,
         X: InputLike,

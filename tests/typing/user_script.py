@@ -23,6 +23,7 @@ from sklearn_sparse_eig import (
     effective_rank,
     learning_rate_path,
     low_rank_intervals,
+    ood_metrics,
     recommend_sketch,
     sparse_eigsh,
     trigonometric_risk,
@@ -108,6 +109,9 @@ def gradients(X: np.ndarray, y: np.ndarray) -> None:
     assert_type(detector.offset_, float)
     assert_type(detector.score_samples(X), np.ndarray)
     assert_type(GradPCADetector.paper(random_state=0), GradPCADetector)
+    bounded = GradPCADetector(params="auto", budget="2 GB", random_state=0).fit(X, y)
+    assert_type(bounded.plan(X, n_rows=1000).bytes, float)
+    assert_type(ood_metrics(bounded.score_samples(X), [0.0]), dict[str, float])
     squared = GradPCADetector(score_function=cast(Any, "squared_cosine"), verbose=0, random_state=0)
     assert_type(squared.fit(X, y).score_samples(X), np.ndarray)
     features = GradientFeatures(output="logsumexp", params="head", random_state=0)

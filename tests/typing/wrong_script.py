@@ -78,6 +78,8 @@ def mistakes(X: np.ndarray, y: np.ndarray, model: Any) -> None:
     GradPCADetector(subspace="sparse")  # error: arg-type
     GradPCADetector(output="entropy")  # error: arg-type
     GradPCADetector(verbose=None)  # error: arg-type
+    GradPCADetector(budget=[10])  # error: arg-type
+    print(detector.plan(X).seconds)  # error: attr-defined
     detector.score_sample(X)  # error: attr-defined
     register_score("mine", uses_outputs=False)  # error: call-arg
     register_score("mine")(X)  # error: arg-type
