@@ -97,7 +97,7 @@ for step, seen in runs.items():
         f"{seen['parameter_norm'][-1]:.2f}, test error {seen['error']:.4f}, accuracy "
         f"{seen['accuracy']:.3f}, NC1 {seen['nc1'][-1]:.2f}, NC4 {seen['nc4'][-1]:.2f}, alignment "
         f"{seen['tangent_centered_alignment'][-1]:.2f}, invariant moved "
-        f"{seen['invariant_change'][-1]:.1f} of its scale"
+        f"{seen['invariant_change'][-1]:.1f} of |W W^T|"
     )
 ended = {step: seen for step, seen in runs.items() if seen is not None}
 above = [step for step in ended if step > 1.5 * critical]
@@ -117,11 +117,11 @@ print(
 )
 print(
     "not reproduced: a test error that rises again. It falls a little up to the largest step that "
-    "does not diverge, by less than other seeds change it"
+    "does not diverge, from this start"
 )
 print(
     "not reproduced: an invariant that stays constant. The tangent kernel changes in training, and "
-    "the invariant moves by several times its scale, more at larger steps"
+    "the invariant moves by several times |W W^T|, more at larger steps"
 )
 try:
     import matplotlib.pyplot as plt
@@ -134,8 +134,9 @@ else:
     for (step, seen), shade in zip(ended.items(), shades, strict=True):
         along.plot(seen["step"] * step, seen["sharpness"], "o-", ms=3, color=shade, label=f"{step}")
         along.axhline(2 / step, color=shade, ls=":", lw=1)
-    along.legend(title="step", frameon=False, fontsize="small", ncols=2)
+    along.legend(title="step", frameon=False, fontsize="small", ncols=6, loc="lower center")
     along.set(xlabel="time (steps times step)", ylabel="sharpness; dotted: 2 / step", yscale="log")
+    along.set_ylim(0.4)
     along.set_title("Sharpness rises to what the step allows", loc="left")
     found = list(ended)
     names = ("sharpness", "parameter_norm", "nc1", "tangent_centered_alignment", "invariant_change")
@@ -150,11 +151,13 @@ else:
     alignment = last["tangent_centered_alignment"]
     structure.plot(found, alignment, "s--", color="#c8702a", label="alignment of the kernel")
     drift = np.array(last["invariant_change"]) / 10
-    structure.plot(found, drift, "^:", color="0.4", label="invariant moved, tens of its scale")
+    structure.plot(found, drift, "^:", color="0.4", label="invariant moved, tens of $|WW^T|$")
     structure.set_title("Collapse, alignment, invariant", loc="left")
     for panel in (ends, error, structure):
         panel.axvline(critical, color="0.8", lw=1, zorder=0)
         panel.set(xscale="log", xlabel="step; grey: the critical one")
+        panel.set_xticks(found, [f"{step:g}" for step in found])
+        panel.minorticks_off()
         panel.legend(frameon=False, fontsize="small")
     for panel in panels.ravel():
         panel.spines[["top", "right"]].set_visible(False)

@@ -132,7 +132,7 @@ PROMISES = {
         r"\nreproduced: .*\nnot reproduced: ",
     ],
     "plot_edge_of_stability": [
-        r"(\nstep \d\.\d\d: loss 0\.01\d\d after \d+ steps, .*){5}",
+        r"(\nstep \d\.\d\d: loss 0\.0(10|09)\d after \d+ steps, .*){5}",
         r"beyond the critical step: sharpness (0\.9\d|1\.\d\d) to 1\.[0-2]\d times 2 / step",
         r"that ends, over that of the flow: 1\.[1-3]\d\n",
         r"\nreproduced: .*\nnot reproduced: .*\nnot reproduced: ",
