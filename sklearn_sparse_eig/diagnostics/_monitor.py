@@ -142,20 +142,20 @@ class CollapseMonitor:
                 n_per_class=self.n_per_class,
                 random_state=self._seed,
             )
-            curvature = None if self.loss is None else self._curvature(model)
+            curvature = None if self.loss is None else self._curvature(model, self.loss)
         self.steps.append(step)
         self.alignments.append(alignment)
         self.collapses.append(collapse)
         if curvature is not None:
             self.curvatures.append(curvature)
 
-    def _curvature(self, model: Any) -> LossCurvature:
+    def _curvature(self, model: Any, loss: LossName | Callable[[Any, Any], Any]) -> LossCurvature:
         """Return that of the loss; the last direction is a start, unless the module is another."""
         start = self.curvatures[-1].direction if self.curvatures else None
         module = unwrap(model)
         if start is not None and len(start) != n_parameters(module):
             start = None
-        return loss_curvature(module, self.X, self.y, self.loss, start=start, random_state=0)
+        return loss_curvature(module, self.X, self.y, loss, start=start, random_state=0)
 
     def to_dict(self) -> dict[str, np.ndarray]:
         """Return ``step`` and all numbers as arrays with an entry for each step.
