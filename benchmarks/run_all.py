@@ -35,6 +35,7 @@ SCRIPTS = {
     "smooth": "learners/bench_smooth.py",
     "diagonal_network": "learners/bench_diagonal_network.py",
     "seeds": "seeds/bench_seeds.py",
+    "guidance": "seeds/bench_guidance.py",
     "ood": "gradpca/bench_ood.py",
     "grad_cost": "gradpca/bench_grad_cost.py",
     "layer_gradients": "gradpca/bench_layer_gradients.py",

@@ -149,7 +149,7 @@ class CollapseMonitor:
         if curvature is not None:
             self.curvatures.append(curvature)
 
-    def _curvature(self, model: Any, loss: Any) -> LossCurvature:
+    def _curvature(self, model: Any, loss: LossName | Callable[[Any, Any], Any]) -> LossCurvature:
         """Return that of the loss; the last direction is a start, unless the module is another."""
         start = self.curvatures[-1].direction if self.curvatures else None
         module = unwrap(model)

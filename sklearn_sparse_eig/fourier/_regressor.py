@@ -27,9 +27,12 @@ from ._fit import CONVERGED, contradictions, fit_trigonometric, natural_period
 from ._frequencies import FREQUENCIES_PER_POINT
 from ._leave_one_out import choose_ridge
 from ._options import FourierOptions
+from ._scattered import condition_number
 
 # A relative residual below which a function passes through its points.
 _THROUGH = 1e-8
+# Points up to which a condition number is worth its time.
+_MOST_DECOMPOSED = 1000
 # Values between the points beyond those at them by this factor are swings.
 _SWING = 3.0
 
@@ -255,7 +258,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             self.alpha_ = smallest
             function, fitted = fit_trigonometric(X, Y, replace(options, alpha=smallest))
         if not automatic and options.alpha == 0:
-            _warn_of_swings(function, X, Y)
+            _warn_of_swings(function, X, Y, self.period_)
         return function, fitted
 
     def _check_period(self, X):
@@ -320,7 +323,7 @@ def _passes_through(fitted, Y):
     return bool(np.linalg.norm(fitted - Y) <= _THROUGH * np.linalg.norm(Y))
 
 
-def _warn_of_swings(function, X, Y):
+def _warn_of_swings(function, X, Y, period):
     """Warn where the function is far larger between neighbouring points than at any."""
     order = np.argsort(X[:, 0], kind="stable")
     if len(X) < 2:
@@ -331,6 +334,15 @@ def _warn_of_swings(function, X, Y):
     if between > _SWING * largest:
         warn_user(
             f"Between its points the interpolant goes up to {between:.3g}, where the targets are "
-            f"at most {largest:.3g}: they are noisy, or some points nearly coincide. Set "
-            "alpha='auto', which chooses a ridge, or give one."
+            f"at most {largest:.3g}: they are noisy, or some points nearly coincide."
+            f"{_condition_of(function, X / period)} Set alpha='auto', which chooses a ridge, or "
+            "give one."
         )
+
+
+def _condition_of(function, phases):
+    """Return a sentence with the condition number of the equations, of few enough points."""
+    if len(phases) > _MOST_DECOMPOSED:
+        return ""
+    number = condition_number(phases, function.frequencies, function.variances)
+    return f" The condition number of the equations is {number:.1e}."

@@ -52,6 +52,16 @@ def solve_kernel(K, values, alpha):
     return vectors @ ((vectors.conj().T @ values) / scale[kept, None])
 
 
+def condition_number(phases, frequencies, variances):
+    """Return the condition number of the kernel matrix, on its range if that has to be smaller.
+
+    It is the inverse of the rounding unit where it is larger than that.
+    """
+    values = np.linalg.eigvalsh(kernel(phases, phases, frequencies, variances))[::-1]
+    rank = min(len(phases), len(frequencies) ** phases.shape[1])
+    return float(values[0] / max(values[rank - 1], np.finfo(float).eps * values[0]))
+
+
 def fit_least_squares(phases, values, frequencies, variances, alpha):
     """Return the coefficients that minimise |F theta - y|^2 + alpha sum |theta_k|^2 / t_k."""
     root = np.sqrt(variances)

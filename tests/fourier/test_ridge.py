@@ -9,6 +9,7 @@ import pytest
 from sklearn_sparse_eig import WeightedFourierRegressor
 from sklearn_sparse_eig.fourier._leave_one_out import _best_ridge, choose_ridge
 from sklearn_sparse_eig.fourier._options import FourierOptions
+from sklearn_sparse_eig.fourier._scattered import condition_number, features
 
 
 def wave(x):
@@ -32,13 +33,27 @@ def test_noisy_scattered_points_by_default():
 
 def test_interpolation_of_noise_warns_where_it_swings():
     X, y = scattered(seed=3)
-    with pytest.warns(UserWarning, match="Between its points the interpolant goes up to"):
+    message = (
+        r"Between its points the interpolant goes up to .* condition number .* is \d\.\de\+\d\d\."
+    )
+    with pytest.warns(UserWarning, match=message):
         model = WeightedFourierRegressor(alpha=0.0).fit(X, y)
     assert np.abs(model.predict(np.linspace(0, 1, 500)[:, None])).max() > 3 * np.abs(y).max()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         WeightedFourierRegressor().fit(X, y)
         WeightedFourierRegressor(alpha=0.0).fit(np.arange(20.0)[:, None], y[:20])
+
+
+def test_the_condition_number_is_that_of_the_equations():
+    rng = np.random.default_rng(0)
+    for k in (np.arange(-40, 41), np.arange(-3, 4)):  # more frequencies than points, and fewer
+        x, variances = rng.random(12), 1.0 / (1.0 + np.abs(k)) ** 2
+        F = features(x, k) * np.sqrt(variances)
+        expected = np.linalg.cond(F) ** 2
+        assert condition_number(x[:, None], k, variances) == pytest.approx(expected, rel=1e-6)
+    twice = np.r_[x, x[0]][:, None]
+    assert condition_number(twice, np.arange(-40, 41), np.ones(81)) > 1e14
 
 
 @pytest.mark.parametrize("period", ["auto", 1.0])

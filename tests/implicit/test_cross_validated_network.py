@@ -64,6 +64,17 @@ def test_units_and_offsets_do_not_matter():
     assert second.intercept_ == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_fits_scale_with_the_targets(noise):
+    X, y, _ = problem(40, 80, 3, noise=noise)
+    first = DiagonalNetworkRegressor().fit(X, y)
+    for c in (1e-12, 1e12):
+        scaled = DiagonalNetworkRegressor().fit(X, c * y)
+        size = np.abs(first.coef_).max()
+        np.testing.assert_allclose(scaled.coef_ / c, first.coef_, atol=1e-9 * size)
+        np.testing.assert_array_equal(scaled.support_, first.support_)
+
+
 def test_nothing_to_predict_with():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, 30))

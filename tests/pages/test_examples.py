@@ -13,7 +13,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 # Examples that need an extra; without it they say so.
-NEEDS = {"plot_ood_torch_cnn": "torch"}
+NEEDS = {"plot_ood_torch_cnn": "torch", "plot_edge_of_stability": "torch"}
 PROMISES = {
     "plot_docstring_topics": [
         r"\d+ docstrings collected",
@@ -130,6 +130,12 @@ PROMISES = {
         r"\nstep 2\.50 critical: .* diverged\n",
         r"least error on new data at 0\.1 times the critical step",
         r"\nreproduced: .*\nnot reproduced: ",
+    ],
+    "plot_edge_of_stability": [
+        r"(\nstep \d\.\d\d: loss 0\.0(10|09)\d after \d+ steps, .*){5}",
+        r"beyond the critical step: sharpness (0\.9\d|1\.\d\d) to 1\.[0-2]\d times 2 / step",
+        r"that ends, over that of the flow: 1\.[1-3]\d\n",
+        r"\nreproduced: .*\nnot reproduced: .*\nnot reproduced: ",
     ],
     "plot_grid_search": [
         r"( {1,2}\d+ components of +\d+ pixels: accuracy 0\.\d{3}\n){6}",
