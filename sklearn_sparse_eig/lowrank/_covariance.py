@@ -195,10 +195,11 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         ValueError
             In the same cases as :meth:`fit`, and if the last fit was to a sketch.
         """
-        return self._gather(X, y, sample_weight=sample_weight)._filter_anew()
+        self._gather(X, y, sample_weight=sample_weight)
+        return self._filter_anew()
 
     @fitting(prefer_skip_nested_validation=True)
-    def _gather(self, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None) -> Self:
+    def _gather(self, X: Any, y: Any = None, **given: Any) -> Self:
         # A shard has no covariance of its own: that of few rows may not even exist.
         first = not hasattr(self, "_moments")
         rows: Any = validate_rows(self, X, dtype=np.float64, reset=first)
@@ -207,9 +208,9 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             self._moments = RunningCovariance(rows.shape[1])
         elif self._moments is None:
             raise ValueError("The last fit was to a sketch: add the rows to that sketch instead.")
-        return self._add_rows(rows, sample_weight)
+        return self._add_rows(rows, **given)
 
-    def _add_rows(self, X, sample_weight):
+    def _add_rows(self, X, sample_weight=None):
         weights = check_counts_of_rows(sample_weight, len(X))
         if weights is not None:
             X, weights = X[weights > 0], weights[weights > 0]

@@ -1,5 +1,7 @@
 """What partitions may be, and on what they run: each row counts once."""
 
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -127,3 +129,13 @@ def test_dask_values_are_computed_and_collections_sent_on():
         assert_saw(fit_partitions(PCA, [dask.delayed(load)(i) for i in range(6)]), X)
         with pytest.raises(TypeError, match="use distributed.fit_dask"):
             fit_partitions(PCA, da.from_array(X, chunks=(50, -1)))
+
+
+def test_engines_are_imported_when_they_are_used():
+    source = """
+import sys
+import sklearn_sparse_eig.distributed
+print({"dask", "distributed", "pyspark"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr

@@ -858,7 +858,7 @@ def test_import_is_light():
         import sys
         import sklearn_sparse_eig
         sklearn_sparse_eig.SketchedSparsePCA()
-        heavy = {"numba", "torch", "dask", "pyspark", "pyarrow", "matplotlib", "pandas"} & set(sys.modules)
+        heavy = {"numba", "torch", "dask", "matplotlib", "pandas"} & set(sys.modules)
         print(sorted(heavy))
     """
     # scikit-learn imports pandas itself where it is there, so only what is added counts.
