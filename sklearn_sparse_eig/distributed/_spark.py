@@ -86,7 +86,8 @@ def fit_spark(
     check_spark()
     beside = {"sample_weight": weight, "y": label}
     columns = columns_of(df, features, n_features, {k: v for k, v in beside.items() if v})
-    rows = df.select(*quoted([*columns.names, *columns.beside.values()]))
+    # By number: mapInArrow itself takes a dot in a name for that of a field.
+    rows = df.select(*quoted(columns.all_names)).toDF(*map(str, range(len(columns.all_names))))
     begun = rows.mapInArrow(partial(_begin, columns, fresh_copy(estimator)), "shards binary")
     first = begun.take(1)  # of as many partitions as it takes to find a row
     if not first:
@@ -105,7 +106,7 @@ def fit_spark(
 
 
 def _begin(columns: RowColumns, estimator: Any, batches: Iterable[Any]) -> Iterator[Any]:
-    shards = begin(estimator, map(columns.block_of, batches))
+    shards = begin(estimator, map(columns.block_of_numbered, batches))
     if shards is not None:
         yield _batch(shards=cloudpickle.dumps(shards))
 
@@ -113,7 +114,7 @@ def _begin(columns: RowColumns, estimator: Any, batches: Iterable[Any]) -> Itera
 def _sketch_partition(columns: RowColumns, shards: Shards, batches: Iterable[Any]) -> Iterator[Any]:
     from pyspark import TaskContext  # on a worker, which runs in Spark
 
-    state = shards.state_of(map(columns.block_of, batches))
+    state = shards.state_of(map(columns.block_of_numbered, batches))
     if state is not None:
         context: Any = TaskContext.get()
         yield _batch(part=context.partitionId(), state=cloudpickle.dumps(state))
