@@ -1,8 +1,9 @@
 """Spark: one state for each partition, measured from Arrow batches, and added in a second stage."""
 
+import gc
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from ._arrow_rows import VECTOR_FIELDS, RowColumns
@@ -118,6 +119,18 @@ def _sketch_partition(columns: RowColumns, shards: Shards, batches: Iterable[Any
     if state is not None:
         context: Any = TaskContext.get()
         yield _batch(part=context.partitionId(), state=cloudpickle.dumps(state))
+    _spare_collections()
+
+
+@cache
+def _spare_collections() -> None:
+    """Hide what this worker has imported from the garbage collector, once in its life.
+
+    Spark collects garbage after each task. To go through compiled kernels and libraries takes a
+    tenth of a second each time, which is longer than many a partition is measured.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _add_partition(batches: Iterable[Any]) -> Iterator[Any]:
