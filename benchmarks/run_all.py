@@ -40,6 +40,7 @@ SCRIPTS = {
     "layer_gradients": "gradpca/bench_layer_gradients.py",
     "grad_pretrained": "gradpca/bench_grad_pretrained.py",
     "grad_sketch": "gradpca/bench_grad_sketch.py",
+    "pretrained": "pretrained/bench_pretrained.py",
     "diagnostics": "diagnostics/bench_diagnostics.py",
     "mam_paper": "recovery/mam_paper.py",
     "dask": "distributed/bench_dask.py",
