@@ -18,6 +18,10 @@ def check_same(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
     mine, theirs : dict
         All that must agree; nested dicts and sequences are compared entry by entry.
     """
+    # First, at any depth: what else differs may only follow from it.
+    features, other_features = _n_features(mine), _n_features(theirs)
+    if None not in (features, other_features) and features != other_features:
+        raise ValueError(_refusal("n_features", features, other_features))
     for name, value in mine.items():
         other: Any = theirs.get(name)
         if isinstance(value, dict) and isinstance(other, dict):
@@ -28,6 +32,11 @@ def check_same(mine: dict[str, Any], theirs: dict[str, Any]) -> None:
                     raise ValueError(_refusal(f"{name}[{i}]", a, b))
         elif value is not other and not np.array_equal(value, other):
             raise ValueError(_refusal(name, value, other))
+
+
+def _n_features(settings):
+    nested = [_n_features(value) for value in settings.values() if isinstance(value, dict)]
+    return next((n for n in [settings.get("n_features"), *nested] if n is not None), None)
 
 
 def _within(name, settings):

@@ -37,6 +37,15 @@ class RowColumns:
     n_features: int | None
     beside: dict[str, str]
 
+    @property
+    def all_names(self) -> list[str]:
+        """Names of all columns that are needed, each once."""
+        return list(dict.fromkeys([*self.names, *self.beside.values()]))
+
+    def block_of_numbered(self, batch: Any) -> Block:
+        """Return the rows of a batch that has all these columns, under other names."""
+        return self.block_of(batch.rename_columns(self.all_names))
+
     def block_of(self, batch: Any) -> Block:
         """Return the rows of a batch, and what goes with them."""
         given = {name: self._numbers(batch, column) for name, column in self.beside.items()}

@@ -59,8 +59,8 @@ def values_beside(values: Any, name: str, X: Any, n_blocks: int) -> Sequence[Any
     ValueError
         If they do not go with the blocks of X.
     """
-    chunks = X.chunks[0] if hasattr(X, "numblocks") else None
-    known = chunks is not None and not np.isnan(chunks).any()
+    chunks: Any = X.chunks[0] if hasattr(X, "numblocks") else np.nan
+    known = not np.isnan(chunks).any()
     if hasattr(values, "numblocks"):
         values = _as_column(values, name)
         if known and not np.isnan(values.shape[0]):

@@ -1,8 +1,9 @@
 """Spark: one state for each partition, measured from Arrow batches, and added in a second stage."""
 
+import gc
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from ._arrow_rows import VECTOR_FIELDS, RowColumns
@@ -86,7 +87,8 @@ def fit_spark(
     check_spark()
     beside = {"sample_weight": weight, "y": label}
     columns = columns_of(df, features, n_features, {k: v for k, v in beside.items() if v})
-    rows = df.select(*quoted([*columns.names, *columns.beside.values()]))
+    # By number: mapInArrow itself takes a dot in a name for that of a field.
+    rows = df.select(*quoted(columns.all_names)).toDF(*map(str, range(len(columns.all_names))))
     begun = rows.mapInArrow(partial(_begin, columns, fresh_copy(estimator)), "shards binary")
     first = begun.take(1)  # of as many partitions as it takes to find a row
     if not first:
@@ -105,7 +107,7 @@ def fit_spark(
 
 
 def _begin(columns: RowColumns, estimator: Any, batches: Iterable[Any]) -> Iterator[Any]:
-    shards = begin(estimator, map(columns.block_of, batches))
+    shards = begin(estimator, map(columns.block_of_numbered, batches))
     if shards is not None:
         yield _batch(shards=cloudpickle.dumps(shards))
 
@@ -113,10 +115,22 @@ def _begin(columns: RowColumns, estimator: Any, batches: Iterable[Any]) -> Itera
 def _sketch_partition(columns: RowColumns, shards: Shards, batches: Iterable[Any]) -> Iterator[Any]:
     from pyspark import TaskContext  # on a worker, which runs in Spark
 
-    state = shards.state_of(map(columns.block_of, batches))
+    state = shards.state_of(map(columns.block_of_numbered, batches))
     if state is not None:
         context: Any = TaskContext.get()
         yield _batch(part=context.partitionId(), state=cloudpickle.dumps(state))
+    _spare_collections()
+
+
+@cache
+def _spare_collections() -> None:
+    """Hide what this worker has imported from the garbage collector, once in its life.
+
+    Spark collects garbage after each task. To go through compiled kernels and libraries takes a
+    tenth of a second each time, which is longer than many a partition is measured.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _add_partition(batches: Iterable[Any]) -> Iterator[Any]:

@@ -84,7 +84,7 @@ def sketch_by_group(
         seed = int(random_state)
     if n_features is not None:
         EigenSketch(n_features, random_state=seed, **options)  # refused here, not on a worker
-    names = dict.fromkeys([*keys, *columns.names, *beside.values()])
+    names = dict.fromkeys([*keys, *columns.all_names])
     rows = df.select(*quoted(names)).repartition(*quoted(keys))
     measure = partial(_measure, columns, {"random_state": seed} | options)
     return _by_group(rows, keys, sketch, measure)

@@ -195,7 +195,8 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         ValueError
             In the same cases as :meth:`fit`, and if the last fit was to a sketch.
         """
-        return self._gather(X, y, sample_weight=sample_weight)._filter_anew()
+        self._gather(X, y, sample_weight=sample_weight)
+        return self._filter_anew()
 
     @fitting(prefer_skip_nested_validation=True)
     def _gather(self, X: Any, y: Any = None, **given: Any) -> Self:

@@ -99,6 +99,11 @@ def test_a_lock_can_be_taken_again_by_its_holder():
         ({"seed": 1}, {"seed": 2}, "seed is 1 here, 2 there"),
         ({"side": {"seed": 1}}, {"side": {"seed": 2}}, r"side\.seed is 1 here, 2 there"),
         ({"side": {"n_features": 3}}, {"side": {"n_features": 4}}, "3 features here, 4 there"),
+        (
+            {"seed": 1, "side": {"name": "sign", "n_features": 3000}},
+            {"seed": 1, "side": {"name": "identity", "n_features": 100}},
+            "3000 features here, 100 there",
+        ),
         ({"sizes": [1, 2]}, {"sizes": [1, 3]}, r"sizes\[1\] is 2 here, 3 there"),
     ],
 )

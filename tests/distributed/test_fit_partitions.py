@@ -1,5 +1,8 @@
 """What partitions may be, and on what they run: each row counts once."""
 
+import pickle
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -11,6 +14,7 @@ import scipy.sparse as sp
 
 from sklearn_sparse_eig import DeepFactorizationCovariance, SketchedSparsePCA
 from sklearn_sparse_eig.distributed import fit_partitions
+from sklearn_sparse_eig.distributed._shards import Block, begin, fresh_copy
 
 N_ROWS, N = 300, 30
 PCA = SketchedSparsePCA(
@@ -127,3 +131,25 @@ def test_dask_values_are_computed_and_collections_sent_on():
         assert_saw(fit_partitions(PCA, [dask.delayed(load)(i) for i in range(6)]), X)
         with pytest.raises(TypeError, match="use distributed.fit_dask"):
             fit_partitions(PCA, da.from_array(X, chunks=(50, -1)))
+
+
+def test_what_is_sent_with_a_task_is_small():
+    wide = np.random.default_rng(0).normal(size=(3, 1500))
+    shards = begin(fresh_copy(SketchedSparsePCA(1, random_state=0)), [Block(wide, {})])
+    assert shards.state_of([Block(wide, {})]).nbytes > 1500**2 * 8
+    sent = pickle.dumps(shards)
+    assert len(sent) < 1e5
+    again = pickle.loads(sent)
+    states = [s.state_of([Block(wide, {})]).to_bytes() for s in (shards, again)]
+    assert states[0] == states[1]
+    assert pickle.dumps(again) == sent
+
+
+def test_engines_are_imported_when_they_are_used():
+    source = """
+import sys
+import sklearn_sparse_eig.distributed
+print({"dask", "distributed", "pyspark"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr

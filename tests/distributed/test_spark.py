@@ -5,8 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.linear_model import LogisticRegression
 
-from sklearn_sparse_eig import DeepFactorizationCovariance, EigenSketch, SketchedSparsePCA
+from sklearn_sparse_eig import (
+    DeepFactorizationCovariance,
+    EigenSketch,
+    GradPCADetector,
+    SketchedSparsePCA,
+)
 from sklearn_sparse_eig.distributed import fit_spark, merge_sketches, sketch_by_group
 
 # Sessions and their workers take long to start.
@@ -43,7 +49,7 @@ def table(spark):
         records.append(
             (*lists, dense, sparse, mixed, float(row[0]), float(row[1]), shop, day, int(WEIGHTS[i]))
         )
-    names = "array ids values dense sparse mixed x0 x1 shop day weight".split()
+    names = "array ids values dense sparse mixed x.0 x1 shop day weight".split()
     return spark.createDataFrame(records, names).repartition(5).cache()
 
 
@@ -64,11 +70,21 @@ def test_each_row_counts_once(table, features):
 
 
 def test_columns_of_numbers_with_weights(table):
-    columns = ["x0", "x1"]
+    columns = ["x.0", "x1"]
     model = fit_spark(DeepFactorizationCovariance(), table, features=columns, weight="weight")
     expected = DeepFactorizationCovariance().fit(X[:, :2], sample_weight=WEIGHTS)
     np.testing.assert_allclose(model.covariance_, expected.covariance_, rtol=1e-10)
     assert model.feature_names_in_.tolist() == columns
+
+
+def test_detector_with_labels(table):
+    y = np.arange(N_ROWS) % 2
+    classifier = LogisticRegression().fit(X, y)
+    detector = GradPCADetector(classifier, random_state=0)
+    fitted = fit_spark(detector, table, features="array", label="day")
+    expected = GradPCADetector(classifier, random_state=0).partial_fit(X, y)
+    np.testing.assert_array_equal(fitted.class_counts_, expected.class_counts_)
+    np.testing.assert_allclose(fitted.score_samples(X), expected.score_samples(X), rtol=1e-8)
 
 
 def test_task_that_fails_once_counts_once(spark, tmp_path):
