@@ -13,16 +13,17 @@ def of_forward(module, rows):
     return counter.get_total_flops() / 2 / len(rows)
 
 
-def of_score(detector, rows, forward):
+def of_score(detector, rows, forward, backward=None):
     """Return those of scoring one row, given those of a forward pass.
 
-    What is differentiated takes as much as the forward pass, and so do gradients that are made as
-    matrices. Then come the roots of the metric, norms, and products with class means.
+    What is differentiated takes as much as the forward pass, if nothing else is given, and so do
+    gradients that are made as matrices. Then come the roots of the metric, norms, and products
+    with class means.
     """
     span = detector._get_subspace()
     layers = detector._network.gradients(rows, detector.output, detector._layers).layers
     roots = span.metric.roots or [None] * len(layers)
-    total = 2.0 * forward
+    total = forward + (forward if backward is None else backward)
     made = 0.0
     for layer, pair, directions in zip(layers, roots, span._directions, strict=True):
         whitened = layer

@@ -30,6 +30,8 @@ class LayerOutline:
         Whether any of its parameters requires a gradient.
     has_form : bool, default=True
         Whether gradients follow from a closed form, by one pass for all layers.
+    has_separate_outputs : bool, default=False
+        Whether each output has inputs of its own.
     """
 
     name: str
@@ -40,6 +42,7 @@ class LayerOutline:
     multiplications: float
     is_trained: bool = True
     has_form: bool = True
+    has_separate_outputs: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,15 @@ def outline_of_gradients(
     if not gradients.is_explicit:
         return LayerOutline(name, shape, 1, "factors", engine, float(p * q))
     if inputs is None:
-        return LayerOutline(name, shape, None, "matrices", engine, float(p * q))
+        separate = gradients.has_separate_outputs
+        return LayerOutline(
+            name,
+            shape,
+            None,
+            "matrices",
+            engine,
+            float(p * q),
+            has_separate_outputs=separate,
+        )
     places = inputs.shape[1]
     return LayerOutline(name, shape, places, "places", engine, float(places * p * q))

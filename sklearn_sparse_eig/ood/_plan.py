@@ -239,6 +239,8 @@ def _layer_plan(place, outline, i, state, request, is_one_hot, shares):
     diagonal = tuple(plan.is_diagonal(size) for size in layer.shape)
     if is_one_hot and not state.looks_ahead:
         diagonal = diagonal[0], True
+    if layer.has_separate_outputs:
+        diagonal = diagonal[0], True
     made = 0.0 if rank_one or layer.form == "places" else _costs.forming(layer)
     bytes_, whitening, moments = 8.0 * expected.floats, 0.0, 0.0
     if plan.metric != "euclidean":

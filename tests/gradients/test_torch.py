@@ -761,6 +761,16 @@ def test_out_of_memory_halves_the_batch(error):
         GradientFeatures(module, batch_size=1).fit_transform(X)
 
 
+@pytest.mark.parametrize("rows, expected", [(100, 16), (9, 9), (1, 4)])
+def test_batches_of_large_gradients_are_small(monkeypatch, rows, expected):
+    module, images = MODULES["convolution"], np.zeros((40, 8))
+    monkeypatch.setattr("sklearn_sparse_eig.gradients.torch._network.BATCH_BYTES", 8 * 16 * 4)
+    floats = make_network(module)._floats_per_row((0, 1), images[:2])
+    monkeypatch.setattr("sklearn_sparse_eig.gradients.torch._network._LARGEST_BATCH", rows * floats)
+    network = make_network(module)
+    assert 8 * 16 * 4 // (8 * network.floats_per_row((0, 1), images[:2])) == expected
+
+
 def test_other_errors_do_not_look_like_memory():
     with pytest.raises(RuntimeError, match="broken"):
         GradientFeatures(

@@ -93,6 +93,17 @@ def test_engines_streams_and_shards_agree(subspace):
         np.testing.assert_allclose(merged.score_samples(Z), expected, rtol=1e-8)
 
 
+@quiet
+def test_a_plan_knows_of_the_diagonal_factor():
+    module, (X, y) = depthwise(), rows(80)
+    detector = GradPCADetector(module, params=["2"], subspace="exact")
+    (layer,) = detector.plan(X[:16], y).layers
+    assert layer.factors == "full, diagonal"
+    state = detector.fit(X, y)._state
+    assert layer.bytes == 8 * (4 * 10 * 6 + 10**2 + 6)
+    assert sum(moment.total.size for moment in state.moments[0]) == 10**2 + 6
+
+
 def test_full_and_diagonal_factors_are_not_added():
     full, diagonal = Moment(3, False), Moment(3, True)
     matrices = np.random.default_rng(0).normal(size=(5, 3, 2))

@@ -43,6 +43,7 @@ def _outline(i, layers, noted, n, engines, is_trained):
         noted.multiplications(i) / n,
         is_trained,
         engine.uses_forms,
+        layer.has_separate_outputs,
     )
 
 
