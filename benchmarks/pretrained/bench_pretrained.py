@@ -1,6 +1,7 @@
 """Out-of-distribution detection on frozen pretrained features, beside the same rows from scratch.
 
-Sentences of CLINC150 through MiniLM, and images of Fashion-MNIST through EfficientNet-Lite0, with a linear model or a small network on the features; then words and pixels.
+Sentences of CLINC150 through MiniLM, and images of Fashion-MNIST through EfficientNet-Lite0, with a
+linear model or a small network on the features; then words and pixels.
 All detectors see the same trained model. It needs packages that ship weights (_encoders.py); a
 problem whose package is missing is left out. It can be run in pieces, which a file collects:
 
