@@ -43,6 +43,8 @@ SCRIPTS = {
     "pretrained": "pretrained/bench_pretrained.py",
     "diagnostics": "diagnostics/bench_diagnostics.py",
     "mam_paper": "recovery/mam_paper.py",
+    "dask": "distributed/bench_dask.py",
+    "spark": "distributed/bench_spark.py",
     "kernels": "kernels/bench_sketch_throughput.py",
     "dense_updates": "kernels/bench_dense_updates.py",
     "updates": "kernels/bench_updates.py",

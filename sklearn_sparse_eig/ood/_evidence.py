@@ -66,16 +66,12 @@ class FeatureReader:
             return cls(network, None)
         return cls(network, int(found.shape[1]))
 
-    def read(self, X: Any, start: int, found: Gradients, layers: Sequence[int]) -> Any:
-        """Return the features of rows of X.
+    def read(self, found: Gradients, layers: Sequence[int]) -> Any:
+        """Return the features of the rows of some gradients.
 
         Parameters
         ----------
-        X : anything with rows
-        start : int
-            The first of the rows.
         found : Gradients
-            Those of the rows.
         layers : sequence of int
             Indices of the layers that `found` has.
         """
@@ -86,4 +82,4 @@ class FeatureReader:
             inputs = getattr(found.layers[list(layers).index(head)], "inputs", None)
             if inputs is not None and inputs.ndim == 2:
                 return inputs[:, : self.n_features]  # without the ones of the bias
-        return self.network.features(take_rows(X, slice(start, start + len(found.logits))))
+        return self.network.features(found.rows)

@@ -1,6 +1,6 @@
 """The inner product of gradients: Euclidean, or that of the inverse K-FAC matrix."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -36,16 +36,24 @@ class Metric:
 
     @classmethod
     def from_moments(
-        cls, moments: Iterable, n: int, eigenbasis: bool = False, single: bool = False
+        cls,
+        moments: Iterable,
+        n: int,
+        eigenbasis: bool = False,
+        single: bool = False,
+        progress: Callable[[int], None] | None = None,
     ) -> Self:
         """Return the K-FAC metric from the (inputs, outputs) moments of n samples.
 
         With ``eigenbasis`` the roots are Q L^-1/2 for A = Q L Q^T instead of triangular: whitened
         factors then have coordinates along the eigenvectors of each factor of the metric. With
-        ``single`` they are rounded to float32, for gradients that are in it.
+        ``single`` they are rounded to float32, for gradients that are in it. ``progress`` is called
+        with the number of factors that are done.
         """
         root = eigenbasis_root if eigenbasis else inverse_root
-        roots, shares, mean_square = [], [], 0.0
+        roots: list[tuple] = []
+        shares: list[tuple[float, ...]] = []
+        mean_square = 0.0
         for pair in moments:
             # One factor after the other, for they may be large.
             found, square = [], 1.0
@@ -54,6 +62,8 @@ class Metric:
                 exact = root(shrunk)
                 square *= _trace_in(exact, shrunk, share)
                 found.append((exact.rounded() if single else exact, share))
+                if progress is not None:
+                    progress(2 * len(roots) + len(found))
             mean_square += square
             roots.append(tuple(r for r, _ in found))
             shares.append(tuple(share for _, share in found))

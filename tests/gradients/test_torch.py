@@ -229,8 +229,10 @@ def test_modules_that_are_refused():
     module[2].eval()
     with pytest.raises(ValueError, match="Dropout"):
         GradPCADetector(module).fit(X)
+    network = make_network(_modules()["mlp"].float())
+    network.module.half()
     with pytest.raises(TypeError, match="half precision"):
-        GradPCADetector(_modules()["mlp"].half()).fit(X)
+        network.gradients(X)
     with pytest.raises(TypeError, match="has no parameters"):
         GradPCADetector(nn.Sequential(nn.Flatten())).fit(X)
     with pytest.raises(ValueError, match="number of logits.*classes="):

@@ -11,9 +11,10 @@ import scipy.sparse as sp
 from sklearn_sparse_eig import GradPCADetector
 from sklearn_sparse_eig.diagnostics import class_mean_share
 from sklearn_sparse_eig.gradients import DenseNetwork, LayerFactors, LayerMatrices
-from sklearn_sparse_eig.ood.subspaces._class_sums import MatrixSums, SumsByKey
+from sklearn_sparse_eig.ood.subspaces._class_sums import MatrixSums
 from sklearn_sparse_eig.ood.subspaces._pair_means import PairMeans
 from sklearn_sparse_eig.ood.subspaces._pair_sums import PairSums
+from sklearn_sparse_eig.ood.subspaces._sums_by_key import SumsByKey
 
 # A score that goes by the subspace, to show what becomes of it.
 Detector = partial(GradPCADetector, score_function="snr_ratio")

@@ -10,6 +10,8 @@ import numpy as np
 from ..._base.atomic import all_or_nothing
 from ..._base.linear import LinearState
 from ..._base.locks import undisturbed
+from ...gradients import LayerOutline
+from .._costs import UNKNOWN, Expected
 from .._seen_rows import SeenRows
 from ._feature_sums import FeatureSums, KnownFeatures
 from ._span import Span
@@ -56,6 +58,13 @@ class Plan:
     def is_diagonal(self, size: int) -> bool:
         """Whether a factor of the metric of so many rows is kept diagonal."""
         return self.metric == "diag" or size > self.max_size
+
+    @property
+    def n_directions(self) -> int:
+        """Number of directions that are expected: one less than there are classes, or as asked."""
+        if isinstance(self.n_components, int):
+            return self.n_components
+        return max(self.n_expected - 1, 1)
 
     def full_sizes(self) -> list[int]:
         """Return the rows of all factors of the metric that are kept in full."""
@@ -158,7 +167,29 @@ class KnownGradients(LinearState):
         """Return roughly how long a metric and a subspace take, beside passes over the samples."""
         return 0.0
 
-    def look_ahead(self, gradients: Iterable[Sequence]) -> None:
+    def expected(self, i: int, layer: LayerOutline, is_one_hot: bool, rank: int | None) -> Expected:
+        """Return what layer i is expected to take beside the metric.
+
+        Parameters
+        ----------
+        i : int
+        layer : LayerOutline
+        is_one_hot : bool
+            Whether its derivatives at the outputs are unit vectors.
+        rank : int or None
+            Greatest rank of a class mean, as requested.
+        """
+        return Expected(UNKNOWN, UNKNOWN, UNKNOWN)
+
+    def bytes_of_metric(self, is_single: bool) -> int:
+        """Return the bytes of an entry of the metric, for gradients in single precision or not."""
+        return 8
+
+    def expected_in_common(self) -> Expected:
+        """Return what all layers together take, beside that of each."""
+        return Expected()
+
+    def look_ahead(self, gradients: Iterable[Sequence], verbose: int = 0) -> None:
         """Learn what has to be known before gradients are added, from batches of them."""
 
     @all_or_nothing

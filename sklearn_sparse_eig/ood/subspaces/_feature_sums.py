@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from ..._base.atomic import Journal
 from .._moments import Moment
 from .._relative_distance import RelativeDistance
-from ._class_sums import SumsByKey
+from ._sums_by_key import SumsByKey
 
 # Of the square of a mean: a variance that is smaller may be rounding.
 _ROUNDING = 1e-14
