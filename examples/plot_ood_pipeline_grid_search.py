@@ -122,7 +122,7 @@ print(f"{time.perf_counter() - started:.1f} s in all")
 
 # %%
 # Each point is a setting. Whoever searches sees the abscissa; the ordinate is what counts. The
-# default, "kfac" with "snr_ratio", is marked.
+# pair "kfac" and "snr_ratio" is marked.
 try:
     import matplotlib.pyplot as plt
 except ImportError:
@@ -133,7 +133,7 @@ else:
         params = searches[name].cv_results_["params"]
         default = np.array([{"kfac", "snr_ratio"} <= set(p.values()) for p in params])
         panel.plot(found[~default], truth[~default], "o", color="#8aa6c1", label="settings")
-        panel.plot(found[default], truth[default], "o", color="#2a6fbb", label="default")
+        panel.plot(found[default], truth[default], "o", color="#2a6fbb", label="marked")
         panel.plot(found.max(), truth[found.argmax()], "o", ms=13, mfc="none", color="#d1495b")
         panel.set_title(name.replace(", ", ",\n"), loc="left", fontsize="medium")
         panel.set_xlabel("AUROC in the search (ring: chosen)")

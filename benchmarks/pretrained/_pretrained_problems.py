@@ -24,7 +24,7 @@ from _ood_problems import N_HELD_OUT, N_NEW, N_TEST, N_TRAIN, Rows, logistic, ml
 
 N_LEFT_OUT_INTENTS, N_LEFT_OUT = 30, 2
 # Images of each set that features are computed of: the first ones for training and for tests.
-POOLS = {"fashion_mnist": (6_000, 2_000), "mnist": (0, 1_000), "notmnist": (4_500, 2_500)}
+POOLS = {"fashion_mnist": (6_000, 2_000), "mnist": (0, 1_000), "notmnist": (0, 1_000)}
 # The last ones of each set are new where it is not the known one.
 N_OTHER = 1_000
 
@@ -144,7 +144,6 @@ class Problem:
 
 
 FASHION = "fashion_mnist", ["mnist", "notmnist"]
-LETTERS = "notmnist", ["mnist", "fashion_mnist"]
 PROBLEMS = {
     "text_logreg": Problem(
         "CLINC150, MiniLM + LogReg", queries("embeddings"), logistic(10.0), True, has_text
@@ -164,12 +163,5 @@ PROBLEMS = {
     "fashion_mlp": Problem("Fashion, Lite0 + MLP", images("features", *FASHION), mlp(256), True),
     "fashion_pixels": Problem(
         "Fashion, pixels + MLP", images("pixels", *FASHION), mlp(256), False, always
-    ),
-    "letters_linear": Problem(
-        "notMNIST, Lite0 + LogReg", images("features", *LETTERS), logistic(), True
-    ),
-    "letters_mlp": Problem("notMNIST, Lite0 + MLP", images("features", *LETTERS), mlp(256), True),
-    "letters_pixels": Problem(
-        "notMNIST, pixels + MLP", images("pixels", *LETTERS), mlp(256), False, always
     ),
 }
