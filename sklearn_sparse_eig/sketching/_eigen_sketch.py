@@ -435,9 +435,13 @@ default="sparse_sign"
     def from_bytes(cls, data: Any) -> Self:
         """Rebuild a sketch from the bytes that :meth:`to_bytes` returned.
 
+        Bytes may come from anybody. They are not evaluated, and take memory and time in proportion
+        to their length.
+
         Raises
         ------
         ValueError
-            If the bytes are no sketch, are damaged, or come from a version that cannot be read.
+            If the bytes are no sketch, are damaged, come from a version that cannot be read, or
+            hold what no sketch can.
         """
         return _bytes.unpack(cls, data)
