@@ -23,6 +23,7 @@ from ._classes import encode
 from ._input import Settings, check_labels
 from ._label_agreement import LabelAgreement
 from ._pace import SOURCE, Pace
+from ._saving import example_of
 from ._seen_rows import hash_rows
 from ._subsamples import metric_rows
 from .subspaces import KnownGradients, Span, SpanRequest, is_one_hot
@@ -102,6 +103,7 @@ class CollectingMixin:
                 "torch module."
             )
         self._network, self._layers = network, network.select(self.params)
+        self._example = example_of(X)
         self.estimator_, self.classes_ = model, network.classes
         request = KnownRequest(
             "kernel" if self.backend == "kernel" else self.subspace,

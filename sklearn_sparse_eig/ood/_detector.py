@@ -26,6 +26,7 @@ from ._collecting import CollectingMixin
 from ._held_out import choose_held_out
 from ._input import ready_model
 from ._results import ResultsMixin
+from ._saving import DetectorSavingMixin
 from ._scoring import ScoringMixin
 from ._subsamples import threshold_rows
 from ._threshold import ThresholdMixin
@@ -35,6 +36,7 @@ from .subspaces import SUBSPACES, SubspaceName, warn_if_few
 
 class GradPCADetector(
     CollectingMixin,
+    DetectorSavingMixin,
     StreamMixin,
     ScoringMixin,
     ThresholdMixin,

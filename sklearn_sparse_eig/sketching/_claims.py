@@ -117,7 +117,7 @@ def _check_spec(spec: Any, what: str) -> dict[str, Any]:
 
 
 def _check_int(values: Mapping[str, Any], name: str, low: int, high: int) -> int:
-    value = values.get(name)
+    value: Any = values.get(name)
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     if not is_integer or not low <= value <= high:
         refuse(f"{name} is {_shown(value)}, not an integer from {low} to {high}")

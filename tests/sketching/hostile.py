@@ -147,7 +147,7 @@ def use(sketch, data):
             assert values is None or np.isfinite(values).all()
         total = sketch.total_variance()
         assert total is None or np.isfinite(total)
-    if is_readable and data[-1] % 16 == 0:  # some, for recovering takes long
+    if is_readable and data[-1] % 16 == 0 and sketch.n_features < 10_000:  # this takes long
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RecoveryWarning)
             try:
