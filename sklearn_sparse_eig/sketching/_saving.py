@@ -3,7 +3,9 @@
 import os
 from typing import TYPE_CHECKING, Any, Self
 
+from .._base.atomic import all_or_nothing
 from .._base.files import PathLike, read_whole, write_whole
+from .._base.linear import check_same
 
 
 class SketchSavingMixin:
@@ -67,3 +69,10 @@ class SketchSavingMixin:
         sketch = cls.from_bytes(content["bytes"])
         sketch.row_buffer = content["row_buffer"]
         return sketch
+
+    @all_or_nothing
+    def _take_archive(self, content: dict[str, Any]) -> None:
+        """Go on from what another sketch of the same settings was."""
+        saved: Any = self.from_archive(content)
+        check_same(self.settings(), saved.settings())  # type: ignore[attr-defined]  # of a state
+        vars(self).update({name: v for name, v in vars(saved).items() if name != "revision"})

@@ -51,6 +51,7 @@ MODULES = [
     "sklearn_sparse_eig.recovery.decoders",
     "sklearn_sparse_eig.seeds",
     "sklearn_sparse_eig.sketching",
+    "sklearn_sparse_eig.streams",
 ]
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
@@ -71,6 +72,7 @@ WITH_EXAMPLE = {
     "diagonal_network_path",
     "fisher_separability",
     "fit_partitions",
+    "fit_stream",
     "kernel_blocks",
     "l1_gap_bound",
     "learning_rate_path",
