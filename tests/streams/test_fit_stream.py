@@ -146,23 +146,21 @@ def test_checkpoints_are_written_as_often_as_asked(tmp_path, monkeypatch, every,
 
 
 def test_reading_overlaps_sketching():
-    seconds = 0.05
-    begun, ended = [], []
+    was_read = [threading.Event() for _ in BLOCKS]
 
-    def slow():
-        for block in BLOCKS[:6]:
-            time.sleep(seconds)
-            begun.append(time.monotonic())
+    def reader():
+        for event, block in zip(was_read, BLOCKS, strict=True):
+            event.set()
             yield block
 
-    class Slow:
-        def partial_fit(self, X):
-            time.sleep(seconds)
-            ended.append(time.monotonic())
+    class Waiting:
+        n_seen = 0
 
-    fit_stream(Slow(), slow(), progress=False)
-    # The reader does not wait for the batch before it to be used up.
-    assert sum(later < earlier for later, earlier in zip(begun[1:], ended, strict=False)) >= 3
+        def partial_fit(self, X):
+            self.n_seen += 1  # the next batch is read while this one is used
+            assert self.n_seen == len(BLOCKS) or was_read[self.n_seen].wait(10.0)
+
+    assert fit_stream(Waiting(), reader(), progress=False).n_seen == len(BLOCKS)
 
 
 def test_the_reader_ends_with_an_error_of_the_estimator():
