@@ -4,6 +4,7 @@ Nothing here is imported with the package; readers import their libraries when t
 """
 
 from ._fit_stream import fit_stream
+from ._iter_batches import Batches, iter_batches
 from ._load import load
 
-__all__ = ["fit_stream", "load"]
+__all__ = ["Batches", "fit_stream", "iter_batches", "load"]

@@ -73,6 +73,7 @@ WITH_EXAMPLE = {
     "fisher_separability",
     "fit_partitions",
     "fit_stream",
+    "iter_batches",
     "kernel_blocks",
     "l1_gap_bound",
     "learning_rate_path",
