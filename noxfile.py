@@ -13,7 +13,7 @@ nox.options.sessions = ["lint", "types", "core"]
 
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-CODE = ("sklearn_sparse_eig", "tests", "benchmarks", "examples", "noxfile.py")
+CODE = ("sklearn_sparse_eig", "tests", "benchmarks", "examples", "doc", "noxfile.py")
 # Torch is large, so one version of it is tested, that of the tables in benchmarks/results.
 TORCH = "torch==2.13.0"
 
@@ -36,6 +36,14 @@ def types(session):
     session.install("-e", ".[fast]", "mypy", "pytest")
     session.run("mypy")
     pytest(session, "-m", "", "tests/typing")
+
+
+@nox.session
+def site(session):
+    """The documentation, where any warning is an error; examples are not run."""
+    session.install(".[doc]")
+    options = ("-D", "plot_gallery=0", "-W", "--keep-going", "-q")
+    session.run("python", "-m", "sphinx", "-c", "doc", *options, ".", "build/site")
 
 
 @nox.session

@@ -40,9 +40,9 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     """Interpolation by the smoothest of many trigonometric polynomials.
 
     With more frequencies than points, infinitely many combinations pass through the data. This
-    regressor takes the one of least weighted norm, sum_k (1 + |k|)^(2 q) |theta_k|^2, which prefers
-    low frequencies: the larger the exponent, the smoother the function. With fewer frequencies than
-    points it is least squares. On a grid it takes a single fast Fourier transform.
+    regressor takes the one of least weighted norm, ``sum_k (1 + |k|)^(2 q) |theta_k|^2``, which
+    prefers low frequencies: the larger the exponent, the smoother the function. With fewer
+    frequencies than points it is least squares. On a grid it takes a single fast Fourier transform.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def trigonometric_risk(
     variance ``variances[k]``, is sampled at j / n_samples and fitted with the first
     ``n_frequencies`` of its frequencies. The fit is by least squares if there are no more of these
     than points, and otherwise it is the interpolant of least weighted norm,
-    sum_k (k + 1)^(2 q) |theta_k|^2.
+    ``sum_k (k + 1)^(2 q) |theta_k|^2``.
 
     Parameters
     ----------

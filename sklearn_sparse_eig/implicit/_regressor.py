@@ -118,7 +118,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     weights_ : ndarray of shape (n_sides, n_features) or (n_sides, n_features, n_targets)
         The weights u and, unless ``positive``, v. With ``joint`` or ``groups`` they are the gates
         of each group in place of features: u^L - v^L is the norm of its coefficients.
-    support_ : ndarray of bool, shape as coef_
+    support_ : ndarray of bool, shape as ``coef_``
         Coefficients that count as nonzero; see ``refit_support``.
     dual_coef_ : ndarray of shape (n_samples,) or (n_samples, n_targets)
         Vector nu such that the coefficients are a function of the dual variable X^T nu. None for

@@ -257,7 +257,7 @@ class LowRankRegressor(RegressorMixin, BaseEstimator):
             )
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return <A_i, coef_> + intercept_ for each row A_i of X.
+        """Return ``<A_i, coef_> + intercept_`` for each row A_i of X.
 
         Parameters
         ----------

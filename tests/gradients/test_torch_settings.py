@@ -1,9 +1,7 @@
 """Gradients of torch modules do not depend on settings, wrappers or threads of the caller."""
 
 import copy
-import os
 import pickle
-import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -344,41 +342,17 @@ def _state_of_torch(module):
     )
 
 
-class _Interrupt:
-    """Raises KeyboardInterrupt at one line in files that change settings, as Ctrl-C may."""
-
-    FILES = ("gradients/torch", "torch/overrides.py", "contextlib.py", "_functorch", "stateless.py")
-
-    def __init__(self, at):
-        self.left = at
-
-    def __call__(self, frame, event, arg):
-        name = frame.f_code.co_filename.replace(os.sep, "/")
-        if not any(part in name for part in self.FILES):
-            return None
-        if event == "line":
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-        return self
+# Files that change settings.
+SETTINGS = ("gradients/torch", "torch/overrides.py", "contextlib.py", "_functorch", "stateless.py")
 
 
-def _interrupted(function, at):
-    """Return whether a function was interrupted before it came to its end."""
-    before = sys.gettrace()
-    sys.settrace(_Interrupt(at))
-    try:
-        function()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
+def _changes_settings(path):
+    return any(part in path.as_posix() for part in SETTINGS)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("engine", ["hooks", "vmap"])
-def test_no_interrupt_leaves_anything_changed(engine):
+def test_no_interrupt_leaves_anything_changed(engine, run_interrupted):
     import torch._dynamo  # what is compiled has a setting of the process
 
     torch.manual_seed(0)
@@ -390,7 +364,11 @@ def test_no_interrupt_leaves_anything_changed(engine):
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             before = _state_of_torch(module)
             expected = network.gradients(rows).dense() if settled else None
-            while _interrupted(lambda n=network: n.gradients(rows).layers[0], at):
+
+            def action(network=network):
+                return network.gradients(rows).layers[0]
+
+            while run_interrupted(action, at, _changes_settings).reached:
                 assert _state_of_torch(module) == before, at
                 at += 1 if at < 20 else 149 if settled else 397
             assert at > 100

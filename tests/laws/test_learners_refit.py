@@ -1,15 +1,12 @@
 """A refit of a learner that fails, or is interrupted at any line, leaves the earlier fit whole."""
 
 import pickle
-import sys
 import warnings
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import sklearn_sparse_eig
 from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
@@ -21,7 +18,6 @@ from sklearn_sparse_eig import (
 )
 from sklearn_sparse_eig.datasets import make_gaussian_mixture_diffusion
 
-PACKAGE = str(Path(sklearn_sparse_eig.__file__).parent)
 N_INTERRUPTS = 12
 
 rng = np.random.default_rng(0)
@@ -99,29 +95,6 @@ def content(model):
     return {n: pickle.dumps(v) for n, v in vars(model).items() if n not in parameters}
 
 
-def interrupted_at(wanted, change):
-    """Run, raise at a line of the package by its number; return how many lines were run."""
-    count = 0
-
-    def trace(frame, event, arg):
-        nonlocal count
-        if not frame.f_code.co_filename.startswith(PACKAGE):
-            return None
-        if event == "line":
-            count += 1
-            if count == wanted:
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        change()
-    finally:
-        sys.settrace(before)
-    return count
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", CASES)
 def test_a_refused_refit_leaves_the_fit(name):
@@ -139,10 +112,10 @@ def test_a_refused_refit_leaves_the_fit(name):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", CASES)
-def test_an_interrupt_at_any_line_leaves_the_fit(name):
+def test_an_interrupt_at_any_line_leaves_the_fit(name, run_interrupted):
     make, change, _ = CASES[name]
-    n_lines = interrupted_at(-1, lambda: change(make()))
-    n_made = interrupted_at(-1, make)
+    n_lines = run_interrupted(lambda: change(make())).n_lines
+    n_made = run_interrupted(make).n_lines
     model = make()
     before = content(model)
     n_lines -= n_made
@@ -154,9 +127,7 @@ def test_an_interrupt_at_any_line_leaves_the_fit(name):
     for line in sorted(lines):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            try:
-                interrupted_at(line, partial(change, model))
-            except KeyboardInterrupt:
+            if run_interrupted(partial(change, model), line).reached:
                 n_interrupted += 1
                 assert content(model) == before, line
             else:

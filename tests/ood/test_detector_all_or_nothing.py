@@ -1,8 +1,8 @@
 """GradPCADetector: errors at any line change nothing, threads, shards, missing scores, kinds."""
 
 import pickle
-import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,36 +48,8 @@ def _detector(model, subspace):
     )
 
 
-class _Stop(KeyboardInterrupt):
-    pass
-
-
-class _Interrupt:
-    """Raise at the n-th line within the package that a call runs; None counts them."""
-
-    def __init__(self, at=None):
-        self.at, self.n_lines = at, 0
-
-    def __call__(self, frame, event, arg):
-        path = Path(frame.f_code.co_filename)
-        if PACKAGE not in path.parents or path in NOT_INTERRUPTED:
-            return None
-        if event == "line":
-            self.n_lines += 1
-            if self.n_lines == self.at:
-                raise _Stop
-        return self
-
-    def run(self, function):
-        before = sys.gettrace()
-        sys.settrace(self)
-        try:
-            function()
-        except _Stop:
-            return True
-        finally:
-            sys.settrace(before)
-        return False
+def _interruptible(path):
+    return PACKAGE in path.parents and path not in NOT_INTERRUPTED
 
 
 def _content(detector):
@@ -90,7 +62,7 @@ def _content(detector):
 @few
 @pytest.mark.parametrize("subspace", ONE_OF_KINDS)
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "merge", "calibrate"])
-def test_an_interrupt_at_any_line_changes_nothing(blobs, subspace, method):
+def test_an_interrupt_at_any_line_changes_nothing(blobs, subspace, method, run_interrupted):
     model, X, y, Z = blobs
     start = _detector(model, subspace).fit(X[:100], y[:100]).calibrate(Z)
     other = start.empty_copy().partial_fit(X[100:], y[100:])
@@ -103,15 +75,14 @@ def test_an_interrupt_at_any_line_changes_nothing(blobs, subspace, method):
     call, scores = calls[method], start.score_samples(Z)
     call(pickle.loads(pickle.dumps(start)))  # what runs once for all, a first warning say
     detector = pickle.loads(pickle.dumps(start))
-    counter = _Interrupt()
-    assert not counter.run(lambda: call(detector))
+    n_lines = run_interrupted(lambda: call(detector), within=_interruptible).n_lines
     after = detector.calibrate(Z).score_samples(Z)
     # All lines of short calls, and some of each part of long ones.
-    sampled = np.unique(np.linspace(1, counter.n_lines, 40).astype(int))
+    sampled = np.unique(np.linspace(1, n_lines, 40).astype(int))
     detector = pickle.loads(pickle.dumps(start))
     before = _content(detector)
     for at in sampled:
-        assert _Interrupt(at).run(lambda: call(detector))
+        assert run_interrupted(lambda: call(detector), at, _interruptible).reached
         now = _content(detector)
         assert now.keys() == before.keys()
         changed = [name for name in now if now[name] != before[name]]
@@ -125,16 +96,16 @@ def test_an_interrupt_at_any_line_changes_nothing(blobs, subspace, method):
 
 @few
 @pytest.mark.parametrize("subspace", ONE_OF_KINDS)
-def test_an_interrupted_first_batch_leaves_nothing(blobs, subspace):
+def test_an_interrupted_first_batch_leaves_nothing(blobs, subspace, run_interrupted):
     model, X, y, _ = blobs
     for method in ("fit", "partial_fit"):
         detector = _detector(model, subspace)
         before = set(vars(detector))
-        counter = _Interrupt()
-        whole = _detector(model, subspace)
-        counter.run(lambda: getattr(whole, method)(X, y))  # noqa: B023 - called at once
-        for at in np.unique(np.linspace(1, counter.n_lines, 15).astype(int)):
-            assert _Interrupt(at).run(lambda: getattr(detector, method)(X, y))  # noqa: B023 - called at once
+        whole = partial(getattr(_detector(model, subspace), method), X, y)
+        n_lines = run_interrupted(whole, within=_interruptible).n_lines
+        again = partial(getattr(detector, method), X, y)
+        for at in np.unique(np.linspace(1, n_lines, 15).astype(int)):
+            assert run_interrupted(again, at, _interruptible).reached
             assert set(vars(detector)) == before
 
 

@@ -202,7 +202,7 @@ def _anchor(heading):
 
 
 # Pages whose code takes ten seconds or more.
-LONG = {"extending.md", "how_the_sketch_works.md"}
+LONG = {"extending.md", "how_the_sketch_works.md", "recipes.md"}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """An error or Ctrl-C at any line of a change leaves a sketch bit for bit as it was."""
 
 import itertools
-import sys
 import threading
 
 import numpy as np
@@ -49,41 +48,12 @@ ENTRY_CHANGES = {
 }
 
 
-class Interrupt:
-    """Raises KeyboardInterrupt at the n-th line that is run within the package."""
-
-    def __init__(self, n):
-        self.left = n
-
-    def __call__(self, frame, event, argument):
-        if "sklearn_sparse_eig" not in frame.f_code.co_filename:
-            return None
-        if event == "line":
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-        return self
-
-
-def interrupted(n, change):
-    """Return whether the n-th line was reached."""
-    previous = sys.gettrace()
-    sys.settrace(Interrupt(n))
-    try:
-        change()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(previous)
-    return False
-
-
-def check(sketch, change):
+def check(sketch, change, run_interrupted):
     before, revision = sketch.to_bytes(), sketch.revision
     n_interrupts = 0
     # Every line of short changes, every seventh of long ones.
     for n in itertools.chain(range(1, 120), range(120, 100_000, 7)):
-        if not interrupted(n, change):
+        if not run_interrupted(change, n).reached:
             break
         n_interrupts += 1
         assert sketch.to_bytes() == before, f"torn at line {n}"
@@ -96,18 +66,18 @@ def check(sketch, change):
 @pytest.mark.parametrize("name", ROW_CHANGES)
 @pytest.mark.parametrize("regime", REGIMES)
 @pytest.mark.parametrize("start", [rows(), few(6, 2)], ids=["dense", "sparse"])
-def test_interrupted_changes_of_rows(regime, name, start):
+def test_interrupted_changes_of_rows(regime, name, start, run_interrupted):
     sketch, other = new(regime).update(start), new(regime).update(start[:3]).as_shard("a")
     if name == "delete all":
         sketch = new(regime).update(rows())
-    check(sketch, lambda: ROW_CHANGES[name](sketch, other))
+    check(sketch, lambda: ROW_CHANGES[name](sketch, other), run_interrupted)
 
 
 @pytest.mark.parametrize("name", ENTRY_CHANGES)
 @pytest.mark.parametrize("regime", REGIMES)
-def test_interrupted_changes_of_entries(regime, name):
+def test_interrupted_changes_of_entries(regime, name, run_interrupted):
     sketch = new(regime).update_entries([0, 4], [4, 9], [1.0, 2.0])
-    check(sketch, lambda: ENTRY_CHANGES[name](sketch, None))
+    check(sketch, lambda: ENTRY_CHANGES[name](sketch, None), run_interrupted)
 
 
 @pytest.mark.parametrize("regime", REGIMES)
