@@ -40,6 +40,7 @@ PAGES = [
 ]
 MODULES = [
     "sklearn_sparse_eig",
+    "sklearn_sparse_eig.cli",
     "sklearn_sparse_eig.datasets",
     "sklearn_sparse_eig.diagnostics",
     "sklearn_sparse_eig.distributed",
