@@ -53,6 +53,7 @@ MODULES = [
     "sklearn_sparse_eig.seeds",
     "sklearn_sparse_eig.sketching",
     "sklearn_sparse_eig.streams",
+    "sklearn_sparse_eig.text",
 ]
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
@@ -64,6 +65,7 @@ WITH_EXAMPLE = {
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
+    "HashedTextVectorizer",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
     "LowRankRegressor",
