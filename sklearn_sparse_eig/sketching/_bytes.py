@@ -49,6 +49,10 @@ def _header(sketch):
     }
     if sketch.shard_ids:
         header["shards"] = sorted(sketch.shard_ids, key=lambda shard: (str(type(shard)), shard))
+    return _compact(header)
+
+
+def _compact(header):
     return json.dumps(header, separators=(",", ":")).encode()
 
 
@@ -75,16 +79,16 @@ def unpack(cls, data):
         )
     if length > len(body) - _PREFIX.size:
         refuse("it ends within its header")
-    text, payload = bytes(body[_PREFIX.size :][:length]), body[_PREFIX.size + length :]
-    header = read_header(text)
+    header, payload = body[_PREFIX.size :][:length], body[_PREFIX.size + length :]
+    header = read_header(bytes(header))
     check_size(header.get("settings"), len(payload))
     try:
         sketch = _rebuild(cls, header, payload)
-        written = _header(sketch)
+        is_understood = _header(sketch) == _compact(header)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"The header of the sketch cannot be understood: {error!r}.") from error
     # Then there is nothing in the header that was not understood, or meant something else.
-    if written != text:
+    if not is_understood:
         refuse("its header is not one that this release writes")
     check_values(sketch)
     return sketch
