@@ -37,7 +37,8 @@ def batch(kind, i):
         return rows(i)
     if kind == "dense":
         return 10.0 + rng.normal(size=(50, 300))
-    return sp.random_array((200, 5000), density=0.002, rng=rng, format="csr")
+    parts = rng.normal(size=2000), rng.integers(0, 5000, 2000), np.arange(0, 2001, 10)
+    return sp.csr_array(parts, shape=(200, 5000))
 
 
 def main(kind, folder, n_batches):
