@@ -61,6 +61,13 @@ def slow(session):
 
 
 @nox.session
+def engines(session):
+    """Dask on a cluster of two processes, and Spark where there is Java."""
+    session.install(".[fast,dask,spark,test]")
+    pytest(session, "-m", "", "tests/distributed")
+
+
+@nox.session
 def torch(session):
     """The tests of the rooms that take torch modules."""
     session.install(".[fast,plot,test]", TORCH)

@@ -10,7 +10,7 @@ from .lowrank import (
     effective_rank,
     low_rank_intervals,
 )
-from .ood import GradPCADetector
+from .ood import GradPCADetector, ood_metrics
 from .recovery import RecoveryWarning, SparseEigenpairs
 from .seeds import SeedConfidenceFilter
 from .sketching import EigenSketch, recommend_sketch
@@ -36,6 +36,7 @@ __all__ = [
     "effective_rank",
     "learning_rate_path",
     "low_rank_intervals",
+    "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
     "trigonometric_risk",

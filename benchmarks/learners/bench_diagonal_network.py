@@ -5,8 +5,9 @@ expressions and genotypes, with a planted one. All get the exact right-hand side
 relative, ||w - truth|| / ||truth||. The Lasso solvers have to be given a penalty, and the pursuit
 the sparsity; spgl1, celer and skglm are compared where they are installed. With 200 nonzeros there
 are more than l1 recovers: the solution of least norm is another one, with as many nonzeros as
-equations. Then groups: targets that share their features. Last a prediction with noise, of the
-response of the riboflavin data by cross-validation. Slow methods get the first problem only.
+equations. Then groups: targets that share their features. Slow methods get the first problem only.
+Last predictions with noise at the defaults, of made problems and of real data, by cross-validation:
+R2 of all folds together, and what is used of the features.
 """
 
 import os
@@ -17,16 +18,15 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import linprog
-from sklearn.linear_model import Lasso, LassoCV, MultiTaskLasso, OrthogonalMatchingPursuit, RidgeCV
+from sklearn.linear_model import Lasso, MultiTaskLasso, OrthogonalMatchingPursuit
 from sklearn.model_selection import KFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_sparse_eig import DiagonalNetworkRegressor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
 
 from _harness import data_path, make_parser, print_machine, print_table, progress, quiet
+from _prediction_problems import predictors, problems
 
 # Beyond these many entries a linear programme, a factor for each step or many epochs take minutes.
 _LARGEST_FOR_SLOW = 3_000_000
@@ -177,36 +177,61 @@ def compare_groups(M, N, n_targets, k, seeds):
     ]
 
 
-def predict(X, y, repeats):
-    """Return rows of the table of cross-validated predictions."""
-    stopped = {"solver": "mirror", "stopping": "validation", "fit_intercept": True, "tol": 1e-6}
-    stopped |= {"validation_fraction": 0.2, "random_state": 0}
-    scale = {"init_scale": 0.03}
-    table = {
-        "**diagonal network**, cross-validated": DiagonalNetworkRegressor(),
-        "**diagonal network**, stopped": DiagonalNetworkRegressor(**scale, **stopped),
-        "**diagonal network**, stopped, depth 2": DiagonalNetworkRegressor(2, 0.01, **stopped),
-        "**diagonal network**, limit": DiagonalNetworkRegressor(solver="limit", **scale),
-        "LassoCV": LassoCV(cv=5),
-        "RidgeCV": RidgeCV(alphas=np.geomspace(1e-1, 1e5, 25)),
-    }
-    rows = []
-    for name, model in table.items():
-        progress(f"prediction {name}")
-        errors, used, start = [], [], time.perf_counter()
-        pipeline = make_pipeline(StandardScaler(), model)
-        for seed in range(repeats):
-            for train, test in KFold(5, shuffle=True, random_state=seed).split(X):
-                pipeline.fit(X[train], y[train])
-                errors.append((pipeline.predict(X[test]) - y[test]) ** 2)
-                size = np.abs(model.coef_)
-                used.append(int((size > 1e-2 * size.max()).sum()))
-        mse = np.concatenate(errors).mean()
-        seconds = (time.perf_counter() - start) / (5 * repeats)
-        rows.append(
-            [name, f"{seconds:.2f}", f"{mse:.3f}", f"{1 - mse / y.var():.3f}", int(np.median(used))]
-        )
-    return rows
+def predict(seeds, names=""):
+    """Return rows of the tables of predictions, by problem, and of the means over all of them.
+
+    Folds are shuffled anew, and targets made, for each seed.
+    """
+    tables, scores, seconds, models = {}, {}, {}, predictors()
+    for seed in seeds:
+        for problem, X, y, w in problems(seed, names):
+            for name, model in models.items():
+                progress(f"prediction {seed} {problem} {name}")
+                result = _cross_validated(model, X, y, w, seed)
+                tables.setdefault((problem, X.shape), {}).setdefault(name, []).append(result)
+    rows = {}
+    for (problem, shape), by_method in tables.items():
+        caption = f"prediction, {problem}, {shape[0]} rows, {shape[1]} features"
+        first = np.mean([run[0] for run in by_method["LassoCV"]])
+        for name, runs in by_method.items():
+            r2, used, right, time_ = np.nanmean(runs, axis=0)
+            scores.setdefault(name, []).append(r2 - first)
+            seconds.setdefault(name, []).append(time_)
+            rows.setdefault(caption, []).append(
+                [
+                    name,
+                    f"{r2:.3f}",
+                    f"{r2 - first:+.3f}",
+                    f"{used:.0f}",
+                    "" if np.isnan(right) else f"{right:.2f}",
+                    f"{time_:.2f}",
+                ]
+            )
+    means = [
+        [
+            name,
+            f"{np.mean(scores[name]):+.3f}",
+            f"{np.min(scores[name]):+.3f}",
+            f"{np.mean(np.array(scores[name]) > 0):.2f}",
+            f"{np.mean(np.array(seconds[name]) / seconds['LassoCV']):.2f}",
+        ]
+        for name in scores
+    ]
+    return rows, means
+
+
+def _cross_validated(model, X, y, w, seed):
+    """Return R2, features, the share of the true ones among them, and seconds of a fit."""
+    errors, used, right, start = 0.0, [], [], time.perf_counter()
+    for train, test in KFold(5, shuffle=True, random_state=seed).split(X):
+        model.fit(X[train], y[train])
+        errors += ((model.predict(X[test]) - y[test]) ** 2).sum()
+        coef = getattr(model, "coef_", None)
+        coef = model[-1].coef_ if coef is None else coef
+        used.append(np.count_nonzero(coef))
+        right.append(np.nan if w is None else np.mean(coef[w != 0] != 0))
+    seconds = (time.perf_counter() - start) / 5
+    return 1 - errors / (len(y) * y.var()), np.mean(used), np.mean(right), seconds
 
 
 def main():
@@ -252,10 +277,14 @@ def main():
     print_machine("celer", "skglm", "spgl1")
     for columns, rows, caption in tables:
         print_table(columns, rows, caption)
-    if os.environ.get("SPARSE_EIG_DATA") and args.only in "prediction":
-        rows = predict(*riboflavin(), args.repeats)
-        columns = ["method", "seconds a fit", "squared error", "R2", "features above 1%"]
-        print_table(columns, rows, f"prediction, riboflavin, 5 folds, {args.repeats} times")
+    if args.only in "prediction":
+        seeds = range(1 if args.quick else args.repeats)
+        by_problem, means = predict(seeds, "Gaussian, n > p" if args.quick else "")
+        columns = ["method", "R2", "less LassoCV's", "features", "of the true ones", "seconds"]
+        for caption, rows in by_problem.items():
+            print_table(columns, rows, f"{caption}; 5 folds, means of {len(seeds)}")
+        columns = ["method", "R2 less LassoCV's", "least", "above it", "times of LassoCV's"]
+        print_table(columns, means, "prediction, means over the problems")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,14 @@ class Progress:
         The name in brackets at the start of each line.
     what : str
         The unit that is counted, as in "features".
+    name : str, default="sweep"
+        What one run of the loop is called.
+    n_runs : int or None, default=None
+        How many runs there will be, if that is known.
+    patience : float or None, default=None
+        Seconds before the first line, None for those between two lines.
+    has_equal_steps : bool, default=True
+        Whether each unit takes the same time: only then are a rate and the time of all foreseen.
 
     Notes
     -----
@@ -111,8 +119,18 @@ class Progress:
 
     interval = 2.0  # seconds between two lines, and before the first
 
-    def __init__(self, source: str, what: str, name: str = "sweep") -> None:
+    def __init__(
+        self,
+        source: str,
+        what: str,
+        name: str = "sweep",
+        n_runs: int | None = None,
+        patience: float | None = None,
+        has_equal_steps: bool = True,
+    ) -> None:
         self._source, self._what, self._name = source, what, name
+        self._total_runs, self._patience = n_runs, patience
+        self._has_equal_steps = has_equal_steps
         self._n_runs = 0
         self._start = self._last = 0.0
         self._ended = True
@@ -123,13 +141,21 @@ class Progress:
             self._n_runs += 1
             self._start = self._last = now
         self._ended = n_done >= n_total
-        due = now - self._last >= self.interval
-        if not due and not (self._ended and now - self._start >= self.interval):
+        seconds = now - self._start
+        patience = self.interval if self._patience is None else self._patience
+        is_due = now - self._last >= self.interval or self._ended
+        if seconds < patience or not is_due:
             return
-        self._last, seconds = now, now - self._start
-        report(
-            self._source,
-            f"{self._name} {self._n_runs}: {n_done / n_total:4.0%} of {n_total:.3g} {self._what}, "
-            f"{seconds:.0f} s of about {seconds * n_total / max(n_done, 1):.0f}",
-            verbose=1,
+        self._last = now
+        report(self._source, self._line(n_done, n_total, seconds), verbose=1)
+
+    def _line(self, n_done, n_total, seconds):
+        if not self._has_equal_steps:
+            return f"{self._name}: {self._what} {n_done} of {n_total}, {seconds:.0f} s"
+        runs = "" if self._total_runs is None else f" of {max(self._total_runs, self._n_runs)}"
+        rate = f", {n_done / seconds:.3g} {self._what}/s" if self._total_runs and seconds else ""
+        return (
+            f"{self._name} {self._n_runs}{runs}: {n_done / n_total:4.0%} of {n_total:.3g} "
+            f"{self._what}{rate}, {seconds:.0f} s of about "
+            f"{seconds * n_total / max(n_done, 1):.0f}"
         )

@@ -1,7 +1,7 @@
 """What estimators share whose state is a sum over a stream: shards of it merge."""
 
 from copy import copy
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -28,6 +28,10 @@ class StreamMixin(SavedMixin):
 
     def _state_changed(self) -> None:
         """Drop what depends on the content of the state."""
+
+    def _gather(self, X: Any, y: Any = None, **given: Any) -> Self:
+        """Add rows as partial_fit does; what is computed of all rows may be left for later."""
+        return cast(Any, self).partial_fit(X, y, **given)
 
     def _check_merge(self, other: Self) -> None:
         """Raise if this estimator cannot merge at all, as it is."""

@@ -5,8 +5,8 @@ inherits from them: every misspelt method of ours would pass. Where types are ch
 below stand in with what users call; where programs run, they are scikit-learn's own.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,6 +19,7 @@ __all__ = [
     "ClassNamePrefixFeaturesOutMixin",
     "ClassifierMixin",
     "EmpiricalCovariance",
+    "InputLike",
     "MatrixLike",
     "MetaEstimatorMixin",
     "Method",
@@ -32,6 +33,25 @@ __all__ = [
 
 Auto = Literal["auto"]
 MatrixLike: TypeAlias = ArrayLike | sp.sparray | sp.spmatrix
+
+
+class _Loader(Protocol):
+    """A DataLoader of torch."""
+
+    dataset: Any
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class _Dataset(Protocol):
+    """A Dataset of torch."""
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+    def __add__(self, other: Any, /) -> Any: ...
+
+
+# What models are fed with: torch modules also with arrays by name, and with what reads batches.
+InputLike: TypeAlias = MatrixLike | Mapping[str, ArrayLike] | _Loader | _Dataset
 RandomSeed: TypeAlias = int | np.random.RandomState | None
 
 # A method, as a decorator takes it and gives it back.

@@ -1,5 +1,6 @@
 """Diagnostics along training: an object to call in any training loop."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal
@@ -11,10 +12,13 @@ from .._base.typed import ArrayLike, MatrixLike, RandomSeed
 from ..gradients import LayerChoice, OutputName, is_torch, unwrap
 from ._alignment import NTKAlignment, ntk_alignment
 from ._collapse import NeuralCollapse, neural_collapse
+from ._curvature import LossCurvature, LossName, loss_curvature, n_parameters
+
+_OF_THE_LOSS = ("loss", "sharpness", "gradient_norm", "parameter_norm")
 
 
 class CollapseMonitor:
-    """Monitor of neural collapse and tangent kernel alignment during training.
+    """Monitor of neural collapse, tangent kernel alignment and sharpness during training.
 
     Call it with the model after each epoch or step. Torch modules are evaluated in evaluation mode
     and left as they were, including the mode of each submodule, gradients and random state.
@@ -36,6 +40,9 @@ class CollapseMonitor:
     feature_tangent : bool, default=False
         Whether to compute the tangent kernel of the features and the invariant, which take a
         backward pass for each feature.
+    loss : {"cross_entropy", "squared_error"}, callable or None, default=None
+        Loss of which to record value, sharpness and norms, for torch modules whose classes are
+        0, 1, ...; see :func:`loss_curvature`. It should be that of the training.
     random_state : int, RandomState instance or None, default=None
         Seed of the draw of the samples in the kernels, which is made once.
 
@@ -47,6 +54,8 @@ class CollapseMonitor:
         Alignment of the kernels at each of them.
     collapses : list of NeuralCollapse
         Neural collapse at each of them.
+    curvatures : list of LossCurvature
+        Loss, sharpness, and norms of gradient and parameters at each of them, if there is a loss.
 
     Examples
     --------
@@ -73,6 +82,7 @@ class CollapseMonitor:
         params: LayerChoice = "all",
         n_per_class: int = 10,
         feature_tangent: bool = False,
+        loss: LossName | Callable[[Any, Any], Any] | None = None,
         random_state: RandomSeed = None,
     ) -> None:
         if not isinstance(every, int | np.integer) or every < 1:
@@ -82,6 +92,7 @@ class CollapseMonitor:
         self.output, self.params = output, params
         self.n_per_class = n_per_class
         self.feature_tangent = feature_tangent
+        self.loss = loss
         self.random_state = random_state
         # One seed for all steps: their kernels are of the same samples.
         self._seed = random_state
@@ -90,6 +101,7 @@ class CollapseMonitor:
         self.steps: list[int] = []
         self.alignments: list[NTKAlignment] = []
         self.collapses: list[NeuralCollapse] = []
+        self.curvatures: list[LossCurvature] = []
         self._n_calls = 0
 
     def __call__(self, model: Any, step: int | None = None) -> None:
@@ -130,16 +142,28 @@ class CollapseMonitor:
                 n_per_class=self.n_per_class,
                 random_state=self._seed,
             )
+            curvature = None if self.loss is None else self._curvature(model, self.loss)
         self.steps.append(step)
         self.alignments.append(alignment)
         self.collapses.append(collapse)
+        if curvature is not None:
+            self.curvatures.append(curvature)
+
+    def _curvature(self, model: Any, loss: Any) -> LossCurvature:
+        """Return that of the loss; the last direction is a start, unless the module is another."""
+        start = self.curvatures[-1].direction if self.curvatures else None
+        module = unwrap(model)
+        if start is not None and len(start) != n_parameters(module):
+            start = None
+        return loss_curvature(module, self.X, self.y, loss, start=start, random_state=0)
 
     def to_dict(self) -> dict[str, np.ndarray]:
         """Return ``step`` and all numbers as arrays with an entry for each step.
 
         Names of numbers of a kernel begin with that of the kernel, as in ``tangent_fit_error``.
-        With ``feature_tangent`` the numbers of the invariant E are included, and
-        ``invariant_change``: how far E is from that of the first step, relative to the norm of
+        With a ``loss`` they include ``loss``, ``sharpness``, ``gradient_norm`` and
+        ``parameter_norm``. With ``feature_tangent`` the numbers of the invariant E are included,
+        and ``invariant_change``: how far E is from that of the first step, relative to the norm of
         W W^T, like ``invariant_error``. For a data frame take only the arrays with one axis.
         """
         columns = {"step": np.array(self.steps, dtype=int)}
@@ -149,6 +173,8 @@ class CollapseMonitor:
         ]
         for name in rows[0] if rows else ():
             columns[name] = np.array([row[name] for row in rows])
+        for name in _OF_THE_LOSS if self.curvatures else ():
+            columns[name] = np.array([getattr(curvature, name) for curvature in self.curvatures])
         if self.feature_tangent and rows:
             columns["invariant_change"] = _changes(self.collapses)
         else:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ._arrays import to_array
 from ._choices import LayerChoice, OutputName
 from ._factors import LayerFactors
 from ._features import GradientFeatures
@@ -13,6 +14,7 @@ from ._make import is_torch, make_network, on_device, unwrap
 from ._matrices import LayerMatrices
 from ._model import fit_model, is_ready, takes_any_input
 from ._network import DenseNetwork, Network
+from ._outline import LayerOutline, Outline
 from ._outputs import OUTPUTS, scalar_output
 from ._places import LayerPlaces
 from ._rows import check_rows

@@ -34,15 +34,14 @@ def from_torch(X: Any) -> Any:
         return (X.float() if X.dtype in (torch.float16, torch.bfloat16) else X).numpy()
     if isinstance(X, Mapping):
         raise TypeError(
-            f"X must be an array or a tensor, got a dict of {', '.join(map(repr, list(X)[:5]))}. "
-            "Give a module whose forward method takes one array, and pass that: for example the "
-            "ids, with the mask computed from them inside."
+            f"X must be an array, got a dict of {', '.join(map(repr, list(X)[:5]))}. Several "
+            "arrays by name are for torch modules, whose forward method takes them as keyword "
+            "arguments."
         )
     data = sys.modules.get("torch.utils.data")
     if data is not None and isinstance(X, data.DataLoader | data.Dataset):
         raise TypeError(
-            f"X must be an array or a tensor, got {type(X).__name__}. Pass its batches one by one: "
-            "for X, y in loader: detector.partial_fit(X, y); and "
-            "numpy.concatenate([detector.score_samples(X) for X, y in loader])."
+            f"X must be an array, got {type(X).__name__}. DataLoaders and Datasets are for torch "
+            "modules; pass an array, or batch after batch to partial_fit."
         )
     return X

@@ -4,4 +4,4 @@ from typing import Literal
 
 OutputName = Literal["max", "logsumexp", "sum", "loss"]
 # A single layer by name is a list of one, so that a misspelt word is no name of a layer.
-LayerChoice = Literal["all", "dense", "head", "last_hidden"] | list[str] | tuple[str, ...]
+LayerChoice = Literal["auto", "all", "dense", "head", "last_hidden"] | list[str] | tuple[str, ...]

@@ -1,5 +1,6 @@
 """The gradient of a layer for many samples, as two factors instead of one matrix for each."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from ._layers import LayerGradients
 # Floats of temporary arrays (1 MB), which stay in the cache between products and sums; and rows at
 # a time below which products become slower.
 _BLOCK, _LEAST_ROWS = 2**17, 256
+# Numbers in a row up to which sums over rows are taken by a product.
+_FEW = 32
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,15 @@ class LayerFactors(LayerGradients):
         -------
         ndarray of shape (n, k)
         """
-        (p, k, r), q, n = lefts.shape, len(rights), len(self.deltas)
-        lefts, rights = lefts.reshape(p, k * r), rights.reshape(q, k * r)
+        (_, k, r), n = lefts.shape, len(self.deltas)
+        lefts, rights, total = side_by_side(lefts), side_by_side(rights), sum_of_pairs(k, r)
         out = np.empty((n, k))
         step = max(_LEAST_ROWS, _BLOCK // (2 * k * r))
         for start in range(0, n, step):
             rows = slice(start, start + step)
-            left = np.asarray(self.inputs[rows] @ lefts).reshape(-1, k, r)
-            right = (self.deltas[rows] @ rights).reshape(-1, k, r)
-            out[rows] = np.einsum("nkr,nkr->nk", left, right)
+            both = np.asarray(self.inputs[rows] @ lefts)
+            both *= self.deltas[rows] @ rights
+            out[rows] = total(both)
         return out
 
     def sum(self, rows: Any) -> np.ndarray:
@@ -132,6 +135,20 @@ class LayerFactors(LayerGradients):
         """Add inputs and deltas to a pair of second moments."""
         for moment, rows in zip(moments, (self.inputs, self.deltas), strict=True):
             moment.add(rows)
+
+
+def side_by_side(pairs: np.ndarray) -> np.ndarray:
+    """Return (p, k, r) as (p, r * k): a view, if it lies like that in memory already."""
+    return pairs.swapaxes(1, 2).reshape(len(pairs), -1)
+
+
+def sum_of_pairs(k: int, r: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that sums (n, r * k) over r."""
+    if k > _FEW:
+        return lambda both: both.reshape(-1, r, k).sum(axis=1)
+    # Loops over a few numbers cost more than a product.
+    ones = np.tile(np.eye(k), (r, 1))
+    return lambda both: both @ ones.astype(both.dtype)
 
 
 def _row_squares(rows):

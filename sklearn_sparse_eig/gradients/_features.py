@@ -15,11 +15,12 @@ from .._base.typed import (
     Auto,
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
-    MatrixLike,
+    InputLike,
     RandomSeed,
     TransformerMixin,
 )
 from ._choices import LayerChoice, OutputName
+from ._loaders import chunks
 from ._make import make_network
 from ._model import fit_model, is_ready
 from ._outputs import OUTPUTS
@@ -48,8 +49,9 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         The scalar to differentiate: the largest logit, the logarithm of the sum of exponentials
         of the logits, their sum, or the log-loss of the predicted class. A model of two classes
         with a single decision value f has the logits -f/2 and f/2.
-    params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all layers; the dense ones, which for torch modules with
+    params : {"all", "auto", "dense", "head", "last_hidden"} or sequence of str, default="all"
+        Layers whose parameters count: all layers; all but those of a torch module that are frozen
+        (``requires_grad=False``); the dense ones, which for torch modules with
         hidden ``Linear`` layers is cheaper and as good (see ``doc/gradpca.md``); the last one; the
         one before it (the last one if there is no other); or layers by name, such as ``"hidden0"``,
         ``"hidden1"``, ..., ``"head"``. The name of a torch module stands for all modules inside it.
@@ -120,13 +122,14 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.random_state = random_state
 
     @fitting(prefer_skip_nested_validation=False)
-    def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: InputLike, y: ArrayLike | None = None) -> Self:
         """Fit the estimator, unless it is fitted already.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples. A pipeline may be given whatever it accepts.
+            Samples. A pipeline may be given whatever it accepts; a torch module also arrays with
+            more axes, a dict of arrays that are passed by name, a ``DataLoader`` or a ``Dataset``.
         y : array-like of shape (n_samples,), default=None
             Targets. They are needed by regressors and pipelines that are not fitted.
 
@@ -158,7 +161,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.n_parameters_ = sum(p * q for p, q in shapes)
         return self
 
-    def transform(self, X: MatrixLike) -> np.ndarray:
+    def transform(self, X: InputLike) -> np.ndarray:
         """Return the gradient at each sample as a row.
 
         Parameters
@@ -175,7 +178,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             If the result would take more than 16 GiB.
         """
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
+        X = check_rows(self, X, reset=False, keeps_order=True)
         shape = (n_rows(X), self.n_parameters_)
         if 8 * shape[0] * shape[1] > _LARGEST_DENSE:
             raise ValueError(
@@ -183,9 +186,11 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 "bytes. Give fewer rows, choose fewer layers by params, or use "
                 "gradients.make_network, which keeps them as factors."
             )
-        out = np.empty(shape)
-        for start, rows in in_batches(self._dense, X, self.batch_size, self.n_parameters_):
-            out[start : start + len(rows)] = rows
+        out, first = np.empty(shape), 0
+        for part, _ in chunks(X):
+            for start, rows in in_batches(self._dense, part, self.batch_size, self.n_parameters_):
+                out[first + start : first + start + len(rows)] = rows
+            first += n_rows(part)
         return out
 
     def _dense(self, X: Any) -> np.ndarray:

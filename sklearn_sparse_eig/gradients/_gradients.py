@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +23,17 @@ class Gradients:
     layers : sequence of LayerFactors, LayerMatrices or LayerPlaces
         Gradients of the chosen layers, from input to output. Matrices may be computed anew on each
         access.
+    labels : ndarray of shape (n_samples,), default=None
+        Classes that came with the samples.
+    rows : anything with rows, default=None
+        The samples themselves, where they come in a stream.
     """
 
     values: np.ndarray
     logits: np.ndarray
     layers: Sequence[LayerGradients]
+    labels: np.ndarray | None = None
+    rows: Any = None
 
     def inner(self, other: "Gradients") -> np.ndarray:
         """Return all inner products with the gradients of other samples (the tangent kernel)."""

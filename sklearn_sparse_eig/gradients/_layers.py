@@ -14,9 +14,13 @@ class LayerGradients(ABC):
     is_explicit : bool
         Whether there is a matrix for each sample, or it is made on demand; otherwise the
         gradients are kept as two factors ``inputs`` and ``deltas``, or only as their kernel.
+    has_separate_outputs : bool
+        Whether each output has inputs of its own. The factor of the metric for outputs is
+        then kept diagonal.
     """
 
     is_explicit: ClassVar[bool] = False
+    has_separate_outputs: bool = False
 
     @abstractmethod
     def __len__(self) -> int:

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._choices import OutputName
 from ._gradients import Gradients
 from ._network import DenseNetwork, Network
+from ._outline import Outline
 
 # How closely a linear model must agree with what it predicts to be taken for one.
 _TOLERANCE = 1e-6
@@ -125,6 +126,9 @@ class _PipelineNetwork(Network):
     def look_at(self, X: Any) -> None:
         self._last.look_at(self._steps.transform(X) if len(self._steps) else X)
 
+    def outline(self, X: Any) -> Outline:
+        return self._last.outline(self._steps.transform(X) if len(self._steps) else X)
+
     def gradients(
         self, X: Any, output: OutputName | int = "max", layers: Sequence[int] | None = None
     ) -> Gradients:
@@ -198,4 +202,6 @@ def _models_inside(estimator):
         )
     if hasattr(estimator, "estimators_"):
         return " Its own models are in estimators_, for example estimators_[0]."
+    if is_torch(getattr(estimator, "module_", None)):
+        return " Its own model is module_: give module_.eval()."
     return " Its own model is estimator_." if hasattr(estimator, "estimator_") else ""

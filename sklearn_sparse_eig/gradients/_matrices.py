@@ -1,6 +1,6 @@
 """The gradient of a layer for many samples, as one matrix for each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,13 @@ class LayerMatrices(LayerGradients):
     ----------
     matrices : ndarray of shape (n_samples, p, q)
         Gradients, inputs by outputs, with the bias as the last row.
+    has_separate_outputs : bool, default=False
+        Whether each output has inputs of its own, as in a convolution of each channel by itself.
     """
 
     is_explicit = True
     matrices: np.ndarray
+    has_separate_outputs: bool = False
 
     def __len__(self) -> int:
         return len(self.matrices)
@@ -58,19 +61,22 @@ class LayerMatrices(LayerGradients):
         """Return the gradients in a precision, themselves if they are in it."""
         if self.matrices.dtype == dtype:
             return self
-        return LayerMatrices(self.matrices.astype(dtype))
+        return replace(self, matrices=self.matrices.astype(dtype))
 
     def take(self, rows: Any) -> "LayerMatrices":
         """Return the gradients of some rows, an index array or a slice."""
-        return LayerMatrices(self.matrices[rows])
+        return replace(self, matrices=self.matrices[rows])
 
     def dense(self) -> np.ndarray:
         """Return the gradients as rows, (n, p * q), row-major: the bias comes last."""
         return self.matrices.reshape(len(self.matrices), -1)
 
     def whiten(self, left: Any, right: Any) -> "LayerMatrices":
-        """Return the gradients L^T G R for two roots, whose ``of(rows)`` is rows @ root."""
-        return LayerMatrices(left.of(right.of(self.matrices).swapaxes(1, 2)).swapaxes(1, 2))
+        """Return the gradients L^T G R for two roots.
+
+        Their ``of(rows)`` is rows @ root, and ``across(matrices)`` root^T @ each matrix.
+        """
+        return LayerMatrices(left.across(right.of(self.matrices)), self.has_separate_outputs)
 
     def add_to(self, moments: Any) -> None:
         """Add G G^T and G^T G to a pair of second moments, the latter as a weighted mean.

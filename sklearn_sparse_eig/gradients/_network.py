@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -9,12 +10,14 @@ import scipy.sparse as sp
 from scipy.special import expit
 
 from .._base.batches import in_batches
-from .._base.compat import take_rows
+from .._base.compat import n_rows, take_rows
 from .._base.rows import validate_array
 from .._base.typed import Auto
 from ._choices import LayerChoice, OutputName
 from ._factors import LayerFactors
 from ._gradients import Gradients
+from ._loaders import chunks
+from ._outline import Outline, outline_of_gradients
 from ._outputs import scalar_output
 
 # Each activation with its derivative, as a function of the activated value.
@@ -90,6 +93,7 @@ class Network(ABC):
         Parameters
         ----------
         X : anything with rows
+            Or the rows of a DataLoader.
         output, layers
             Arguments of :meth:`gradients`.
         batch_size : int or "auto", default="auto"
@@ -100,14 +104,26 @@ class Network(ABC):
         start : int
             Index of the first row of the batch.
         gradients : Gradients
+            With the rows, and labels where these come with them.
         """
         chosen = tuple(range(len(self.layer_names)) if layers is None else layers)
-        floats = self.floats_per_row(chosen, take_rows(X, slice(0, 2)))
 
         def gradients(rows):
-            return self.gradients(rows, output, chosen)
+            return replace(self.gradients(rows, output, chosen), rows=rows)
 
-        yield from in_batches(gradients, X, batch_size, floats)
+        first = 0
+        for part, labels in chunks(X):
+            largest = 0
+            floats = self.floats_per_row(chosen, take_rows(part, slice(0, 2)))
+            for start, found in in_batches(gradients, part, batch_size, floats):
+                if labels is not None:
+                    own = labels[start : start + len(found.values)]
+                    found = replace(found, labels=own)
+                largest = max(largest, len(found.values))
+                yield first + start, found
+            first += n_rows(part)
+            if largest < n_rows(part):
+                batch_size = largest  # memory did not suffice for more, and would not again
 
     @abstractmethod
     def parameters(self) -> list[Any]:
@@ -116,6 +132,16 @@ class Network(ABC):
     def floats_per_row(self, layers: Sequence[int], rows: Any) -> int:
         """Return how many numbers the gradients of one row take, given a few rows."""
         return 2 * sum(p + q for p, q in (self.layer_shapes[i] for i in layers))
+
+    def outline(self, X: Any) -> Outline:
+        """Return what the gradients of all layers consist of and take, from a few rows."""
+        self.look_at(take_rows(X, slice(0, 2)))
+        layers = self.gradients(X, "max").layers
+        found = [
+            outline_of_gradients(name, shape, layer, "closed form")
+            for name, shape, layer in zip(self.layer_names, self.layer_shapes, layers, strict=True)
+        ]
+        return Outline(tuple(found), self.order)
 
     def head(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Return weights (n_hidden, n_outputs) of the last layer, and its biases or None.
@@ -154,8 +180,8 @@ class Network(ABC):
     def select(self, params: LayerChoice | str) -> tuple[int, ...]:
         """Return the indices of layers.
 
-        ``"all"``, ``"dense"`` (all where nothing else is known), ``"head"``, ``"last_hidden"`` or
-        names.
+        ``"all"``, ``"auto"`` and ``"dense"`` (all where nothing else is known), ``"head"``,
+        ``"last_hidden"`` or names.
 
         Raises
         ------
@@ -166,6 +192,7 @@ class Network(ABC):
         if isinstance(params, str):
             ranges = {
                 "all": range(n),
+                "auto": range(n),
                 "dense": range(n),
                 "head": [n - 1],
                 "last_hidden": [max(n - 2, 0)],
@@ -176,7 +203,7 @@ class Network(ABC):
         unknown = [name for name in params if name not in self.layer_names]
         if unknown or not len(params):
             raise ValueError(
-                f"params must be 'all', 'dense', 'head', 'last_hidden' or names among "
+                f"params must be 'auto', 'all', 'dense', 'head', 'last_hidden' or names among "
                 f"{', '.join(self.layer_names)}; got {params!r}."
             )
         return tuple(i for i, name in enumerate(self.layer_names) if name in params)

@@ -5,7 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from ._factors import side_by_side, sum_of_pairs
 from ._matrices import LayerMatrices
+
+# Floats of a temporary array (2 MB in single precision).
+_BLOCK = 2**19
 
 
 class LayerPlaces(LayerMatrices):
@@ -26,6 +30,7 @@ class LayerPlaces(LayerMatrices):
 
     inputs: np.ndarray
     deltas: np.ndarray
+    has_separate_outputs = False
 
     def __init__(self, inputs: np.ndarray, deltas: np.ndarray) -> None:
         # The base class is frozen; its own field is made on demand.
@@ -44,15 +49,42 @@ class LayerPlaces(LayerMatrices):
         """Precision of the factors."""
         return self.deltas.dtype
 
-    def squared_norms(self) -> np.ndarray:
-        """Return the squared norm of each gradient, (n,)."""
+    @property
+    def has_matrices(self) -> bool:
+        """Whether the matrices are made already, or norms are less work with them."""
         _, places, p = self.inputs.shape
         q = self.deltas.shape[2]
-        if "matrices" in vars(self) or places * (p + q) >= p * q:
+        return "matrices" in vars(self) or places * (p + q) >= p * q
+
+    def squared_norms(self) -> np.ndarray:
+        """Return the squared norm of each gradient, (n,)."""
+        if self.has_matrices:
             return super().squared_norms()
         # |A^T D|^2 = tr(A A^T D D^T).
         inputs, deltas = (rows @ rows.swapaxes(1, 2) for rows in (self.inputs, self.deltas))
         return np.einsum("nst,nst->n", inputs, deltas)
+
+    def dot_pairs(self, lefts: np.ndarray, rights: np.ndarray) -> np.ndarray:
+        """Return the inner products with k sums of r outer products.
+
+        Parameters
+        ----------
+        lefts : ndarray of shape (p, k, r)
+        rights : ndarray of shape (q, k, r)
+
+        Returns
+        -------
+        ndarray of shape (n, k)
+        """
+        (p, k, r), (n, places, q) = lefts.shape, self.deltas.shape
+        lefts, rights, total = side_by_side(lefts), side_by_side(rights), sum_of_pairs(k, r)
+        out, step = np.empty((n, k)), max(1, _BLOCK // (places * k * r))
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            inputs, deltas = self.inputs[rows].reshape(-1, p), self.deltas[rows].reshape(-1, q)
+            left, right = (x.reshape(-1, places, k * r) for x in (inputs @ lefts, deltas @ rights))
+            out[rows] = total(np.einsum("ntk,ntk->nk", left, right))
+        return out
 
     def sum(self, rows: Any) -> np.ndarray:
         """Return the sum of the gradients of some rows, (p, q): one product, if none is made."""

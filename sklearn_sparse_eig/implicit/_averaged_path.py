@@ -16,8 +16,9 @@ from ._mirror import implicit_flow
 
 # Accuracy of x as a function of s; the identity does not depend on it.
 _LINK = 1e-5
-# Time at which the average begins, relative to that of the first penalty.
-_BEGINNING = 0.1
+# Time at which the average begins, relative to that of the first penalty: before, coefficients have
+# the size of the initialisation. At depth 2 they grow slowly from then on.
+_BEGINNING, _BEGINNING_SHALLOW = 0.5, 0.1
 
 
 def averaged_path(design, y, potential, penalties, growth, tol):
@@ -43,7 +44,7 @@ def averaged_path(design, y, potential, penalties, growth, tol):
     """
     ends = potential.dual_level / penalties
     design, y = independent_equations(design, y)
-    N, times = design.shape[1], _steps(ends, growth)
+    N, times = design.shape[1], _steps(ends, growth, potential.is_barrier)
     averages, duals = np.empty((N, len(ends))), np.empty((N, len(ends)))
     total, before, last, k = np.zeros(N), np.zeros(N), 0.0, 0
     for t, state in implicit_flow(design, y, potential, times, tol=tol, link=_LINK):
@@ -59,9 +60,10 @@ def averaged_path(design, y, potential, penalties, growth, tol):
     return averages, duals
 
 
-def _steps(ends, growth):
+def _steps(ends, growth, is_barrier):
     """Return times that grow by at most a factor, from before the first end to the last."""
-    span = np.log(ends[-1] / (_BEGINNING * ends[0]))
+    beginning = _BEGINNING if is_barrier else _BEGINNING_SHALLOW
+    span = np.log(ends[-1] / (beginning * ends[0]))
     n_steps = int(np.ceil(span / np.log(growth)))
     times = ends[-1] * np.exp(-span / n_steps * np.arange(n_steps)[::-1])
     times[-1] = ends[-1]

@@ -4,23 +4,28 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from ._design import Design
+from ._row_weights import scaled_rows
 
 
-def without_mean(X, Y):
+def without_mean(X, Y, root=None):
     """Return n - 1 equations whose solutions are those of the centred ones, and the means.
 
-    A reflection turns the vector of ones into a multiple of the first unit vector; the other rows
-    are those of the centred equations in an orthonormal basis.
+    A reflection turns the vector of ones, or of the roots of the weights of the rows, into a
+    multiple of the first unit vector; the other rows are those of the centred equations in an
+    orthonormal basis.
     """
     n = len(Y)
-    v = np.full(n, -1.0 / np.sqrt(n))
+    shares = np.full(n, 1.0 / n) if root is None else root**2 / (root @ root)
+    is_constant = (Y == Y[0]).all(axis=0)
+    mean = Y.mean(axis=0) if root is None else shares @ Y
+    means = (np.asarray(X.T @ shares), np.where(is_constant, Y[0], mean))
+    v = np.full(n, 1.0 / np.sqrt(n)) if root is None else root / np.linalg.norm(root)
     v[0] += 1.0
-    if n > 1:
-        v /= np.linalg.norm(v)
-    means = (np.asarray(X.T @ np.full(n, 1.0 / n)), Y.mean(axis=0))
+    v /= np.linalg.norm(v)
+    X, Y = scaled_rows(X, root), scaled_rows(Y, root)
     reflected_Y = (Y - 2.0 * np.outer(v, v @ Y))[1:]
     # What rounding leaves of a constant target is no equation that could be solved.
-    reflected_Y[:, (Y == Y[0]).all(axis=0)] = 0.0
+    reflected_Y[:, is_constant] = 0.0
     if isinstance(X, np.ndarray):
         return (X - 2.0 * np.outer(v, v @ X))[1:], reflected_Y, means
     A = aslinearoperator(X)
@@ -44,18 +49,19 @@ def without_mean(X, Y):
     return operator, reflected_Y, means
 
 
-def shifted(design, mean):
-    """Return the design with the mean taken from each row."""
+def shifted(design, mean, root=None):
+    """Return the design with the mean taken from each row, times the root of its weight."""
     n, N = design.shape
+    root = np.ones(n) if root is None else root
 
     def matvec(w):
-        return design.matvec(w) - mean @ w
+        return design.matvec(w) - np.multiply.outer(root, mean @ w)
 
     operator = LinearOperator(
         (n, N),
         matvec=matvec,
         matmat=matvec,
-        rmatvec=lambda nu: design.rmatvec(nu) - mean * nu.sum(),
+        rmatvec=lambda nu: design.rmatvec(nu) - mean * (root @ nu),
         dtype=np.float64,
     )
     return Design(operator)

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import LinearOperator
 from ._centering import without_mean
 from ._design import Design, independent_equations
 from ._equations import Equations
+from ._folds import fold_numbers
 from ._group_limit import group_flow
 from ._groups import Groups
 from ._limit import InconsistentError
@@ -27,13 +28,13 @@ from ._mirror import implicit_flow
 from ._options import NetworkOptions
 from ._refit import refit
 from ._results import Results, relative_residual, results_of, support_of_coefficients
+from ._row_weights import scaled_rows
 from ._training import Trained, targets_together, train
 
-N_FOLDS = 5
 # Times: from the first coefficient to a ten-thousandth of the penalty that it belongs to.
 _GROWTH, _LONGEST = 1.15, 1e4
 # Accuracy of a step of the flow, and of x as a function of s.
-_TOL, _LINK = 1e-6, 1e-8
+_TOL, _LINK = 1e-6, 1e-6
 # The path ends after so many times without improvement if the error has risen by this factor.
 _PATIENCE, _RISEN = 16, 1.02
 # The average is the safe choice: the flow has to predict better by this factor of squared errors.
@@ -74,7 +75,11 @@ class _Rows:
 
 
 def fit_by_cross_validation(
-    options: NetworkOptions, X: Any, Y: np.ndarray, labels: np.ndarray | None
+    options: NetworkOptions,
+    X: Any,
+    Y: np.ndarray,
+    labels: np.ndarray | None,
+    weights: np.ndarray | None = None,
 ) -> tuple[Results, np.ndarray, np.ndarray]:
     """Follow the flow to the time that predicts rows held out best, for each target.
 
@@ -84,6 +89,8 @@ def fit_by_cross_validation(
     X : ndarray or sparse array of shape (n, N)
     Y : ndarray of shape (n, n_targets)
     labels : ndarray of shape (N,) or None
+    weights : ndarray of shape (n,) or None
+        Positive weights of the rows, None for 1.
 
     Returns
     -------
@@ -97,8 +104,8 @@ def fit_by_cross_validation(
     """
     if sp.issparse(X) and options.fit_intercept and np.prod(X.shape) <= _DENSE:
         X = X.toarray()
-    rows = _comparable(X, Y, options.fit_intercept)
-    folds = list(_folds(options, X, Y))
+    rows = _comparable(X, Y, weights, options.fit_intercept)
+    folds = list(_folds(options, X, Y, weights))
     options = options.for_equations(rows.design, rows.Y)
     parts, taus = [], np.empty(Y.shape[1])
     for part in targets_together(options, Equations(rows.design, rows.Y, len(Y))):
@@ -124,13 +131,14 @@ def fit_by_cross_validation(
     return found, rows.intercept(coef), taus
 
 
-def _comparable(X, Y, fit_intercept):
+def _comparable(X, Y, weights, fit_intercept):
     n = len(Y)
-    ones = np.full(n, 1.0 / n)
+    shares = np.full(n, 1.0 / n) if weights is None else weights / weights.sum()
+    root = None if weights is None else np.sqrt(weights)
     square = X.multiply(X) if sp.issparse(X) else X**2
-    squares, mean = np.asarray(square.T @ ones), np.asarray(X.T @ ones)
+    squares, mean = np.asarray(square.T @ shares), np.asarray(X.T @ shares)
     if fit_intercept and not sp.issparse(X):
-        variances = ((X - mean) ** 2).mean(axis=0)
+        variances = shares @ (X - mean) ** 2
     else:
         variances = squares - mean**2 if fit_intercept else squares
     kept = variances > _CONSTANT**2 * squares
@@ -140,8 +148,9 @@ def _comparable(X, Y, fit_intercept):
     scaled = X @ sp.diags_array(inverse, format="csr") if sp.issparse(X) else X * inverse
     if not fit_intercept:
         means = np.zeros(X.shape[1]), np.zeros(Y.shape[1])
+        scaled, Y = scaled_rows(scaled, root), scaled_rows(Y, root)
     else:
-        scaled, Y, means = without_mean(scaled, Y)
+        scaled, Y, means = without_mean(scaled, Y, root)
         means = mean, means[1]
     whole = Design(scaled)
     design, reduced = independent_equations(whole, Y)
@@ -211,20 +220,26 @@ class _Fold:
     rows: _Rows
     X_held: Any
     Y_held: np.ndarray
+    weights: np.ndarray | None
 
     def error(self, coef: np.ndarray, part: list) -> np.ndarray:
         """Return the squared errors of coefficients on the rows held out, for each target."""
         coef = coef * self.rows.inverse[:, None]
         shift = self.rows.means[1][part] - self.rows.means[0] @ coef
-        return ((self.Y_held[:, part] - self.X_held @ coef - shift) ** 2).sum(axis=0)
+        squares = (self.Y_held[:, part] - self.X_held @ coef - shift) ** 2
+        return squares.sum(axis=0) if self.weights is None else self.weights @ squares
 
 
-def _folds(options, X, Y):
-    number = np.arange(len(Y)) % min(N_FOLDS, len(Y))
-    for held in range(number.max() + 1 if len(Y) > 1 else 0):
+def _folds(options, X, Y, weights):
+    number = fold_numbers(X, Y)
+    for held in range(number.max() + 1 if number.max() > 0 else 0):
         kept, out = np.flatnonzero(number != held), np.flatnonzero(number == held)
-        rows = _comparable(X[kept], Y[kept], options.fit_intercept)
-        yield _Fold(options.for_equations(rows.design, rows.Y), rows, X[out], Y[out])
+        kept_weights, out_weights = (
+            None if weights is None else weights[part] for part in (kept, out)
+        )
+        rows = _comparable(X[kept], Y[kept], kept_weights, options.fit_intercept)
+        options_of_fold = options.for_equations(rows.design, rows.Y)
+        yield _Fold(options_of_fold, rows, X[out], Y[out], out_weights)
 
 
 def _best_point(folds, labels, part):

@@ -27,10 +27,13 @@ class Descent:
     depth : int
     weights : ndarray of shape (n_sides, N, n_targets)
         Changed by :meth:`step`.
+    n_samples : float
+        What the loss is divided by.
     """
 
-    def __init__(self, depth, weights):
+    def __init__(self, depth, weights, n_samples):
         self.depth = depth
+        self.n_samples = n_samples
         self.weights = weights
         self._signs = np.array([1.0, -1.0])[: len(weights), None, None]
         self._vector = None
@@ -51,10 +54,11 @@ class Descent:
 
     def _safe_rate(self, design, gradient):
         L, w, n = self.depth, self.weights, design.shape[0]
-        # (L / n) A diag(w^(2L-2)) A^T L, of which the largest eigenvalue is wanted.
-        h = L**2 / n * (w ** (2 * L - 2)).sum(axis=0)
+        # (L / n_samples) A diag(w^(2L-2)) A^T L, of which the largest eigenvalue is wanted.
+        h = L**2 / self.n_samples * (w ** (2 * L - 2)).sum(axis=0)
         if self._vector is None or self._vector.shape[0] != n:
-            self._vector = np.random.default_rng(0).standard_normal((n, h.shape[1]))
+            # In the range of X, so that it does not depend on how often rows occur.
+            self._vector = design.matvec(np.random.default_rng(0).standard_normal(h.shape))
         for _ in range(_POWER_STEPS):
             size = np.linalg.norm(self._vector, axis=0)
             unit = self._vector / np.where(size > 0, size, 1.0)
@@ -72,7 +76,6 @@ def solve_descent(design, y, descent, stopping, max_iter, learning_rate):
     DivergedError
         If the loss diverges.
     """
-    n = design.shape[0]
     start = np.linalg.norm(y, axis=0)
     for n_iter in range(max_iter + 1):
         x = descent.coef()
@@ -83,7 +86,7 @@ def solve_descent(design, y, descent, stopping, max_iter, learning_rate):
         gradient = design.rmatvec(residual)
         if stopping.update(n_iter, x, residual, gradient, descent.weights):
             break
-        descent.step(design, -gradient / n, learning_rate)
+        descent.step(design, -gradient / descent.n_samples, learning_rate)
 
 
 def solution_sharpness(design, weights, depth):

@@ -52,6 +52,12 @@ class Design:
         values = self.A.data if sp.issparse(self.A) else self.A.ravel(order="K")
         return float(values @ values)
 
+    def column_squares(self):
+        """Return the squared norms of the columns, of an array or sparse matrix."""
+        if sp.issparse(self.A):
+            return np.asarray(self.A.multiply(self.A).sum(axis=0)).ravel()
+        return np.einsum("ij,ij->j", self.A, self.A)
+
     @property
     def forms_normal_matrix(self):
         """Whether A diag(h) A^T can be had as an array."""

@@ -10,7 +10,12 @@ from sklearn.utils import check_random_state
 
 from ._centering import shifted, without_mean
 from ._design import Design
+from ._folds import ranks_of_rows
 from ._options import NetworkOptions
+from ._row_weights import scaled_rows
+
+# Of a share of rows: 0.1 of 60 is 6.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,9 @@ class Equations:
     ----------
     design : Design
     Y : ndarray of shape (M, n_targets)
-    n_samples : int
-        Rows before any were held out or reflected away: what the loss is divided by.
+    n_samples : float
+        Rows, or the sum of their weights, before any were held out or reflected away: what the loss
+        is divided by.
     validation : (Design, ndarray) or None
         Rows held out.
     labels : ndarray of shape (N,) or None
@@ -33,7 +39,7 @@ class Equations:
 
     design: Design
     Y: np.ndarray
-    n_samples: int
+    n_samples: float
     validation: tuple[Design, np.ndarray] | None = None
     labels: np.ndarray | None = None
     means: tuple[np.ndarray, np.ndarray] | None = None
@@ -46,16 +52,30 @@ class Equations:
 
 
 def make_equations(
-    options: NetworkOptions, X: Any, Y: np.ndarray, labels: np.ndarray | None, random_state: Any
+    options: NetworkOptions,
+    X: Any,
+    Y: np.ndarray,
+    weights: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    random_state: Any = None,
 ) -> Equations:
     """Hold out rows where the training is to be stopped by them, and take the means off."""
-    n_samples, validation, means = len(Y), None, None
+    n_samples = len(Y) if weights is None else float(weights.sum())
+    root, validation, means = None if weights is None else np.sqrt(weights), None, None
     if options.stopping == "validation":
-        X, Y, validation = _hold_out(options.validation_fraction, X, Y, random_state)
+        kept, held = _kept_and_held(options.validation_fraction, X, Y, weights, random_state)
+        held_root = None if root is None else root[held]
+        validation = (Design(scaled_rows(X[held], held_root)), scaled_rows(Y[held], held_root))
+        X, Y, root = X[kept], Y[kept], None if root is None else root[kept]
     if options.fit_intercept:
-        X, Y, means = without_mean(X, Y)
+        X, Y, means = without_mean(X, Y, root)
         if validation is not None:
-            validation = (shifted(validation[0], means[0]), validation[1] - means[1])
+            validation = (
+                shifted(validation[0], means[0], held_root),
+                validation[1] - (means[1] if held_root is None else np.outer(held_root, means[1])),
+            )
+    else:
+        X, Y = scaled_rows(X, root), scaled_rows(Y, root)
     return Equations(Design(X), Y, n_samples, validation, labels, means)
 
 
@@ -78,13 +98,17 @@ def labels_of_groups(options: NetworkOptions, X: Any) -> np.ndarray | None:
     return labels
 
 
-def _hold_out(fraction, X, Y, random_state):
-    n_held = max(1, round(fraction * len(Y)))
-    if n_held >= len(Y):
+def _kept_and_held(fraction, X, Y, weights, random_state):
+    """Draw distinct rows until they have the share of the weight; copies go together."""
+    ranks = ranks_of_rows(X, Y)
+    counts = np.bincount(ranks, weights=weights).astype(np.float64)
+    order = check_random_state(random_state).permutation(len(counts))
+    drawn = np.cumsum(counts[order])
+    n_held = 1 + int(np.searchsorted(drawn, (fraction - _ROUNDING) * drawn[-1]))
+    if n_held >= len(counts):
         raise ValueError(
-            f"stopping='validation' holds out {n_held} of n_samples = {len(Y)} rows, and "
-            "leaves none to fit."
+            f"stopping='validation' holds out {n_held} of n_samples = {len(counts)} distinct rows, "
+            "and leaves none to fit."
         )
-    order = check_random_state(random_state).permutation(len(Y))
-    held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
-    return X[kept], Y[kept], (Design(X[held]), Y[held])
+    is_held = np.isin(ranks, order[:n_held])
+    return np.flatnonzero(~is_held), np.flatnonzero(is_held)

@@ -95,7 +95,7 @@ def descend_all(design, y, potential, learning_rates, tol, max_iter):
     weights = np.full((len(potential.signs), N, K), alpha)
     losses, n_iters = np.full(K, np.inf), np.full(K, max_iter)
     running = np.arange(K)
-    descent = Descent(potential.depth, weights.copy())
+    descent = Descent(potential.depth, weights.copy(), len(y))
     start = y @ y / (2 * n)
     for n_iter in range(max_iter + 1):
         # All step sizes are one target each: the same y.
@@ -108,7 +108,7 @@ def descend_all(design, y, potential, learning_rates, tol, max_iter):
         if ended.any():
             n_iters[running[ended]] = n_iter
             running, residual = running[~ended], residual[:, ~ended]
-            descent = Descent(potential.depth, descent.weights[..., ~ended])
+            descent = Descent(potential.depth, descent.weights[..., ~ended], len(y))
         if len(running) == 0:
             break
         descent.step(design, -design.rmatvec(residual) / n, learning_rates[running])

@@ -15,9 +15,11 @@ any depth. Both give, for the average of x over time, A^T (y - A xbar) = s / t e
 
 import numpy as np
 from scipy.linalg import LinAlgError
+from scipy.sparse.linalg import LinearOperator
 
 from ._newton_system import NewtonSystem
 from ._primal_dual import State, newton
+from ._working_set import Point, WorkingSet
 
 # Newton steps that an implicit step may take before it is halved, and how often that is done.
 _NEWTON_STEPS, _HALVINGS = 30, 20
@@ -57,11 +59,39 @@ def implicit_flow(design, y, potential, times, *, tol=1e-12, link=1e-13):
     M, N = design.shape
     s = np.zeros(N)
     state = State(np.zeros(M), s, potential.sides(s), potential.signs)
-    system, last = NewtonSystem(design), 0.0
+    system, last, small = NewtonSystem(design), 0.0, None
+    if potential.is_barrier and not isinstance(design.A, LinearOperator):
+        small = _SmallSteps(design, y, potential, link)
     for t in times:
         while last < t:
-            last, state = _implicit_step(design, y, potential, state, last, t, tol, link, system)
+            near = small and small.step(state, last, t)
+            if near is not None:
+                last, state = t, near
+            else:
+                last, state = _implicit_step(
+                    design, y, potential, state, last, t, tol, link, system
+                )
             yield last, state
+
+
+class _SmallSteps:
+    """Steps on the columns near the boundary, where there are few; see :mod:`._working_set`."""
+
+    def __init__(self, design, y, potential, link):
+        self._working_set, self._potential = WorkingSet(design, y, potential, link), potential
+        self._point = None
+
+    def step(self, state, last, t):
+        """Return the state at time t, None where the step has to be made on all columns."""
+        if self._point is None or self._point.t != last:
+            self._point = Point.at_rest(last, state.nu, state.s, state.z)
+        self._point = self._working_set.step(self._point, t)
+        if self._point is None:
+            return None
+        found = State(self._point.nu, self._point.s, self._point.z, self._potential.signs)
+        # From the sides: 1 -+ s has lost digits near the boundary.
+        found.d = (self._potential.b / found.z) ** (1.0 / self._potential.exponent)
+        return found
 
 
 def _implicit_step(design, y, potential, state, last, t, tol, link, system):

@@ -81,9 +81,9 @@ def diagonal_network_path(
     "Diagonal linear networks and the lasso regularization path" (depth 2, in the limit of small
     initialisation).
 
-    With the defaults a run takes 300 to 450 Newton steps of ``min(n_samples, n_features)`` unknowns
-    each, whatever the number of alphas. A lasso solver, which looks only at the columns in use, is
-    faster.
+    With the defaults a run takes 80 to 100 implicit steps, whatever the number of alphas, each of
+    some four Newton steps on the features that are about to be used, and two products with X. A
+    lasso solver is two to four times faster, and more on problems that take it milliseconds.
 
     Examples
     --------
@@ -112,18 +112,19 @@ def diagonal_network_path(
     potential = Potential.from_init(depth, init_scale, positive)
     with limit_blas(1):
         coefs, _ = averaged_path(Design(X), y, potential, n * alphas, growth, tol)
-    gaps = [_lasso_gap(X, y, coefs[:, k], alpha, positive) for k, alpha in enumerate(alphas)]
-    return alphas, coefs, np.array(gaps)
+        gaps = _lasso_gaps(X, y, coefs, alphas, positive)
+    return alphas, coefs, gaps
 
 
-def _lasso_gap(X, y, w, alpha, positive):
-    """Return the duality gap of the lasso."""
+def _lasso_gaps(X, y, coefs, alphas, positive):
+    """Return the duality gap of the lasso for each column of coefficients and its alpha."""
     n = len(y)
-    residual = y - X @ w
-    correlation = X.T @ residual if positive else np.abs(X.T @ residual)
-    feasible = residual * min(1.0, n * alpha / max(correlation.max(), np.finfo(float).tiny))
-    primal = residual @ residual / (2 * n) + alpha * np.abs(w).sum()
-    return primal - (y @ y - (y - feasible) @ (y - feasible)) / (2 * n)
+    residuals = y[:, None] - X @ coefs
+    correlations = X.T @ residuals if positive else np.abs(X.T @ residuals)
+    largest = np.maximum(correlations.max(axis=0), np.finfo(float).tiny)
+    feasible = residuals * np.minimum(1.0, n * alphas / largest)
+    primal = (residuals**2).sum(axis=0) / (2 * n) + alphas * np.abs(coefs).sum(axis=0)
+    return primal - (y @ y - ((y[:, None] - feasible) ** 2).sum(axis=0)) / (2 * n)
 
 
 def learning_rate_path(

@@ -22,10 +22,13 @@ _DUAL_TOLERANCE = 1e-13
 _NEAR = 0.5
 # The scale falls by a factor between these in a step, fast after a long step.
 _FASTEST, _SLOWEST, _FIRST = 0.01, 0.5, 0.1
-# Relative accuracy of a Newton step far from the solution, and near it ...
+# Relative accuracy of a Newton step far from the solution, and near it.
 _FAR_ACCURACY, _NEAR_ACCURACY = 0.1, 1e-3
-# ... made finer, down to a limit, when the residual is larger than it should be by this share, or
-# steps are short.
+# 1 - |s| and d that differ by so much are far from a solution too; and the share of the tolerance
+# that the last steps aim at.
+_APART, _MARGIN = 1e-2, 1e-2
+# Accuracies are made finer, down to a limit, when the residual is larger than it should be by this
+# share, or steps are short.
 _SLACK, _MOST_CAUTION = 0.2, 1e-10
 # Near the solution, sides below this share of the largest follow s. The others do better alone:
 # close to the boundary s has fewer digits than they.
@@ -132,7 +135,10 @@ def newton(
         slopes = potential.slopes(state.z, state.d)
         correction = _correction(potential, state, slopes, log_target, apart)
         right = residual - design.matvec((signs * correction).sum(axis=0))
-        accuracy = caution * (_FAR_ACCURACY if off > _NEAR else _NEAR_ACCURACY)
+        is_far = off > _NEAR or np.abs(apart).max() > _APART
+        # No finer than the equations are asked to be solved in the end.
+        enough = min(_FAR_ACCURACY, _MARGIN * tol / max(size, tol * _MARGIN))
+        accuracy = caution * (_FAR_ACCURACY if is_far else max(_NEAR_ACCURACY, enough))
         dnu, ds = system.solve(slopes.sum(axis=0), right, accuracy, rho)
         dz = slopes * signs * ds + correction
         dz[vanished] = 0.0

@@ -22,6 +22,7 @@ from ._design import Design
 from ._equations import labels_of_groups, make_equations
 from ._options import NetworkOptions
 from ._results import results_of, warn_of_large_scale
+from ._row_weights import of_all_rows, rows_that_count
 from ._training import Trained, train
 
 
@@ -66,11 +67,12 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         targets. The same requirements hold as for ``joint``.
     solver : {"auto", "limit", "mirror", "gd"}, default="auto"
         ``"auto"`` runs gradient flow on columns of equal deviation and stops at the time that
-        predicts best in five-fold cross-validation, where each fold is every fifth row. It takes
-        the average of the flow up to a time instead, unless the flow itself predicts clearly
-        better. Coefficients outside ``support_`` are zero. If later is always better, as for
-        equations without noise, it takes the limit. It means ``"mirror"`` with ``stopping``, and
-        ``"limit"`` with ``weight_normalization`` or a ``LinearOperator``.
+        predicts best in five-fold cross-validation. The folds do not depend on the order of the
+        rows, and copies of a row are in one fold. It takes the average of the flow up to a time
+        instead, unless the flow itself predicts clearly better. Coefficients outside ``support_``
+        are zero. If later is always better, as for equations without noise, it takes the limit. It
+        means ``"mirror"`` with ``stopping``, and ``"limit"`` with ``weight_normalization`` or a
+        ``LinearOperator``.
         ``"limit"`` is the exact end of gradient flow. The equations X w = y must have a solution.
         ``"mirror"`` follows gradient flow in the coefficients by implicit steps of growing length,
         or by explicit ones of size ``learning_rate``. It can be stopped early, for noisy data.
@@ -265,13 +267,15 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         return tags
 
     @fitting(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the coefficients.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, LinearOperator} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the rows, which are not all zero. 2 stands for the row twice.
 
         Returns
         -------
@@ -280,19 +284,19 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         Raises
         ------
         ValueError
-            If X or y is not numeric or not finite, if the equations have no solution for
+            If X, y or a weight is not numeric or not finite, if the equations have no solution for
             ``solver="limit"``, if ``learning_rate`` is beyond the bound of stability, or if
             parameters contradict each other.
         """
         options = NetworkOptions.of(self)
         data, targets = self._check_data(X, y, reset=True)
         with limit_blas(1):  # products that memory bounds: threads would wait for one another
-            self._fit(options, data, targets)
+            self._fit(options, data, targets, sample_weight)
         return self
 
     @available_if(_has_partial_fit)
     @fitting(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: ArrayLike) -> Self:
+    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Make one step of gradient descent on the given rows.
 
         This needs ``solver="gd"`` and ``fit_intercept=False``, because a stream cannot be centred.
@@ -301,6 +305,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
         -------
@@ -315,7 +320,10 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         first = not hasattr(self, "weights_")
         data, targets = self._check_data(X, y, reset=first)
         self._one_target = targets.ndim == 1
-        Y, design = targets.reshape(len(targets), -1), Design(data)
+        Y = targets.reshape(len(targets), -1)
+        unstopped = replace(options, stopping=None)
+        equations = make_equations(unstopped, *rows_that_count(data, Y, sample_weight)[:3])
+        Y, design = equations.Y, equations.design
         if first:
             options = options.for_equations(design, Y)
         else:
@@ -324,8 +332,9 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         weights = np.broadcast_to(options.init_scale, shape).copy()
         if not first:
             weights = self.weights_.reshape(shape)
-        descent = Descent(self.depth, weights)
-        gradient = design.rmatvec(design.matvec(descent.coef()) - Y) / len(Y)
+        descent = Descent(self.depth, weights, equations.n_samples)
+        gradient = design.rmatvec(design.matvec(descent.coef()) - Y)
+        gradient /= equations.n_samples
         descent.step(design, gradient, self.learning_rate)
         if not np.isfinite(descent.weights).all():
             raise ValueError(
@@ -390,16 +399,17 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             return X, y
         return validate_regression(self, X, y, accept_sparse="csr", reset=reset)
 
-    def _fit(self, options, X, y):
+    def _fit(self, options, X, y, sample_weight):
         self._one_target = y.ndim == 1
-        Y = y.reshape(len(y), -1)
+        n, Y = len(y), y.reshape(len(y), -1)
+        X, Y, weights, kept = rows_that_count(X, Y, sample_weight)
         labels = labels_of_groups(options, X)
         if options.solver == "auto" and is_applicable(X):
-            self._store(*fit_by_cross_validation(options, X, Y, labels))
+            self._store(*fit_by_cross_validation(options, X, Y, labels, weights))
             return
         if options.solver == "auto":
             options = replace(options, solver="limit")
-        equations = make_equations(options, X, Y, labels, self.random_state)
+        equations = make_equations(options, X, Y, weights, labels, self.random_state)
         options = options.for_equations(equations.design, equations.Y)
         end = train(options, equations)
         found = results_of(options, end, equations.design, equations.Y, labels)
@@ -407,6 +417,8 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             warn_of_large_scale(options, found, X.shape[1])
         if self.fit_intercept:
             found = replace(found, dual_coef=None, l1_gap=None)
+        elif found.dual_coef is not None:
+            found = replace(found, dual_coef=of_all_rows(found.dual_coef, weights, kept, n))
         self._store(found, equations.intercept(found.coef))
 
     def _store(self, found, intercept, taus=None):

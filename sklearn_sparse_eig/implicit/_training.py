@@ -51,7 +51,7 @@ def train(options: NetworkOptions, equations: Equations) -> Trained:
     try:
         return rule(options, equations)
     except DivergedError:
-        raise too_large(equations.design, equations.Y, options) from None
+        raise too_large(equations, options) from None
 
 
 def _columns(Y):
@@ -110,7 +110,8 @@ def _mirror(options, equations):
 
 def _descend(options, equations):
     shape = (1 if options.positive else 2, equations.design.shape[1], equations.Y.shape[1])
-    descent = Descent(options.depth, np.broadcast_to(options.init_scale, shape).copy())
+    weights = np.broadcast_to(options.init_scale, shape).copy()
+    descent = Descent(options.depth, weights, equations.n_samples)
     stopping = _stopping(options, equations, patience=_PATIENCE)
     solve_descent(
         equations.design, equations.Y, descent, stopping, options.max_iter, options.learning_rate

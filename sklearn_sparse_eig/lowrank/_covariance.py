@@ -171,7 +171,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         rows: Any = validate_rows(self, X, dtype=np.float64)
         check_squares(rows, limit=_LARGEST)
         self._moments = RunningCovariance(rows.shape[1])
-        return self._add_rows(rows, sample_weight)
+        return self._add_rows(rows, sample_weight)._filter_anew()
 
     @fitting(prefer_skip_nested_validation=True)
     def partial_fit(
@@ -195,6 +195,11 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         ValueError
             In the same cases as :meth:`fit`, and if the last fit was to a sketch.
         """
+        return self._gather(X, y, sample_weight=sample_weight)._filter_anew()
+
+    @fitting(prefer_skip_nested_validation=True)
+    def _gather(self, X: Any, y: Any = None, **given: Any) -> Self:
+        # A shard has no covariance of its own: that of few rows may not even exist.
         first = not hasattr(self, "_moments")
         rows: Any = validate_rows(self, X, dtype=np.float64, reset=first)
         check_squares(rows, limit=_LARGEST)
@@ -202,16 +207,19 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
             self._moments = RunningCovariance(rows.shape[1])
         elif self._moments is None:
             raise ValueError("The last fit was to a sketch: add the rows to that sketch instead.")
-        return self._add_rows(rows, sample_weight)
+        return self._add_rows(rows, **given)
 
-    def _add_rows(self, X, sample_weight):
+    def _add_rows(self, X, sample_weight=None):
         weights = check_counts_of_rows(sample_weight, len(X))
         if weights is not None:
             X, weights = X[weights > 0], weights[weights > 0]
         self._moments.update(X, weights)
+        self._n_sketched = None
+        return self
+
+    def _filter_anew(self):
         if self._moments.n_samples == 1:
             warn_user("Only one sample available: the covariance of it is zero.")
-        self._n_sketched = None
         self._state_changed()
         return self
 

@@ -4,8 +4,10 @@ from ._build import KnownRequest, build, choose_sparsity, choose_subspace
 from ._classes import check_counts, encode
 from ._conformal import conformal_p_values, conformal_threshold
 from ._detector import GradPCADetector
+from ._evaluation import ood_metrics
 from ._held_out import choose_held_out
 from ._metric import Metric
+from ._plan import DetectorPlan, LayerPlan
 from .scores import SCORES, Place, Score, ScoreName, register_score, score
 from .subspaces import (
     KINDS,
@@ -34,12 +36,14 @@ from .subspaces import (
 __all__ = [
     "ClassMeanSubspace",
     "Coordinates",
+    "DetectorPlan",
     "FrozenMetricState",
     "GradientState",
     "JointSpan",
     "KINDS",
     "KnownGradients",
     "KnownRequest",
+    "LayerPlan",
     "LowRankState",
     "Metric",
     "Place",
@@ -64,6 +68,7 @@ __all__ = [
     "conformal_threshold",
     "encode",
     "make_known",
+    "ood_metrics",
     "register",
     "register_score",
     "score",

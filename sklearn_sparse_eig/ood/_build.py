@@ -67,6 +67,8 @@ class KnownRequest:
     random_state : int, RandomState instance or None, default=None
         Read only by kinds that hash.
     verbose : int, default=0
+    keeps_features : bool, default=False
+        Whether the score needs sums of what enters the head.
     """
 
     subspace: str
@@ -77,6 +79,7 @@ class KnownRequest:
     n_measurements: int | str = "auto"
     random_state: int | np.random.RandomState | None = None
     verbose: int = 0
+    keeps_features: bool = False
 
 
 def build(
@@ -126,6 +129,7 @@ def build(
         sparsity=sparsity,
         seed=check_seed(request.random_state)[0] if KINDS[subspace].is_hashed else 0,
         n_present=n_present,
+        keeps_features=request.keeps_features,
     )
     wanted = SpanRequest(request.n_components, sparsity, request.mean_rank, request.verbose)
     state = make_known(subspace, plan)

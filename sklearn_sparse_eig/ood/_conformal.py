@@ -13,7 +13,7 @@ def conformal_threshold(scores: np.ndarray, contamination: float) -> float:
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
-        Scores of samples that neither the model nor the subspace has seen.
+        Scores of samples that neither the model nor the subspace has seen; higher is more typical.
     contamination : float
         Rate of false alarms that is allowed, in (0, 1).
 
@@ -45,9 +45,9 @@ def conformal_p_values(scores: np.ndarray, new_scores: np.ndarray) -> np.ndarray
     Parameters
     ----------
     scores : ndarray of shape (n_samples,)
-        Held-out scores in increasing order.
+        Held-out scores in increasing order; higher is more typical.
     new_scores : ndarray of shape (n_new,)
-        Scores of new samples.
+        Scores of new samples; higher is more typical.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from .._base.typed import (
     Auto,
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
-    MatrixLike,
+    InputLike,
     OutlierMixin,
     RandomSeed,
     TransformerMixin,
@@ -25,6 +25,7 @@ from ._classes import check_counts
 from ._collecting import CollectingMixin
 from ._held_out import choose_held_out
 from ._input import ready_model
+from ._planning import PlanningMixin
 from ._results import ResultsMixin
 from ._saving import DetectorSavingMixin
 from ._scoring import ScoringMixin
@@ -37,6 +38,7 @@ from .subspaces import SUBSPACES, SubspaceName, warn_if_few
 class GradPCADetector(
     CollectingMixin,
     DetectorSavingMixin,
+    PlanningMixin,
     StreamMixin,
     ScoringMixin,
     ThresholdMixin,
@@ -50,8 +52,9 @@ class GradPCADetector(
 
     The gradient of the largest logit with respect to the parameters shows through which parts of
     the network an input acts. Gradients of known inputs lie near the span of the class means
-    (GradPCA). An input whose gradient is far from this span, or whose logit is small for such an
-    unusual gradient, is likely to be out of distribution.
+    (GradPCA) and are short in a metric that divides by what is common. An input whose gradient is
+    long, whose largest logit hardly stands out, or whose features are no nearer to a class than to
+    all, is likely to be out of distribution.
 
     Parameters
     ----------
@@ -65,18 +68,26 @@ class GradPCADetector(
         The scalar f whose gradient is taken: the largest logit, the logarithm of the sum of
         exponentials of the logits, their sum, or the log-loss of the predicted class. ``"loss"``
         can only be combined with ``score_function="ratio"``.
-    params : {"all", "dense", "head", "last_hidden"} or sequence of str, default="all"
-        Layers whose parameters count: all layers; the dense ones, which is cheaper; the last one;
-        the one before it (the last one if there is no other); or layers by name, such as
-        ``"hidden0"``, ``"hidden1"``, ..., ``"head"``. The name of a torch module stands for all
-        modules inside it.
+    params : {"auto", "all", "dense", "head", "last_hidden"} or sequence of str, default="auto"
+        Layers whose parameters count: the last one and all that were trained with it, in a torch
+        module those that require gradients (all if none does), as far as ``budget`` goes; all; the
+        dense ones, which is cheaper; the last one; the one before it (the last one if there is no
+        other); or layers by name, such as ``"hidden0"``, ``"hidden1"``, ..., ``"head"``. The name
+        of a torch module stands for all modules inside it.
+    budget : float, str or None, default=None
+        What the layers may take: forward passes for each row, to fit and to score, or bytes of the
+        state, such as ``"2 GB"``. ``params="auto"`` takes layers from the last backwards while it
+        lasts; with other layers more gets a warning. :meth:`plan` tells what each takes.
     metric : {"kfac", "diag", "euclidean"}, default="kfac"
         Inner product of gradients. ``"kfac"`` weighs each direction by how rare it is among the
         samples, using Kronecker factors of each layer with Ledoit-Wolf shrinkage; factors of more
         than 4096 rows are kept diagonal. ``"diag"`` keeps all factors diagonal.
-    score_function : {"snr_ratio", "ratio", "snr", "laplace"}, default="snr_ratio"
-        The score. Let u be the gradient g less the mean of the class means, and theta the angle of
-        u to their span. The scores are, in this order, (f / \\|u\\|) cot(theta); cos(theta), as in
+    score_function : {"relative", "snr_ratio", "ratio", "snr", "laplace"}, default="relative"
+        The score. ``"relative"`` adds three terms, each in units of its spread over known samples:
+        how far the largest logit is above the mean logit, how much nearer what enters the last
+        layer is to a class than to all classes, and minus log \\|g\\|, g being the gradient. For
+        the others let u be g less the mean of the class means, and theta the angle of
+        u to their span. They are, in this order, (f / \\|u\\|) cot(theta); cos(theta), as in
         the paper; f / \\|u\\|; and f / \\|g\\|. Names of registered scores of your own are accepted
         too; see ``doc/extending.md``.
     n_components : int, float or None, default=None
@@ -165,7 +176,8 @@ class GradPCADetector(
         random): the classifier knows these samples, so more than
         ``contamination`` of new ones are rejected. Use :meth:`calibrate` then.
     calibration_scores_ : ndarray
-        Scores of the held-out samples in increasing order. It exists only if there are any.
+        Scores of the held-out samples in increasing order; higher is more typical. It exists only
+        if there are any.
     n_features_in_ : int
         Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -174,6 +186,7 @@ class GradPCADetector(
     See Also
     --------
     GradientFeatures : The gradients themselves.
+    ood_metrics : How well scores tell new inputs from known ones.
     sklearn.ensemble.IsolationForest : Outliers of the data, without regard to a model.
 
     Notes
@@ -208,6 +221,7 @@ class GradPCADetector(
         "estimator": [object],
         "output": [StrOptions(set(OUTPUTS))],
         "params": [str, "array-like"],
+        "budget": [Interval(Real, 0, None, closed="neither"), str, None],
         "metric": [StrOptions({"kfac", "diag", "euclidean"})],
         "score_function": [StrOptions(SCORES.keys())],
         "n_components": [
@@ -233,9 +247,10 @@ class GradPCADetector(
         estimator: Any = None,
         *,
         output: OutputName = "max",
-        params: LayerChoice = "all",
+        params: LayerChoice = "auto",
+        budget: float | str | None = None,
         metric: Literal["kfac", "diag", "euclidean"] = "kfac",
-        score_function: ScoreName = "snr_ratio",
+        score_function: ScoreName = "relative",
         n_components: int | float | None = None,
         mean_rank: int | None = 16,
         labels: Literal["true", "predicted"] = "true",
@@ -252,6 +267,7 @@ class GradPCADetector(
         self.estimator = estimator
         self.output = output
         self.params = params
+        self.budget = budget
         self.metric = metric
         self.score_function = score_function
         self.n_components = n_components
@@ -298,7 +314,7 @@ class GradPCADetector(
     # ---------------------------------------------------------------------------------- fitting
 
     @fitting(prefer_skip_nested_validation=False)
-    def fit(self, X: MatrixLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: InputLike, y: ArrayLike | None = None) -> Self:
         """Fit to X alone, and forget all samples seen before.
 
         If the classifier is trained here, to y, a random part of the rows (0.15, or more if
@@ -309,9 +325,12 @@ class GradPCADetector(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Samples. A pipeline may be given whatever it accepts.
+            Samples. A pipeline may be given whatever it accepts; a torch module also arrays with
+            more axes, a dict of arrays that are passed by name, a ``DataLoader`` or a ``Dataset``,
+            which are read several times. The last entry of a batch is its labels, or
+            ``"labels"``, ``"label"``, ``"targets"``, ``"target"`` or ``"y"`` of a dict.
         y : array-like of shape (n_samples,), default=None
-            Classes.
+            Classes. None uses those that come with batches, or the predicted ones.
 
         Returns
         -------
@@ -337,20 +356,20 @@ class GradPCADetector(
             model = fit_model(self.estimator, rows, targets, rng)
         given = targets if self.labels == "true" else None
         self._start(model, rows, n_rows(rows) if given is None else len(np.unique(given)))
-        self._add(rows, self._encode(targets), warns=True)
-        if given is not None:
+        pace = self._add(rows, self._encode(targets), warns=True, has_threshold=True)
+        if self.labels == "true" and (given is not None or getattr(rows, "has_labels", False)):
             check_counts(self._state.counts, self.classes_)
         if held_out is None:
             chosen = threshold_rows(n_rows(rows), self.contamination)
             some = rows if chosen is None else take_rows(rows, chosen)
-            self._set_training_threshold(self._scores(some, warns=False))
+            self._set_training_threshold(self._scores(some, pace))
         else:
-            self._set_threshold(self._scores(held_out, warns=False))
+            self._set_threshold(self._scores(held_out, pace))
         return self
 
     @fitting(prefer_skip_nested_validation=False)
     def partial_fit(
-        self, X: MatrixLike, y: ArrayLike | None = None, classes: Iterable | None = None
+        self, X: InputLike, y: ArrayLike | None = None, classes: Iterable | None = None
     ) -> Self:
         """Add samples to the class means and to the metric.
 
@@ -361,9 +380,9 @@ class GradPCADetector(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
         y : array-like of shape (n_samples,), default=None
-            Classes. None uses the predicted ones.
+            Classes. None uses those that come with batches, or the predicted ones.
         classes : array-like, default=None
             Classes of the classifier. They are checked if they are given.
 

@@ -67,6 +67,11 @@ def check_labels(X: Any, y: ArrayLike | None) -> np.ndarray | None:
     """Return the labels of the rows of X as an array; a ValueError if they are not."""
     if y is None:
         return None
+    if not getattr(X, "is_ordered", True):
+        raise ValueError(
+            "The DataLoader shuffles, so that y cannot be matched with its rows. Leave y out, "
+            "where labels come with the batches, or give a DataLoader with shuffle=False."
+        )
     labels: np.ndarray = column_or_1d(y, warn=True)
     check_consistent_length(X, labels)
     check_classification_targets(labels)

@@ -89,10 +89,20 @@ class Moment:
         self.fourth += float(np.einsum("nst,nts->", products, products))
 
     def merge(self, other: "Moment", sign: float = 1.0) -> None:
-        """Add `sign` times the sums of another moment."""
+        """Add `sign` times the sums of another moment, in full or diagonal as this one is."""
+        if other.diagonal != self.diagonal:
+            raise ValueError(
+                "Cannot merge: a factor of the metric is kept in full by one and diagonal by the "
+                "other, as by versions before and after separate outputs of convolutions were "
+                "kept diagonal. Fit both by the same version."
+            )
         self.mass += sign * other.mass
         self.total += sign * other.total
         self.fourth += sign * other.fourth
+
+    def like_empty(self) -> "Moment":
+        """Return a moment of nothing in the same form."""
+        return Moment(len(self.total), self.diagonal)
 
     def in_full(self) -> "Moment":
         """Return the full form of a moment whose matrices are diagonal; a full one as it is."""
@@ -152,3 +162,14 @@ def new_moments(
         tuple(Moment(size, metric == "diag" or size > max_size) for size in shape)
         for shape in layer_shapes
     ]
+
+
+def moments_for(layer: Any, moments: tuple[Moment, ...]) -> tuple[Moment, ...]:
+    """Return empty moments in the form that the gradients of a layer ask for.
+
+    Outputs that have inputs of their own are weighed one by one: their factor is diagonal, which
+    takes q products for a row of gradients and not q^2 / 2, where q is large beside the p inputs.
+    """
+    if layer.has_separate_outputs:
+        return moments[0], Moment(len(moments[1].total), True)
+    return moments

@@ -1,7 +1,7 @@
 """How long collecting and scoring will take: foreseen where that is possible, and told."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .._base.messages import Progress, report, warn_user
@@ -9,6 +9,8 @@ from .._base.messages import Progress, report, warn_user
 SOURCE = "GradPCADetector"
 # Seconds beyond which a user is warned.
 LONG = 300.0
+# Seconds before anyone is told how far it is.
+_PATIENCE = 5.0
 _ADVICE = (
     "Choose fewer layers by params, as 'dense', 'head' or names, or metric='diag'. verbose=1 "
     "tells how far it is."
@@ -25,11 +27,21 @@ class Pace:
     verbose : int
         Reports from 1 on.
     warns : bool, default=True
+    n_passes : int, default=1
+        How many passes there will be.
     """
 
-    def __init__(self, n_rows: int, verbose: int, warns: bool = True) -> None:
-        self._n_rows, self._warns = n_rows, warns
-        self._progress = Progress(SOURCE, "rows", name="gradients, pass") if verbose else None
+    def __init__(self, n_rows: int, verbose: int, warns: bool = True, n_passes: int = 1) -> None:
+        self._n_rows, self._warns, self._n_passes = n_rows, warns, n_passes
+        self._progress = None
+        if verbose:
+            self._progress = Progress(
+                SOURCE, "rows", name="gradients, pass", n_runs=n_passes, patience=_PATIENCE
+            )
+
+    def silence(self) -> None:
+        """Warn no more."""
+        self._warns = False
 
     def over(
         self,
@@ -71,6 +83,15 @@ class Pace:
                 f"{seconds / 60:.0f} minutes more, at {1.0 / seconds_per_row:.3g} rows a second. "
                 f"Fewer rows may do: some thousands fix metric and class means. {_ADVICE}"
             )
+
+
+def progress_of_factors(n_factors: int, verbose: int) -> Callable[[int], None] | None:
+    """Return what tells how many factors of the metric are done, where that is asked for."""
+    if not verbose:
+        return None
+    progress = Progress(SOURCE, "factor", name="metric", patience=_PATIENCE, has_equal_steps=False)
+    progress(0, n_factors)
+    return lambda n_done: progress(n_done, n_factors)
 
 
 def announce(what: str, seconds: float, verbose: int) -> None:

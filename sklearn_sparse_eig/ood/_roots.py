@@ -10,6 +10,10 @@ from scipy.linalg.lapack import dtrtri
 
 from ._precision import InBothPrecisions
 
+# Columns below which a product with one matrix after the other is slow, and rows beyond which a
+# copy of them does not matter.
+_NARROW, _LARGE = 16, 512
+
 
 class DiagonalRoot(InBothPrecisions):
     """Root of a diagonal matrix.
@@ -30,6 +34,10 @@ class DiagonalRoot(InBothPrecisions):
             return sp.csr_array(rows.multiply(self.like(rows)))
         return rows * self.like(rows)
 
+    def across(self, matrices: np.ndarray) -> np.ndarray:
+        """Return R^T G for matrices G, (n, p, q)."""
+        return matrices * self.like(matrices)[:, None]
+
 
 class FullRoot(InBothPrecisions):
     """Any root.
@@ -47,6 +55,14 @@ class FullRoot(InBothPrecisions):
     def of(self, rows: Any) -> Any:
         """Return rows @ R, dense."""
         return np.asarray(rows @ self.like(rows))
+
+    def across(self, matrices: np.ndarray) -> np.ndarray:
+        """Return R^T G for matrices G, (n, p, q)."""
+        _, p, q = matrices.shape
+        if q < _NARROW or p > _LARGE:
+            # One product for all, with half of the work where it is triangular, pays for copies.
+            return np.ascontiguousarray(self.of(matrices.swapaxes(1, 2)).swapaxes(1, 2))
+        return self.like(matrices).T @ matrices
 
 
 class TriangularRoot(FullRoot):

@@ -11,9 +11,10 @@ from .._base.compat import take_rows
 from .._base.files import PathLike, read_whole
 from .._base.saving import SavedMixin
 from ..gradients import PRECOMPUTED_BACKENDS, Network, make_network, on_device
+from ._evidence import FeatureReader
 
 # What belongs to the classifier, and what is computed when it is needed.
-_LEFT_OUT = {"_network", "estimator_", "_span", "_example"}
+_LEFT_OUT = {"_network", "estimator_", "_span", "_features", "_reader", "_example"}
 
 
 class DetectorSavingMixin(SavedMixin):
@@ -26,6 +27,8 @@ class DetectorSavingMixin(SavedMixin):
         device: Any
         _network: Network
         _span: Any
+        _features: Any
+        _reader: Any
         _example: Any
 
     def save(self, path: PathLike) -> None:
@@ -85,11 +88,13 @@ class DetectorSavingMixin(SavedMixin):
             left_out = _LEFT_OUT
         return {name: value for name, value in attributes.items() if name not in left_out} | {
             "model": _fingerprint(self._network),
+            "reader": None if self._reader is None else (self._reader.n_features,),
             "example": None if example is None else (example.dtype.str, example.shape),
         }
 
     def _take_attributes(self, attributes: dict[str, Any]) -> None:
         expected, example = attributes.pop("model"), attributes.pop("example")
+        reader = attributes.pop("reader")
         model = attributes.pop("estimator_", self.estimator)
         network = make_network(model if self.device is None else on_device(model, self.device))
         if _fingerprint(network) != expected:
@@ -103,7 +108,9 @@ class DetectorSavingMixin(SavedMixin):
             self._example = np.zeros(example[1], np.dtype(example[0]))
             network.look_at(self._example)
         super()._take_attributes(attributes)
-        self._network, self.estimator_, self._span = network, model, None
+        self._network, self.estimator_ = network, model
+        self._span = self._features = None
+        self._reader = None if reader is None else FeatureReader(network, *reader)
 
 
 def example_of(X: Any) -> np.ndarray | None:

@@ -88,6 +88,10 @@ def hash_rows(X: Any) -> np.ndarray:
     """
     if sp.issparse(X):
         return _hash_sparse(sp.csr_array(X))
+    if hasattr(X, "kwargs"):
+        # Each array in its own way, so that two of them cannot change places.
+        parts = [hash_rows(array) * weight for (_, array), weight in _weighted(X)]
+        return _mix(np.add.reduce(parts))
     rows = _as_array(X)
     if rows.dtype.kind not in "biuf":
         return np.array([_hash_object(row) for row in rows], dtype=np.uint64)
@@ -98,6 +102,38 @@ def hash_rows(X: Any) -> np.ndarray:
         _hash_entries(rows[i : i + step], weights).sum(axis=1) for i in range(0, len(rows), step)
     ]
     return _mix(np.concatenate(parts)) if parts else np.zeros(0, np.uint64)
+
+
+class RowHashes:
+    """Hashes of rows that are read once, in whatever parts they come.
+
+    Parameters
+    ----------
+    X : anything with rows
+
+    Attributes
+    ----------
+    rows : anything with rows
+        To be read in the place of X.
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.rows = X
+        self._parts: list[np.ndarray] = []
+        if hasattr(X, "watched"):  # in another order each time, perhaps, and not in memory
+            self.rows = X.watched(lambda rows: self._parts.append(hash_rows(rows)))
+        else:
+            self._parts.append(hash_rows(X))
+
+    def found(self) -> np.ndarray:
+        """Return the hashes, once the rows have been read."""
+        return np.concatenate([np.zeros(0, np.uint64), *self._parts])
+
+
+def _weighted(X):
+    """Return the arrays of several by name, in the order of names, each with an odd weight."""
+    columns = sorted(X.items())
+    return zip(columns, _weights(np.arange(len(columns))), strict=True)
 
 
 def _hash_sparse(rows):

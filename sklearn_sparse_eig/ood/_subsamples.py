@@ -10,6 +10,16 @@ _LEAST_ROWS, _ROWS_PER_SIZE = 1000, 5
 _REJECTED = 500
 
 
+def n_metric_rows(sizes: Iterable[int]) -> int:
+    """Return how many rows are enough for second moments, given the rows of the full factors."""
+    return max(_LEAST_ROWS, _ROWS_PER_SIZE * max(sizes, default=0))
+
+
+def n_threshold_rows(contamination: float) -> int:
+    """Return how many rows are enough for a quantile."""
+    return int(np.ceil(_REJECTED / contamination))
+
+
 def metric_rows(n_rows: int, labels: np.ndarray | None, sizes: Iterable[int]) -> np.ndarray | None:
     """Return rows that are enough for the second moments of factors, or None for all.
 
@@ -23,7 +33,7 @@ def metric_rows(n_rows: int, labels: np.ndarray | None, sizes: Iterable[int]) ->
     sizes : iterable of int
         Rows of the full factors.
     """
-    enough = max(_LEAST_ROWS, _ROWS_PER_SIZE * max(sizes, default=0))
+    enough = n_metric_rows(sizes)
     if n_rows <= enough:
         return None
     order = np.random.RandomState(0).permutation(n_rows)
@@ -38,7 +48,7 @@ def threshold_rows(n_rows: int, contamination: float) -> np.ndarray | None:
     So many that the share of all rows that is rejected differs from that of these by a standard
     deviation of less than 5 % of itself.
     """
-    enough = int(np.ceil(_REJECTED / contamination))
+    enough = n_threshold_rows(contamination)
     if n_rows <= enough:
         return None
     return np.sort(np.random.RandomState(0).permutation(n_rows)[:enough])

@@ -9,10 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base.atomic import all_or_nothing
 from .._base.messages import warn_user
-from .._base.typed import ArrayLike, MatrixLike
+from .._base.typed import ArrayLike, InputLike
 from ..gradients import check_rows
 from ._conformal import check_scores, conformal_p_values, conformal_threshold
-from ._seen_rows import hash_rows
+from ._seen_rows import RowHashes
 from .subspaces import KnownGradients
 
 
@@ -23,13 +23,13 @@ class ThresholdMixin:
     offset_: float
     calibration_: Literal["held out", "training"]
     calibration_scores_: np.ndarray
-    score_samples: Callable[[MatrixLike], np.ndarray]
+    score_samples: Callable[[InputLike], np.ndarray]
     _scores: Callable[..., np.ndarray]
     _state: KnownGradients
     fit: Callable[..., Any]
 
     @all_or_nothing
-    def calibrate(self, X: MatrixLike) -> Self:
+    def calibrate(self, X: InputLike) -> Self:
         r"""Set the threshold from samples that are in distribution and were not seen in training.
 
         ``offset_`` becomes the k-th smallest of their n scores, where
@@ -40,7 +40,7 @@ class ThresholdMixin:
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
 
         Returns
         -------
@@ -60,8 +60,9 @@ class ThresholdMixin:
             are not recognised.
         """
         check_is_fitted(self)
-        X = check_rows(self, X, reset=False)
-        known = self._state.seen_rows.known_share(hash_rows(X))
+        hashes = RowHashes(check_rows(self, X, reset=False))
+        scores = self._scores(hashes.rows)
+        known = self._state.seen_rows.known_share(hashes.found())
         if known:
             warn_user(
                 f"{known:.0%} of these samples are among those that the detector was fitted to. "
@@ -69,15 +70,17 @@ class ThresholdMixin:
                 f"contamination={self.contamination} will be rejected, and whose p-values will "
                 "be too small. Pass samples that neither the model nor the detector has seen."
             )
-        self._set_threshold(self._scores(X))
+        self._set_threshold(scores)
         return self
 
-    def decision_function(self, X: MatrixLike) -> np.ndarray:
+    def decision_function(self, X: InputLike) -> np.ndarray:
         """Return the scores of :meth:`score_samples` less the threshold, negative for outliers.
+
+        Higher is more typical.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
 
         Returns
         -------
@@ -98,12 +101,12 @@ class ThresholdMixin:
             )
         return scores - offset
 
-    def predict(self, X: MatrixLike) -> np.ndarray:
+    def predict(self, X: InputLike) -> np.ndarray:
         """Return -1 for samples judged to be out of distribution, and 1 for the others.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
 
         Returns
         -------
@@ -111,12 +114,12 @@ class ThresholdMixin:
         """
         return np.where(self.decision_function(X) >= 0.0, 1, -1)
 
-    def fit_predict(self, X: MatrixLike, y: ArrayLike | None = None) -> np.ndarray:
+    def fit_predict(self, X: InputLike, y: ArrayLike | None = None) -> np.ndarray:
         """Fit to X and y, and return the result of :meth:`predict` for X.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
         y : array-like of shape (n_samples,), default=None
             Classes. They are used, in contrast to other outlier detectors.
 
@@ -127,16 +130,16 @@ class ThresholdMixin:
         # The mixin's own method drops y.
         return self.fit(X, y).predict(X)
 
-    def p_values(self, X: MatrixLike) -> np.ndarray:
+    def p_values(self, X: InputLike) -> np.ndarray:
         """Return the p-value of each sample for the hypothesis that it is in distribution.
 
-        The p-value is (1 + c) / (n + 1), where c of the n held-out scores are at most that of the
-        sample. For a new sample that is exchangeable with the held-out ones, the probability of a
-        p-value of at most alpha is at most alpha.
+        Higher is more typical, as of scores. The p-value is (1 + c) / (n + 1), where c of the n
+        held-out scores are at most that of the sample. For a new sample that is exchangeable with
+        the held-out ones, the probability of a p-value of at most alpha is at most alpha.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or as in :meth:`fit`
 
         Returns
         -------

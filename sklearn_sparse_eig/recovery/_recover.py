@@ -14,6 +14,7 @@ from .._base.messages import warn_user
 from .._base.threads import limit_blas
 from ..sketching import SketchReading
 from ._attainable import capped, descending_order, without_rounding
+from ._decoded_apart import leaves_features, warn_of_features_left
 from ._errors import sketch_errors
 from ._false_alarms import overall_strength
 from ._lifting import orthonormal_range
@@ -100,7 +101,8 @@ def recover(
     Warns
     -----
     RecoveryWarning
-        If the sketch is too small for the sparsity asked for, if a component is not distinguishable
+        If the sketch is too small for the sparsity asked for, if a decoder that takes vectors one
+        by one has missed features, if a component is not distinguishable
         from noise, if the spectrum decays so slowly that no support is better than the next, if
         components of size "auto" rest on a few rows, if the recovery takes more than 30 seconds at
         verbose=0, if a rule for n_components finds nothing above noise, or too much, or if "auto"
@@ -117,6 +119,7 @@ def recover(
     with locked(sketch), limit_blas(1):
         steps, found = _solved(sketch, request)
         strength = _strengths(steps, found)
+        lost = leaves_features(steps, found)
         if steps.sketch is not sketch:
             steps, found = in_own_units(sketch, request, steps, found)
         # Vectors in another order, or made orthogonal, span the same: one model serves them all.
@@ -128,6 +131,8 @@ def recover(
         _warn_of_noise(
             request.sees_everything, steps.noise.differs_by_feature and not can_whiten(sketch)
         )
+    elif lost:
+        warn_of_features_left(steps.decoder)
     elif found.wanders:
         _warn_of_slow_decay()
     if found.rests_on_few_rows:
@@ -157,10 +162,12 @@ def find_candidates(
         Estimated variance of the noise in a feature.
     """
     request = RecoveryRequest.of(sketch, n_components, **options)
+    lost = False
     with locked(sketch), limit_blas(1):
         # Sizes that are given need no vectors to be settled, unless they settle the noise.
         if request.sizes is None or _is_whitened(sketch, request):
             steps, found = _solved(sketch, request)
+            lost = leaves_features(steps, found)
             if steps.sketch is not sketch:
                 steps, found = in_own_units(sketch, request, steps, found)
             span = orthonormal_range(found.vectors)
@@ -169,7 +176,9 @@ def find_candidates(
             steps, found = solve_with_decoders(
                 sketch, request, lambda steps: steps.joint_steps(steps.max_iter)
             )
-            model = found.model
+            model, lost = found.model, leaves_features(steps, found)
+    if lost:
+        warn_of_features_left(steps.decoder)
     return found.ids, steps.noise_variance(model)
 
 

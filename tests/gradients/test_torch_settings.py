@@ -134,6 +134,22 @@ def test_wrappers():
             GradPCADetector(nn.Sequential(made, nn.ReLU())).fit(X, Y)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_modules_in_half_precision_are_computed_in_single(dtype):
+    given, expected = _module().to(dtype), _module().to(dtype).float()
+    np.testing.assert_array_equal(_dense(given), _dense(expected))
+    assert np.abs(_dense(given) - EXPECTED).max() < 0.05 * np.abs(EXPECTED).max()
+    assert next(given.parameters()).dtype == dtype
+    found, right = (GradPCADetector(m).fit(X, Y).score_samples(X) for m in (given, expected))
+    np.testing.assert_array_equal(found, right)
+    part = _module()
+    part[:3].to(dtype)  # the body alone
+    assert np.isfinite(_dense(part)).all()
+    uncopyable = Uncopyable().to(dtype)
+    with pytest.raises(TypeError, match=r"cannot be copied to float32.*Use model\.float\(\)"):
+        make_network(uncopyable)
+
+
 # ----------------------------------------------------------------------------- lost gradients
 
 
@@ -204,6 +220,28 @@ def test_threads_share_a_module():
             for j, scores in enumerate(found):
                 np.testing.assert_array_equal(scores, expected[(i + j) % 2])
     assert not any(layer._forward_hooks for layer in module.modules())
+
+
+def test_scores_are_the_same_whatever_is_on():
+    detector = GradPCADetector(_module()).fit(X, Y)
+    expected = detector.score_samples(X)
+    contexts = [torch.inference_mode, torch.no_grad, lambda: torch.autocast("cpu", torch.bfloat16)]
+    for context in contexts:
+        with context():
+            fitted = GradPCADetector(_module()).fit(torch.as_tensor(X), torch.as_tensor(Y))
+            np.testing.assert_array_equal(fitted.score_samples(X), expected)
+            np.testing.assert_array_equal(detector.score_samples(X), expected)
+    for module in (
+        _compiled("whole"),
+        nn.DataParallel(_module()),
+        nn.DataParallel(_compiled("whole")),
+    ):
+        found = GradPCADetector(module).fit(X, Y).score_samples(X)
+        np.testing.assert_array_equal(found, expected)
+    with ThreadPoolExecutor(4) as pool:
+        for scores in pool.map(detector.score_samples, [X] * 160):
+            np.testing.assert_array_equal(scores, expected)
+    assert torch.backends.mha.get_fastpath_enabled()
 
 
 class Uncopyable(nn.Module):
@@ -284,7 +322,7 @@ class Unlike(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore:No closed form", "ignore:There is a performance drop")
-@pytest.mark.parametrize("score", ["snr_ratio", "laplace"])
+@pytest.mark.parametrize("score", ["relative", "snr_ratio", "laplace"])
 @pytest.mark.parametrize("module", [_module(), Unlike().eval()], ids=["layers", "unlike"])
 def test_engines_change_speed_only(module, score):
     module, rows = copy.deepcopy(module).double(), X.astype(float)

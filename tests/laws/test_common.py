@@ -49,6 +49,7 @@ CONFIGURATIONS = [
     GradientFeatures(random_state=0),
     GradPCADetector(random_state=0),
     GradPCADetector(LogisticRegression(), random_state=0),
+    GradPCADetector(LogisticRegression(), budget="1 GB", random_state=0),
     GradPCADetector.paper(LogisticRegression(), random_state=0),
     GradPCADetector(LogisticRegression(), subspace="sketched", n_measurements=256, random_state=0),
     GradPCADetector(

@@ -161,6 +161,10 @@ WEIGHTS = {
         lambda: DiagonalNetworkRegressor().fit(X[:6], X[:6, 0]),
         lambda fitted, w: fitted.score(X, X[:, 0], w),
     ),
+    "diagonal.fit": (
+        lambda: DiagonalNetworkRegressor().fit(X[:6], X[:6, 0]),
+        lambda fitted, w: fitted.fit(X, X[:, 0], w),
+    ),
     "seeds.score": (
         lambda fitted=SEEDS: fitted,
         lambda fitted, w: fitted.score(X, Y, w),

@@ -474,10 +474,8 @@ def test_merge_copies_of_estimators():
 
 def test_distributed_errors():
     X = estimator_rows(None, 0)
-    with pytest.raises(ValueError, match="random_state must be an int, got None"):
-        fit_partitions(SketchedSparsePCA(), [X])
-    with pytest.raises(ValueError, match="random_state must be an int, got RandomState"):
-        fit_partitions(SketchedSparsePCA(random_state=np.random.RandomState(0)), [X])
+    with pytest.raises(TypeError, match="EigenSketch cannot be fitted in shards"):
+        fit_partitions(EigenSketch(N, n_measurements=16, random_state=0), [X])
     with pytest.raises(ValueError, match="no parts"):
         fit_partitions(SketchedSparsePCA(random_state=0), [X[:0]])
     with pytest.raises(ValueError, match="fan_in must be at least 2, got 1"):

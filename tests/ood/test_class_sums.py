@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +11,13 @@ import scipy.sparse as sp
 from sklearn_sparse_eig import GradPCADetector
 from sklearn_sparse_eig.diagnostics import class_mean_share
 from sklearn_sparse_eig.gradients import DenseNetwork, LayerFactors, LayerMatrices
-from sklearn_sparse_eig.ood.subspaces._class_sums import MatrixSums, SumsByKey
+from sklearn_sparse_eig.ood.subspaces._class_sums import MatrixSums
 from sklearn_sparse_eig.ood.subspaces._pair_means import PairMeans
 from sklearn_sparse_eig.ood.subspaces._pair_sums import PairSums
+from sklearn_sparse_eig.ood.subspaces._sums_by_key import SumsByKey
+
+# A score that goes by the subspace, to show what becomes of it.
+Detector = partial(GradPCADetector, score_function="snr_ratio")
 
 pytestmark = pytest.mark.filterwarnings("ignore:The model predicts the given label")
 
@@ -40,7 +45,7 @@ def both(weights, **options):
     arguments = weights, [np.full(w.shape[1], 0.1) for w in weights]
     classes = np.arange(weights[-1].shape[1])
     return [
-        GradPCADetector(kind(*arguments, classes=classes), **options)
+        Detector(kind(*arguments, classes=classes), **options)
         for kind in (DenseNetwork, WithoutCodes)
     ]
 
@@ -123,9 +128,7 @@ def test_classes_that_do_not_come_take_nothing(monkeypatch):
         assert detector.subspace_ == "exact" and len(state.counts) == 200
         assert state.n_floats == 4 * 21 * 200 + 21**2 + 200**2
         assert detector.n_components_ == 3
-    sketched = GradPCADetector(
-        detector.estimator, subspace="sketched", n_measurements=64, random_state=0
-    )
+    sketched = Detector(detector.estimator, subspace="sketched", n_measurements=64, random_state=0)
     sketched.fit(X, y)
     assert sorted(sketched._state.sums.sums) == [0, 1, 2, 3]
     assert sketched._state.class_sums.shape == (200, 64)

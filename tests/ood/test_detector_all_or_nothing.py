@@ -170,7 +170,7 @@ def test_shards_add_up(blobs, subspace):
 
 def test_merging_with_itself_counts_twice(blobs):
     model, X, y, Z = blobs
-    detector = GradPCADetector(model, metric="euclidean").fit(X, y)
+    detector = GradPCADetector(model, metric="euclidean", score_function="snr_ratio").fit(X, y)
     scores = detector.score_samples(Z)
     detector.merge(detector)
     assert detector.n_samples_seen_ == 320
@@ -193,7 +193,7 @@ def test_calibration_on_missing_scores_is_refused(blobs, monkeypatch):
     detector = GradPCADetector(model).fit(X, y).calibrate(Z)
     before = _content(detector)
     some_missing = Score(lambda f, place: np.where(f > f[0], np.nan, f), uses_output=True)
-    monkeypatch.setitem(SCORES, "snr_ratio", some_missing)
+    monkeypatch.setitem(SCORES, detector.score_function, some_missing)
     with pytest.raises(ValueError, match="are NaN. Leave out"):
         detector.calibrate(Z)
     assert _content(detector) == before
@@ -222,7 +222,8 @@ def test_laws_of_known_gradients(blobs, name):
     assert empty.n_samples == 0 and copy.n_samples == state.n_samples == 160
     assert empty.n_metric_samples in (0, state.n_metric_samples)
     revision = copy.revision
-    copy.extend([(gradients.layers, y)])
+    features = detector._network.features(X)
+    copy.extend([(gradients.layers, y, features, gradients.logits)])
     assert copy.n_samples == 320 and copy.revision > revision
     assert state.n_samples == 160
     span = state.span(SpanRequest())

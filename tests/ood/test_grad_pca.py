@@ -133,7 +133,7 @@ def test_negative_logits(blobs):
     )
     values = moved.gradients(Z).values
     assert (values < 0).any()
-    found = GradPCADetector(moved).fit(X, y).score_samples(Z)
+    found = GradPCADetector(moved, score_function="snr_ratio").fit(X, y).score_samples(Z)
     expected = _reference(moved, X, y, Z, "kfac", "snr_ratio", None)
     np.testing.assert_allclose(found, expected, rtol=1e-7)
     assert (np.sign(found) == np.sign(values)).all()
@@ -142,7 +142,7 @@ def test_negative_logits(blobs):
 @pytest.mark.parametrize("params, layers", [("head", [2]), ("last_hidden", [1]), ("hidden0", [0])])
 def test_layers(blobs, params, layers):
     model, X, y, Z = blobs
-    detector = GradPCADetector(model, params=params).fit(X, y)
+    detector = GradPCADetector(model, params=params, score_function="snr_ratio").fit(X, y)
     expected = _reference(model, X, y, Z, "kfac", "snr_ratio", layers)
     np.testing.assert_allclose(detector.score_samples(Z), expected, rtol=1e-7)
     assert list(detector.shrinkage_) == [make_network(model).layer_names[layers[0]]]
@@ -208,7 +208,9 @@ def test_number_of_directions(blobs):
     assert (np.diff(values) <= 0).all()
     share = np.cumsum(values) / values.sum()
     for n_components, expected in [(2, 2), (9, 3), (share[0] - 1e-6, 1), (share[0] + 1e-6, 2)]:
-        some = GradPCADetector(model, n_components=n_components).fit(X, y)
+        some = GradPCADetector(model, n_components=n_components, score_function="snr_ratio").fit(
+            X, y
+        )
         assert some.n_components_ == expected
         np.testing.assert_allclose(
             some.transform(X), whole.transform(X)[:, :expected], atol=1e-9 * np.abs(values[0])
@@ -411,8 +413,8 @@ def test_where_the_threshold_comes_from(blobs):
 
 
 def test_digits_left_out(digits):
-    # FISHER: .957 for the default, .889 for the largest probability, on a protocol like this one.
-    found = {name: [] for name in ("default", "paper", "max_logit", "msp")}
+    # FISHER: .957 for snr_ratio, .889 for the largest probability, on a protocol like this one.
+    found = {name: [] for name in ("default", "snr_ratio", "paper", "max_logit", "msp")}
     for model, X, X_in, y, _, X_out in digits:
         network = make_network(model)
         largest = [network.gradients(rows).values for rows in (X_in, X_out)]
@@ -421,13 +423,16 @@ def test_digits_left_out(digits):
         found["msp"].append(_auroc(*msp))
         for name, detector in [
             ("default", GradPCADetector(model)),
+            ("snr_ratio", GradPCADetector(model, score_function="snr_ratio")),
             ("paper", GradPCADetector.paper(model)),
         ]:
             detector.fit(X, y)
             found[name].append(_auroc(*map(detector.score_samples, (X_in, X_out))))
     means = {name: np.mean(values) for name, values in found.items()}
-    assert means["default"] > 0.95, means
-    assert min(found["default"]) > max(means["paper"], means["max_logit"], means["msp"]), found
+    # The default trades a point here for several on pretrained features.
+    assert means["snr_ratio"] > 0.95 and means["default"] > 0.94, means
+    least = max(means["paper"], means["max_logit"], means["msp"])
+    assert min(found["snr_ratio"]) > least and min(found["default"]) > least, found
 
 
 def test_without_estimator_and_without_labels(digits):
@@ -520,7 +525,7 @@ def test_two_classes(blobs):
     _, X, y, Z = blobs
     y = y == "a"
     model = LogisticRegression().fit(X, y)
-    detector = GradPCADetector(model).fit(X, y)
+    detector = GradPCADetector(model, score_function="snr_ratio").fit(X, y)
     assert detector.n_components_ == 1
     expected = _reference(model, X, y, Z, "kfac", "snr_ratio", None)
     np.testing.assert_allclose(detector.score_samples(Z), expected, rtol=1e-7)
@@ -664,7 +669,10 @@ def test_full_rank_means_are_the_means(blobs, score):
 
 def test_low_rank_means_tell_digits_apart_as_well(digits):
     for model, X, X_test, y, _, new in digits:
-        low, whole = (GradPCADetector(model, mean_rank=rank).fit(X, y) for rank in (8, None))
+        low, whole = (
+            GradPCADetector(model, mean_rank=rank, score_function="snr_ratio").fit(X, y)
+            for rank in (8, None)
+        )
         difference = _auroc(low.score_samples(X_test), low.score_samples(new)) - _auroc(
             whole.score_samples(X_test), whole.score_samples(new)
         )

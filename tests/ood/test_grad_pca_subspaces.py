@@ -1,6 +1,7 @@
 """Sketched, sparse and principal subspaces of GradPCADetector against dense linear algebra."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,6 +22,9 @@ from sklearn_sparse_eig.gradients import (
 )
 from sklearn_sparse_eig.ood import GradientState, TensorSketch
 from sklearn_sparse_eig.ood.subspaces import _tensor_sketch
+
+# A score that goes by the subspace, to show what becomes of it.
+Detector = partial(GradPCADetector, score_function="snr_ratio")
 
 METRICS = ["kfac", "diag", "euclidean"]
 SHAPES = ((7, 5), (6, 3))
@@ -161,11 +165,11 @@ def test_largest_entries_are_recovered(monkeypatch):
 @pytest.mark.parametrize("metric", METRICS)
 def test_converges_to_exact_class_means(blobs, metric):
     model, X, y, Z = blobs
-    exact = GradPCADetector(model, metric=metric, score_function="ratio").fit(X, y).score_samples(Z)
+    exact = Detector(model, metric=metric, score_function="ratio").fit(X, y).score_samples(Z)
     errors = []
     for m in (256, 4096, 65536):
         found = [
-            GradPCADetector(
+            Detector(
                 model,
                 metric=metric,
                 score_function="ratio",
@@ -189,7 +193,7 @@ def test_converges_to_exact_class_means(blobs, metric):
 @pytest.mark.parametrize("sparsity", [None, 0.3])
 def test_sketched_stream_merge_and_resume(blobs, metric, sparsity):
     model, X, y, Z = blobs
-    new = GradPCADetector(
+    new = Detector(
         FrozenEstimator(model),
         metric=metric,
         subspace="sketched",
@@ -222,20 +226,20 @@ def test_sketched_stream_merge_and_resume(blobs, metric, sparsity):
 def test_the_first_batch_fixes_the_metric(blobs):
     model, X, y, Z = blobs
     settings = {"subspace": "sketched", "n_measurements": 512, "random_state": 0}
-    first = GradPCADetector(model, **settings).partial_fit(X[:80], y[:80])
+    first = Detector(model, **settings).partial_fit(X[:80], y[:80])
     roots = first._state.metric
     first.partial_fit(X[80:], y[80:])
     assert first._state.metric is roots and first.n_metric_samples_ == 80
     # Exact class means in that metric are what it converges to.
-    fitted = GradPCADetector(model, **settings).fit(X[:80], y[:80])
+    fitted = Detector(model, **settings).fit(X[:80], y[:80])
     fitted.partial_fit(X[80:], y[80:])
     np.testing.assert_allclose(fitted.score_samples(Z), first.score_samples(Z), rtol=1e-8)
-    other = GradPCADetector(model, **settings).partial_fit(X[80:], y[80:])
+    other = Detector(model, **settings).partial_fit(X[80:], y[80:])
     before = first._state.class_sums.copy()
     with pytest.raises(ValueError, match=r"empty_copy\(\)"):
         first.merge(other)
     seeds = [
-        GradPCADetector(
+        Detector(
             model, subspace="sketched", n_measurements=64, metric="euclidean", random_state=seed
         ).fit(X, y)
         for seed in (0, 1)
@@ -243,7 +247,7 @@ def test_the_first_batch_fixes_the_metric(blobs):
     with pytest.raises(ValueError, match="seed is .* here"):
         seeds[0].merge(seeds[1])
     with pytest.raises(ValueError, match="subspace_ is 'sketched' here, 'exact'"):
-        first.merge(GradPCADetector(model).fit(X, y))
+        first.merge(Detector(model).fit(X, y))
     np.testing.assert_array_equal(first._state.class_sums, before)
     assert (
         seeds[0].merge(clone(seeds[0]).set_params(estimator=model).fit(X, y)).n_samples_seen_ == 320
@@ -253,28 +257,28 @@ def test_the_first_batch_fixes_the_metric(blobs):
 def test_warnings_and_bad_settings(blobs):
     model, X, y, _ = blobs
     with pytest.warns(UserWarning, match="fewer than 16"):
-        GradPCADetector(model, subspace="sketched", n_measurements=12, random_state=0).fit(X, y)
+        Detector(model, subspace="sketched", n_measurements=12, random_state=0).fit(X, y)
     with pytest.warns(UserWarning, match="only 160 of them"):
-        GradPCADetector(model, subspace="sketched", random_state=0).partial_fit(X, y)
+        Detector(model, subspace="sketched", random_state=0).partial_fit(X, y)
     with pytest.raises(ValueError, match="multiple of 4, got 30; 32 fits"):
-        GradPCADetector(model, subspace="sketched", n_measurements=30).fit(X, y)
+        Detector(model, subspace="sketched", n_measurements=30).fit(X, y)
     with pytest.raises(ValueError, match="one alone has none"):
-        GradPCADetector(model, subspace="sketched").partial_fit(X[:1], y[:1])
+        Detector(model, subspace="sketched").partial_fit(X[:1], y[:1])
     with pytest.raises(ValueError, match="Use an int"):
-        GradPCADetector(model, subspace="sparse_pca", n_components=0.5).fit(X, y)
+        Detector(model, subspace="sparse_pca", n_components=0.5).fit(X, y)
     for bad in ({"subspace": "dense"}, {"sparsity": 0.0}, {"n_measurements": 0}):
         with pytest.raises(ValueError, match=next(iter(bad))):
-            GradPCADetector(model, **bad).fit(X, y)
+            Detector(model, **bad).fit(X, y)
 
 
 def test_auto_sketches_what_does_not_fit(monkeypatch, blobs):
     model, X, y, _ = blobs
-    assert GradPCADetector(model).fit(X, y).subspace_ == "exact"
+    assert Detector(model).fit(X, y).subspace_ == "exact"
     monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_SUMS", 1000)
-    detector = GradPCADetector(model, random_state=0).fit(X, y)
+    detector = Detector(model, random_state=0).fit(X, y)
     assert detector.subspace_ == "sketched"
     assert detector._state.class_sums.shape == (4, 16384)
-    assert GradPCADetector(model, subspace="exact").fit(X, y).subspace_ == "exact"
+    assert Detector(model, subspace="exact").fit(X, y).subspace_ == "exact"
 
 
 class _Wide(Network):
@@ -306,7 +310,7 @@ def test_many_parameters_are_never_formed(monkeypatch):
     labels = np.arange(120) % 20
     X = np.column_stack([labels, np.full(120, 7)]).astype(float)
     settings = {"subspace": "sketched", "n_measurements": 4096}
-    detector = GradPCADetector(_Wide(), score_function="ratio", random_state=0, **settings)
+    detector = Detector(_Wide(), score_function="ratio", random_state=0, **settings)
     tracemalloc.start()
     scores = detector.fit(X, labels).score_samples(X)
     peak = tracemalloc.get_traced_memory()[1]
@@ -322,8 +326,8 @@ def test_many_parameters_are_never_formed(monkeypatch):
 @pytest.mark.parametrize("metric", METRICS)
 def test_all_entries_are_the_exact_means(blobs, metric):
     model, X, y, Z = blobs
-    exact = GradPCADetector(model, metric=metric).fit(X, y)
-    sparse = GradPCADetector(model, metric=metric, sparsity=1.0).fit(X, y)
+    exact = Detector(model, metric=metric).fit(X, y)
+    sparse = Detector(model, metric=metric, sparsity=1.0).fit(X, y)
     np.testing.assert_allclose(sparse.score_samples(Z), exact.score_samples(Z), rtol=1e-10)
     np.testing.assert_allclose(sparse.eigenvalues_, exact.eigenvalues_, rtol=1e-10)
     np.testing.assert_allclose(
@@ -335,7 +339,7 @@ def test_all_entries_are_the_exact_means(blobs, metric):
 @pytest.mark.parametrize("metric", METRICS)
 def test_sparse_means_keep_the_largest_entries_in_the_eigenbasis(blobs, metric):
     model, X, y, Z = blobs
-    detector = GradPCADetector(model, metric=metric, sparsity=0.1, score_function="ratio").fit(X, y)
+    detector = Detector(model, metric=metric, sparsity=0.1, score_function="ratio").fit(X, y)
     span = detector._get_subspace()
     layers = detector._network.gradients(X).layers
     whitened = np.hstack([layer.dense() for layer in span.metric.whiten(layers)])
@@ -375,16 +379,16 @@ def test_sparse_inputs_and_sparse_means():
         {"sparsity": 0.3, "metric": "diag"},
         {"subspace": "sketched", "metric": "diag", "n_measurements": 64, "random_state": 0},
     ):
-        dense = GradPCADetector(model, **settings).fit(X, y).score_samples(X)
-        sparse = GradPCADetector(model, **settings).fit(sp.csr_array(X), y)
+        dense = Detector(model, **settings).fit(X, y).score_samples(X)
+        sparse = Detector(model, **settings).fit(sp.csr_array(X), y)
         np.testing.assert_allclose(sparse.score_samples(sp.csr_array(X)), dense, rtol=1e-8)
 
 
 def test_recovered_means_are_the_sparse_ones_where_buckets_are_many(blobs):
     # With far more buckets than parameters nothing collides: recovery is exact.
     model, X, y, Z = blobs
-    exact = GradPCADetector(model, sparsity=0.2).fit(X, y)
-    found = GradPCADetector(
+    exact = Detector(model, sparsity=0.2).fit(X, y)
+    found = Detector(
         model, subspace="sketched", sparsity=0.2, n_measurements=2**22, random_state=0
     ).fit(X, y)
     error = (found.sparse_means_ - exact.sparse_means_).toarray()
@@ -400,7 +404,7 @@ def test_recovered_means_are_the_sparse_ones_where_buckets_are_many(blobs):
 def test_principal_directions_are_those_of_dense_pca(blobs, metric):
     # All entries, and so few parameters that the covariance is exact: plain PCA.
     model, X, y, Z = blobs
-    detector = GradPCADetector(
+    detector = Detector(
         model,
         metric=metric,
         score_function="ratio",
@@ -426,7 +430,7 @@ def test_principal_directions_are_those_of_dense_pca(blobs, metric):
 
 def test_principal_directions_are_sparse_and_detect(blobs):
     model, X, y, _ = blobs
-    detector = GradPCADetector(model, subspace="sparse_pca", sparsity=0.2, random_state=0)
+    detector = Detector(model, subspace="sparse_pca", sparsity=0.2, random_state=0)
     detector.fit(X, y)
     size = int(np.ceil(0.2 * (7 * 5 + 6 * 4 + 5 * 4)))
     assert (np.diff(detector._get_subspace().components.indptr) <= size).all()
@@ -439,12 +443,12 @@ def test_principal_directions_need_few_parameters():
     network = DenseNetwork([np.ones((2000, 600))], [None], classes=np.arange(600))
     X = np.random.default_rng(0).normal(size=(30, 2000))
     with pytest.raises(ValueError, match="1200000 parameters are more than its limit of 1048576"):
-        GradPCADetector(network, subspace="sparse_pca").fit(X)
+        Detector(network, subspace="sparse_pca").fit(X)
 
 
 def test_state_of_exact_means_does_not_depend_on_sparsity(blobs):
     model, X, y, _ = blobs
-    states = [GradPCADetector(model, sparsity=q).fit(X, y)._state for q in (None, 0.01)]
+    states = [Detector(model, sparsity=q).fit(X, y)._state for q in (None, 0.01)]
     assert all(isinstance(state, GradientState) for state in states)
     for mine, theirs in zip(*(state.class_sums for state in states), strict=True):
         np.testing.assert_array_equal(mine, theirs)

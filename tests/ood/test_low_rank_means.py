@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ from sklearn_sparse_eig.ood.subspaces._two_sided import (
     pays,
     sketch_size,
 )
+
+# A score that goes by the subspace, to show what becomes of it.
+Detector = partial(GradPCADetector, score_function="snr_ratio")
 
 RNG = np.random.default_rng(0)
 RANGE, CORANGE = FEWEST, n_rows_of(FEWEST)
@@ -127,7 +131,7 @@ quiet = pytest.mark.filterwarnings("ignore:The first samples", "ignore:The model
 @pytest.mark.parametrize("metric", ["kfac", "diag", "euclidean"])
 def test_stream_merge_and_delete_are_one_fit(blobs, metric):
     network, X, y, Z = blobs
-    whole = GradPCADetector(
+    whole = Detector(
         network, subspace="low_rank", n_measurements=8, metric=metric, random_state=0
     ).fit(X, y)
     assert isinstance(whole._state, LowRankState) and isinstance(
@@ -164,7 +168,7 @@ def test_it_ranks_like_exact_means(blobs):
     network, X, y, Z = blobs
     areas = []
     for options in ({}, {"subspace": "low_rank", "n_measurements": 8, "random_state": 0}):
-        detector = GradPCADetector(network, score_function="ratio", **options).fit(X[:200], y[:200])
+        detector = Detector(network, score_function="ratio", **options).fit(X[:200], y[:200])
         scores = detector.score_samples(np.vstack([X[200:], Z]))
         areas.append(roc_auc_score(np.repeat([1, 0], 100), scores))
     assert areas[0] > 0.8 and areas[1] > areas[0] - 0.03
@@ -174,14 +178,14 @@ def test_it_ranks_like_exact_means(blobs):
 def test_refusals(blobs):
     network, X, y, _ = blobs
     options = {"subspace": "low_rank", "metric": "euclidean"}
-    detectors = [GradPCADetector(network, **options, random_state=s).fit(X, y) for s in (0, 1)]
+    detectors = [Detector(network, **options, random_state=s).fit(X, y) for s in (0, 1)]
     with pytest.raises(ValueError, match="seed is .* here"):
         detectors[0].merge(detectors[1])
     with pytest.raises(ValueError, match="sparsity=0.1 asks for single entries"):
-        GradPCADetector(network, **options, sparsity=0.1).fit(X, y)
+        Detector(network, **options, sparsity=0.1).fit(X, y)
     with pytest.raises(ValueError, match="two measurements or more, got n_measurements=1"):
-        GradPCADetector(network, **options, n_measurements=1).fit(X, y)
-    few = GradPCADetector(network, **options, n_measurements=4, random_state=0).fit(X, y)
+        Detector(network, **options, n_measurements=1).fit(X, y)
+    few = Detector(network, **options, n_measurements=4, random_state=0).fit(X, y)
     with pytest.raises(ValueError, match="n_measurements is 16 here, 4 there"):
         detectors[0].merge(few)
 
@@ -209,15 +213,15 @@ def test_auto_takes_it_where_sums_do_not_fit(monkeypatch, blobs):
     monkeypatch.setattr("sklearn_sparse_eig.ood._build._LARGEST_SUMS", 8 * 6 * floats)
     monkeypatch.setattr("sklearn_sparse_eig.ood.subspaces._low_rank._ROOM", 8 * 6 * floats)
     convolutions = AsMatrices(network.weights, network.biases, "relu", classes=np.arange(6))
-    detector = GradPCADetector(convolutions, random_state=0).fit(X, y)
+    detector = Detector(convolutions, random_state=0).fit(X, y)
     assert detector.subspace_ == "low_rank" and detector._state.n_floats <= 6 * floats
-    assert GradPCADetector(convolutions, sparsity=0.1).fit(X, y).subspace_ == "sketched"
+    assert Detector(convolutions, sparsity=0.1).fit(X, y).subspace_ == "sketched"
     # Means of dense layers are recovered from sketches, unless they have too many entries.
-    assert GradPCADetector(network).fit(X, y).subspace_ == "sketched"
+    assert Detector(network).fit(X, y).subspace_ == "sketched"
     monkeypatch.setattr(
         "sklearn_sparse_eig.ood._build._LARGEST_SWEEP", 6 * network_size(network) - 1
     )
-    assert GradPCADetector(network).fit(X, y).subspace_ == "low_rank"
+    assert Detector(network).fit(X, y).subspace_ == "low_rank"
 
 
 def network_size(network):

@@ -1,5 +1,6 @@
 """How long a detector takes: foreseen before it begins, told while it runs."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -97,6 +98,7 @@ def test_the_triangular_root_is_an_inverse_root(n):
 @pytest.mark.filterwarnings("ignore")
 def test_steps_are_told_where_that_is_asked_for(capsys, monkeypatch):
     monkeypatch.setattr(Progress, "interval", 0.0)
+    monkeypatch.setattr(_pace, "_PATIENCE", 0.0)
     rng = np.random.default_rng(0)
     y = np.tile([0, 1, 2], 40)
     X = rng.normal(size=(3, 5))[y] * 3 + rng.normal(size=(120, 5))
@@ -109,13 +111,34 @@ def test_steps_are_told_where_that_is_asked_for(capsys, monkeypatch):
     assert all(line.startswith("[GradPCADetector] ") for line in lines)
     for text in (
         "18 parameters in 1 layers, 3 classes: subspace 'sketched', metric 'kfac'",
-        "gradients, pass 1:  33% of 120 rows",
+        "layer  shape  places  engine",
+        "gradients, pass 1 of 3:  33% of 120 rows, ",
         "metric: roots",
-        "gradients, pass 2: 100% of 120 rows",
+        "metric: factor 1 of 2, 0 s",
+        "gradients, pass 2 of 3: 100% of 120 rows, ",
+        "gradients, pass 3 of 3: 100% of 120 rows, ",
         "100% of 18 entries of class means",
     ):
         assert any(text in line for line in lines), (text, lines)
+    assert any(re.search(r"rows, [\d.e+]+ rows/s, 0 s of about 0", line) for line in lines)
     np.testing.assert_array_equal(told.score_samples(X), quiet.score_samples(X))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_takes_less_than_five_seconds_is_not_told(clock, capsys):
+    pace, batch = Pace(100, 1, n_passes=2), SimpleNamespace(values=np.zeros(10))
+
+    def run(seconds):
+        for _ in pace.over((10 * i, batch) for i in range(10)):
+            clock.now += seconds
+        return capsys.readouterr().out.splitlines()
+
+    assert run(0.4) == []
+    lines = run(1.5)
+    assert [line.split(": ")[1].split("%")[0].strip() for line in lines] == "50 70 90 100".split()
+    assert lines[0] == (
+        "[GradPCADetector] gradients, pass 2 of 2:  50% of 100 rows, 8.33 rows/s, 6 s of about 12"
+    )
 
 
 @pytest.mark.filterwarnings("ignore")

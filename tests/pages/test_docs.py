@@ -86,6 +86,7 @@ WITH_EXAMPLE = {
     "make_sparse_spiked_covariance",
     "neural_collapse",
     "ntk_alignment",
+    "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
     "tree_merge",

@@ -48,6 +48,7 @@ ESTIMATORS = {
     "low rank": lambda: detector(subspace="low_rank"),
     "sketched": lambda: detector(subspace="sketched", sparsity=0.5),
     "sparse": lambda: detector(subspace="sparse_pca"),
+    "relative": lambda: detector(score_function="relative"),
     "precomputed": precomputed,
 }
 

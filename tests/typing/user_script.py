@@ -33,7 +33,7 @@ from sklearn_sparse_eig.datasets import (
     make_sparse_spiked_covariance,
 )
 from sklearn_sparse_eig.diagnostics import NeuralCollapse, neural_collapse, ntk_alignment
-from sklearn_sparse_eig.distributed import fit_partitions, merge_copies, tree_merge
+from sklearn_sparse_eig.distributed import fit_dask, fit_partitions, merge_copies, tree_merge
 from sklearn_sparse_eig.estimator_checks import yield_measurement_checks
 from sklearn_sparse_eig.gradients import Gradients, make_network
 from sklearn_sparse_eig.kernels import use_backend
@@ -68,6 +68,7 @@ def sparse_components(X: np.ndarray) -> None:
     assert_type(halves[0].merge(halves[1], shard_id="b") + halves[1], SketchedSparsePCA)
     fitted = fit_partitions(SketchedSparsePCA(2, random_state=0), [X[:50], X[50:]], n_jobs=1)
     assert_type(fitted, SketchedSparsePCA)
+    assert_type(fit_dask(SketchedSparsePCA(2), [X], sample_weight=[X[:, 0]]), SketchedSparsePCA)
     # A name that a program has registered itself is not in the list of those known.
     SketchedSparsePCA(2, decoder=cast(Any, "mine"))
 

@@ -30,14 +30,14 @@ class Features(torch.nn.Module):
     # What a twin is made for: its hook is on the head of the twin.
     needs_twin = True
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, *args: torch.Tensor, **kwargs: torch.Tensor) -> torch.Tensor:
         """Return what enters the head at its only use."""
         caught: list[torch.Tensor] = []
         hook = self._head[0].register_forward_pre_hook(
             lambda layer, inputs: caught.append(inputs[0])
         )
         try:
-            self.module(x)
+            self.module(*args, **kwargs)
         finally:
             hook.remove()
         return caught[0]

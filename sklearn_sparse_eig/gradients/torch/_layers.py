@@ -66,6 +66,16 @@ class Layer:
         return isinstance(self.module, nn.Linear)
 
     @property
+    def has_separate_outputs(self) -> bool:
+        """Whether each output has inputs of its own, as in a convolution channel by channel."""
+        module = self.module
+        return (
+            isinstance(module, nn.modules.conv._ConvNd)
+            and not module.transposed
+            and module.groups == module.out_channels > 1
+        )
+
+    @property
     def n_outputs(self) -> int | None:
         """How many numbers leave a Linear layer or convolution at a place; None for others."""
         if isinstance(self.module, nn.modules.conv._ConvNd):

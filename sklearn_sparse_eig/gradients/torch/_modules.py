@@ -1,8 +1,11 @@
 """Which module is meant by what was given, and whether it can be differentiated as it is."""
 
+import copy
+
 import torch
 
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+_HALF = (torch.float16, torch.bfloat16)
 _DROPOUT = torch.nn.modules.dropout._DropoutNd
 _BATCH_NORMALISATION = torch.nn.modules.batchnorm._BatchNorm
 _WITH_STATISTICS = torch.nn.modules.batchnorm._NormBase
@@ -34,6 +37,32 @@ def plain_module(module: torch.nn.Module) -> torch.nn.Module:
     return module
 
 
+def in_single(module: torch.nn.Module) -> torch.nn.Module:
+    """Return a copy in float32 of a module in half precision; any other one as it is.
+
+    The numbers of half precision are numbers of float32 too, but gradients would underflow in it.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be copied.
+    """
+    half = next((name for name, value in _state(module) if value.dtype in _HALF), None)
+    if half is None:
+        return module
+    try:
+        return copy.deepcopy(module).float()
+    except Exception as error:  # whatever the parts of others raise that cannot be copied
+        raise TypeError(
+            f"{half} is in half precision, in which gradients underflow, and "
+            f"{type(module).__name__} cannot be copied to float32: {error}. Use model.float()."
+        ) from error
+
+
+def _state(module):
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
 def check_mode(module: torch.nn.Module) -> None:
     """Raise if a module is not in evaluation mode where that matters, or in half precision."""
     for name, layer in module.named_modules():
@@ -52,7 +81,7 @@ def check_mode(module: torch.nn.Module) -> None:
                 "output of a sample depends on others. Use track_running_stats=True."
             )
     for name, parameter in module.named_parameters():
-        if parameter.dtype in (torch.float16, torch.bfloat16):
+        if parameter.dtype in _HALF:  # since the network was made
             raise TypeError(
                 f"{name} is in half precision, in which gradients underflow. Use model.float()."
             )

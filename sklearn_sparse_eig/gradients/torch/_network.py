@@ -17,11 +17,14 @@ from .._choices import OutputName
 from .._gradients import Gradients
 from .._lazy import LazyLayers
 from .._network import Network
+from .._outline import Outline
 from .._outputs import scalar_output
 from ._features import Features
+from ._inputs import run
 from ._layers import find_layers
-from ._modules import check_mode, plain_module
+from ._modules import check_mode, in_single, plain_module
 from ._order import execution_order
+from ._outline import outline_layers
 from ._outputs import check_output, warn_if_no_logits
 from ._rows import RowReader
 from ._settings import differentiable, usable
@@ -29,8 +32,9 @@ from ._tensors import to_numpy
 from ._twins import is_copyable, twin
 from .engines import Batch, EngineFailure, make_engines
 
-# A batch has at least so many rows, however large their gradients.
-_LEAST_ROWS = 16
+# A batch has at least so many rows, unless their gradients are more numbers than that (200 MB in
+# single precision); and so many then, for products with fewer rows take longer.
+_LEAST_ROWS, _LARGEST_BATCH, _FEWEST_ROWS = 16, 3 * 2**24, 4
 # What torch says of rows of the wrong shape, for which it has no exception of their own.
 _MISFIT = ("shape", "size", "dimension", "channels")
 
@@ -44,8 +48,8 @@ class TorchNetwork(Network):
     Parameters
     ----------
     module : torch.nn.Module
-        In evaluation mode, in float32 or float64. What ``torch.compile`` or ``DataParallel`` made
-        of a module stands for that module.
+        In evaluation mode. Of one in half precision a copy in float32 is used. What
+        ``torch.compile`` or ``DataParallel`` made of a module stands for that module.
     classes : ndarray, default=None
         Labels of the logits; None for 0, 1, ..., as many as the last ``Linear`` layer or
         convolution has outputs. A single logit f has the labels 0 and 1, with the logits -f/2 and
@@ -61,7 +65,8 @@ class TorchNetwork(Network):
     Raises
     ------
     TypeError
-        If the module has no parameters, or was made by ``torch.jit``.
+        If the module has no parameters, was made by ``torch.jit``, or is in half precision and
+        cannot be copied.
     ValueError
         If the number of logits cannot be told, or there is no such engine.
     """
@@ -74,7 +79,7 @@ class TorchNetwork(Network):
         classes: np.ndarray | None = None,
         engine: str = "auto",
     ) -> None:
-        self.module, self.engine = plain_module(module), engine
+        self.module, self.engine = in_single(plain_module(module)), engine
         self._layers = find_layers(self.module)
         if not self._layers:
             raise TypeError(
@@ -149,9 +154,8 @@ class TorchNetwork(Network):
             if not any(word in str(error) for word in _MISFIT):
                 raise
             raise ValueError(
-                f"{type(self.module).__name__} cannot be run on rows of shape "
-                f"{tuple(rows.shape[1:])} and {rows.dtype}: {error}. Give X as its forward() takes "
-                "it."
+                f"{type(self.module).__name__} cannot be run on rows of {rows.describe()}: "
+                f"{error}. Give X as its forward() takes it."
             ) from error
         if not self._gives_features:
             self._set_logits()
@@ -163,7 +167,8 @@ class TorchNetwork(Network):
         A name stands for all layers inside the module of that name, ``"dense"`` for all that are
         ``Linear``. ``"head"`` and ``"last_hidden"`` are the last layer that is run and the one
         before it, not counting normalisation; they go by the order of definition as long as no
-        row was seen (:meth:`look_at`).
+        row was seen (:meth:`look_at`). ``"auto"`` is the head and all layers with a parameter that
+        requires a gradient, or all layers if none does.
         """
         if isinstance(params, str) and params in ("head", "last_hidden"):
             weighted = [i for i in self.order if not self._layers[i].is_normalisation]
@@ -174,6 +179,8 @@ class TorchNetwork(Network):
             if not dense:
                 raise ValueError("params='dense' finds no Linear layer. Use 'all', or names.")
             return tuple(dense)
+        if isinstance(params, str) and params == "auto":
+            return self._trained()
         if isinstance(params, str) and params == "all":
             return super().select(params)
         names = []
@@ -182,6 +189,28 @@ class TorchNetwork(Network):
             # What is not found stays, for the message.
             names += inside or [asked]
         return super().select(names)
+
+    def _trained(self):
+        """Return the head and the layers of which a parameter requires a gradient, or all."""
+        trained = {
+            i
+            for i, layer in enumerate(self._layers)
+            if any(value.requires_grad for value in layer.parameters.values())
+        }
+        # All are fixed where a module was fixed as a whole, after training.
+        return tuple(sorted(trained | set(self.select("head")))) if trained else self.select("all")
+
+    def outline(self, X: Any) -> Outline:
+        """Return what the gradients of all layers consist of and take, from a few rows."""
+        self.look_at(X)
+        check_mode(self.module)
+        with self._alone():
+            return Outline(self._outlines(X), self.order, self._reader.is_single)
+
+    @differentiable
+    def _outlines(self, X):
+        batch = Batch(self.module, self._reader.read(X), "max", self._scalar)
+        return outline_layers(batch, self._layers, self._engines)
 
     # ---------------------------------------------------------------------------- gradients
 
@@ -197,7 +226,7 @@ class TorchNetwork(Network):
             depends on others; if the logits do not depend on a layer; if the module does not
             return one row of logits for each row of X.
         TypeError
-            In half precision.
+            In half precision, if the module was brought to it later.
         """
         check_mode(self.module)
         indices = tuple(range(len(self._layers)) if layers is None else layers)
@@ -271,7 +300,8 @@ class TorchNetwork(Network):
         if layers not in self._sizes:
             with self._alone():
                 floats = self._floats_per_row(layers, rows)
-            self._sizes[layers] = min(floats, BATCH_BYTES // (8 * _LEAST_ROWS))
+            n_rows = max(_FEWEST_ROWS, min(_LEAST_ROWS, _LARGEST_BATCH // floats))
+            self._sizes[layers] = min(floats, BATCH_BYTES // (8 * n_rows))
         return self._sizes[layers]
 
     @differentiable
@@ -374,7 +404,7 @@ class TorchNetwork(Network):
     @differentiable
     def _features(self, X):
         torch._C._set_grad_enabled(False)
-        return twin(Features(self.module, self._head()))(self._reader.read(X))
+        return run(twin(Features(self.module, self._head())), self._reader.read(X))
 
     def feature_network(self) -> "TorchNetwork":
         """Return the module up to its last Linear layer."""

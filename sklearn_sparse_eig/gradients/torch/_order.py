@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 import torch
-from torch.func import functional_call
 
+from ._inputs import Inputs, run
 from ._layers import Layer
 from ._settings import usable_state
 from ._tensors import derivatives
@@ -14,7 +14,7 @@ from .engines import Capture
 
 
 def execution_order(
-    module: torch.nn.Module, layers: Sequence[Layer], rows: torch.Tensor
+    module: torch.nn.Module, layers: Sequence[Layer], rows: Inputs
 ) -> tuple[int, ...]:
     """Return the indices of layers by the start of their last use, those in vain before all others.
 
@@ -25,7 +25,7 @@ def execution_order(
     ----------
     module : torch.nn.Module
     layers : sequence of Layer
-    rows : Tensor
+    rows : Inputs
         A few rows of X.
     """
     copy = twin(module)
@@ -58,7 +58,7 @@ def execution_order(
         state = usable_state(module)
         capture = Capture({**dict(module.named_parameters()), **state}, differentiates=False)
         with capture:
-            raw = functional_call(copy, state, (rows,))
+            raw = run(copy, rows, state)
     idle = _idle(raw, left)
 
     def place(i):

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from ..._base.messages import warn_user
+from ._inputs import Inputs, run
 
 # Rows that are run again, to see whether the output changes.
 _N_AGAIN = 16
@@ -16,7 +17,7 @@ _ENOUGH_ROWS = 16
 _TOLERANCE = 1e-4
 
 
-def check_output(module: torch.nn.Module, rows: torch.Tensor) -> None:
+def check_output(module: torch.nn.Module, rows: Inputs) -> None:
     """Raise if the output of a sample changes from pass to pass, or with the other samples.
 
     Raises
@@ -26,12 +27,12 @@ def check_output(module: torch.nn.Module, rows: torch.Tensor) -> None:
     """
     rows = rows[:_N_AGAIN]
     with torch.no_grad():
-        first = module(rows)
+        first = run(module, rows)
         if not torch.is_tensor(first) or first.dtype not in _REPEATED:
             return  # refused elsewhere
         # The module may return the same storage each time.
         first = first.clone()
-        change = _change(first, module(rows))
+        change = _change(first, run(module, rows))
         if change > _REPEATED[first.dtype]:
             cure = (
                 "Call model.eval() first, and let functional dropout have training=self.training."
@@ -44,9 +45,9 @@ def check_output(module: torch.nn.Module, rows: torch.Tensor) -> None:
                 f"logits that differ by {change:.1%}: its output is random. {cure}"
             )
         half = (len(rows) + 1) // 2
-        if first.shape[:1] != rows.shape[:1] or half < 2:
+        if len(first) != len(rows) or half < 2:
             return  # refused elsewhere, or too few to tell
-        change = _change(first[:half], module(rows[:half]))
+        change = _change(first[:half], run(module, rows[:half]))
     if change > _HALVED[first.dtype]:
         raise ValueError(
             f"The logits that {type(module).__name__} returns for a row change by {change:.1%} "

@@ -1,10 +1,16 @@
 """Rows of X as tensors: numbers in the precision of the module, or ids of words."""
 
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
 import numpy as np
 import torch
 
 from ..._base.batches import is_out_of_memory
 from .._arrays import to_array
+from .._columns import Columns
+from ._inputs import Inputs, run
 
 _LOOKUPS = (torch.nn.Embedding, torch.nn.EmbeddingBag)
 
@@ -13,7 +19,8 @@ class RowReader:
     """Makes tensors of rows of X, for a module on its device.
 
     Ids of words are kept as integers, where the module takes these: in single precision those
-    beyond 2**24 would be rounded, and an ``Embedding`` refuses other numbers.
+    beyond 2**24 would be rounded, and an ``Embedding`` refuses other numbers. Where there are
+    several arrays, each is given as it is: integers and truth values stay what they are.
 
     Parameters
     ----------
@@ -28,15 +35,46 @@ class RowReader:
         # Whether the module runs with integers, and with other numbers; unknown until rows come.
         self._takes: tuple[bool, bool] | None = None
 
-    def read(self, X) -> torch.Tensor:
-        """Return rows of X as a tensor.
+    @property
+    def is_single(self) -> bool:
+        """Whether numbers are read in single precision."""
+        return self._dtype == torch.float32
+
+    def read(self, X: Any) -> Inputs:
+        """Return rows of X as tensors, for one call of the module.
 
         Raises
         ------
         ValueError
             If they are not integers, and the module takes nothing else.
+        TypeError
+            If the module does not take arguments of these names.
         """
-        array = to_array(X)
+        X = Columns(kwargs=X) if isinstance(X, Mapping) else X
+        if hasattr(X, "kwargs"):
+            return self._read_columns(X)
+        return Inputs((self._read_array(to_array(X)),))
+
+    def _read_columns(self, X):
+        found = Inputs(
+            tuple(map(self._as_given, X.args)),
+            {name: self._as_given(array) for name, array in X.kwargs.items()},
+        )
+        try:
+            signature(self._module.forward).bind(*found.args, **found.kwargs)
+        except TypeError as error:
+            raise TypeError(
+                f"{type(self._module).__name__}.forward does not take what X has, "
+                f"{', '.join(map(repr, X.names))}: {error}. Leave out, or rename, columns."
+            ) from None
+        return found
+
+    def _as_given(self, array):
+        if array.dtype.kind == "b":
+            return torch.as_tensor(array, device=self._device)
+        return self._ids(array) if array.dtype.kind in "iu" else self._numbers(array)
+
+    def _read_array(self, array):
         whole = self._looks_up and _are_integers(array)
         if self._takes is None and whole:
             probes = self._ids(array[:2]), self._numbers(array[:2])
@@ -63,7 +101,7 @@ class RowReader:
     def _error(self, rows):
         try:
             with torch.no_grad():
-                self._module(rows)
+                run(self._module, Inputs((rows,)))
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             if is_out_of_memory(error):
                 raise

@@ -1,4 +1,4 @@
-"""Where a gradient lies relative to a subspace: all that a score may ask."""
+"""Where a gradient lies relative to a subspace, and what else is known: all a score may ask."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,25 @@ from functools import cached_property
 
 import numpy as np
 
+from .._evidence import Evidence
 from ..subspaces import Coordinates, Span
 
 
 @dataclass(frozen=True)
 class Place:
-    """Position of gradients relative to a subspace, computed on demand."""
+    """Position of gradients relative to a subspace, computed on demand.
+
+    Parameters
+    ----------
+    span : Span
+    layers : sequence of layers of gradients
+    evidence : Evidence or None, default=None
+        The logits and features of the samples, for scores that use them.
+    """
 
     span: Span
     layers: Sequence
+    evidence: Evidence | None = None
 
     @cached_property
     def norm(self) -> np.ndarray:

@@ -10,7 +10,10 @@ import numpy as np
 from ..._base.atomic import all_or_nothing
 from ..._base.linear import LinearState
 from ..._base.locks import undisturbed
+from ...gradients import LayerOutline
+from .._costs import UNKNOWN, Expected
 from .._seen_rows import SeenRows
+from ._feature_sums import FeatureSums, KnownFeatures
 from ._span import Span
 
 
@@ -32,6 +35,8 @@ class Plan:
     seed : int, default=0
     n_present : int or None, default=None
         Number of classes that will come, None for all. Sizes go by it.
+    keeps_features : bool, default=False
+        Whether sums of what enters the head are kept too, for scores that use them.
     """
 
     n_classes: int
@@ -43,6 +48,7 @@ class Plan:
     sparsity: float | None = None
     seed: int = 0
     n_present: int | None = None
+    keeps_features: bool = False
 
     @property
     def n_expected(self) -> int:
@@ -52,6 +58,13 @@ class Plan:
     def is_diagonal(self, size: int) -> bool:
         """Whether a factor of the metric of so many rows is kept diagonal."""
         return self.metric == "diag" or size > self.max_size
+
+    @property
+    def n_directions(self) -> int:
+        """Number of directions that are expected: one less than there are classes, or as asked."""
+        if isinstance(self.n_components, int):
+            return self.n_components
+        return max(self.n_expected - 1, 1)
 
     def full_sizes(self) -> list[int]:
         """Return the rows of all factors of the metric that are kept in full."""
@@ -110,11 +123,14 @@ class KnownGradients(LinearState):
         Number of samples of each class.
     seen_rows : SeenRows
         A sample of the rows themselves, if they were noted.
+    features : FeatureSums or None
+        Sums of what enters the head, if the plan has them.
     """
 
     name: ClassVar[str]
     is_hashed: ClassVar[bool] = False
     can_be_chosen: ClassVar[bool] = True
+    features: FeatureSums | None = None  # as in states that were saved before there were any
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -125,6 +141,7 @@ class KnownGradients(LinearState):
         self.plan = plan
         self.counts = np.zeros(plan.n_classes, dtype=np.int64)
         self.seen_rows = SeenRows.none()
+        self.features = FeatureSums() if plan.keeps_features else None
 
     @classmethod
     def complete(cls, plan: Plan) -> Plan:
@@ -150,25 +167,53 @@ class KnownGradients(LinearState):
         """Return roughly how long a metric and a subspace take, beside passes over the samples."""
         return 0.0
 
-    def look_ahead(self, gradients: Iterable[Sequence]) -> None:
+    def expected(self, i: int, layer: LayerOutline, is_one_hot: bool, rank: int | None) -> Expected:
+        """Return what layer i is expected to take beside the metric.
+
+        Parameters
+        ----------
+        i : int
+        layer : LayerOutline
+        is_one_hot : bool
+            Whether its derivatives at the outputs are unit vectors.
+        rank : int or None
+            Greatest rank of a class mean, as requested.
+        """
+        return Expected(UNKNOWN, UNKNOWN, UNKNOWN)
+
+    def bytes_of_metric(self, is_single: bool) -> int:
+        """Return the bytes of an entry of the metric, for gradients in single precision or not."""
+        return 8
+
+    def expected_in_common(self) -> Expected:
+        """Return what all layers together take, beside that of each."""
+        return Expected()
+
+    def look_ahead(self, gradients: Iterable[Sequence], verbose: int = 0) -> None:
         """Learn what has to be known before gradients are added, from batches of them."""
 
     @all_or_nothing
-    def extend(self, batches: Iterable[tuple[Sequence, np.ndarray]]) -> Self:
+    def extend(self, batches: Iterable[tuple]) -> Self:
         """Add batches of gradients; all of them, or none if there is an error.
 
         Parameters
         ----------
-        batches : iterable of (layers, labels)
-            Gradients layer by layer, and the indices of their classes.
+        batches : iterable of (layers, labels) or (layers, labels, features, logits)
+            Gradients layer by layer, and the indices of their classes; where features are kept,
+            also what enters the head, and the logits.
 
         Returns
         -------
         self
         """
-        self._prepare_to_write()
-        for layers, labels in batches:
+        self._prepare_all()
+        for layers, labels, *evidence in batches:
             self._update(layers, labels)
+            if self.features is not None:
+                features, logits = evidence
+                self.features.add(features, logits, labels, self.plan.is_diagonal)
+                if self.plan.metric == "euclidean":  # which does not know how long they are
+                    self.features.energy += float(sum(g.squared_norms().sum() for g in layers))
             self.counts = self.counts + np.bincount(labels, minlength=len(self.counts))
         return self
 
@@ -185,6 +230,7 @@ class KnownGradients(LinearState):
             "layer_shapes": plan.layer_shapes,
             "metric": plan.metric,
             "max_size": plan.max_size,
+            "keeps_features, as some scores need them,": self.features is not None,
         }
 
     def empty(self) -> Self:
@@ -192,10 +238,33 @@ class KnownGradients(LinearState):
         return type(self)(self.plan)
 
     def _add(self, other: Self, sign: float) -> None:
-        self._prepare_to_write()
+        self._prepare_all()
         self._add_sums(other, sign)
+        if self.features is not None and other.features is not None:
+            self.features.merge(other.features, sign)
         self.counts = self.counts + int(sign) * other.counts
         self.seen_rows = self.seen_rows.plus(other.seen_rows, sign)
+
+    @undisturbed
+    def known_features(self) -> KnownFeatures:
+        """Return what the features of the samples so far say of features.
+
+        Raises
+        ------
+        ValueError
+            If they were not kept, or there are none.
+        """
+        if self.features is None:
+            raise ValueError(
+                "This score needs sums over what enters the head, and the detector was fitted for "
+                "a score that does not. Fit it with the score_function that it is to have."
+            )
+        return self.features.known(self.counts)
+
+    def _prepare_all(self):
+        self._prepare_to_write()
+        if self.features is not None:
+            self.features = self.features.writable(self.journal)
 
     @abstractmethod
     def span(self, request: SpanRequest) -> Span:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from .._metric import Metric
 from ._span import Span, classes_with_means, combine
 
@@ -53,14 +55,21 @@ class ClassMeanSubspace(Span):
         self.gram = sum(layer.gram() for layer in means)
         eigenvalues, combinations, shift = combine(self.gram, n_components)
         super().__init__(metric, eigenvalues, shift)
+        self._combinations = combinations
         # The means of a layer are given up for its directions, for both may be large.
         self._directions = [means.pop(0).combined(combinations) for _ in range(len(means))]
 
     def _measure(self, layers):
-        squared_norm = products = 0.0
+        squared_norm = products = of_means = 0.0
         # Each layer once, for it may be large and made only now.
         for layer, directions in zip(layers, self._directions, strict=True):
             # First what may have to make matrices, which then serve the norms.
-            products = products + directions.products(layer)
+            found = directions.of_means(layer)
+            if found is None:
+                products = products + directions.products(layer)
+            else:
+                of_means = of_means + found
             squared_norm = squared_norm + layer.squared_norms()
+        if np.ndim(of_means):
+            products = products + of_means @ self._combinations.T
         return squared_norm, products

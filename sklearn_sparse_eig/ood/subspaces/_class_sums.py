@@ -6,60 +6,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from ...gradients import LayerOutline
+from .. import _costs
+from .._costs import Expected
 from .._metric import Metric
+from ._base import Plan
 from ._means import LowRankMeans, Means, WholeMeans
-
-
-class SumsByKey:
-    """Sums of arrays, one for each key that has come.
-
-    Arrays are replaced, and written in place only within the change that has made them, so that
-    a shallow copy (:meth:`writable`) is enough to take a change back.
-
-    Attributes
-    ----------
-    sums : dict of ndarray
-    """
-
-    def __init__(self, sums: dict | None = None) -> None:
-        self.sums: dict[Any, np.ndarray] = {} if sums is None else sums
-        self._mine: set = set()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"sums": self.sums, "_mine": set()}
-
-    def writable(self) -> "SumsByKey":
-        """Return what may be changed in the place of this, which stays as it is."""
-        return type(self)(dict(self.sums))
-
-    def add(self, key: Any, values: np.ndarray) -> None:
-        """Add to the sum of a key."""
-        known = self.sums.get(key)
-        if known is None:
-            known = np.zeros(values.shape)
-        elif key in self._mine:
-            known += values
-            return
-        self.sums[key] = known + values
-        self._mine.add(key)
-
-    def merge(self, other: "SumsByKey", sign: float) -> None:
-        """Add `sign` times other sums."""
-        for key, values in other.sums.items():
-            self.add(key, sign * values)
-
-    def stacked(self, keys: Sequence, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the sums of some keys in an array, zero where none has come."""
-        out = np.zeros((len(keys), *shape))
-        for row, key in zip(out, keys, strict=True):
-            if key in self.sums:
-                row[...] = self.sums[key]
-        return out
-
-    @classmethod
-    def of_rows(cls, rows: np.ndarray, counts: np.ndarray) -> Self:
-        """Return the sums that an array has in its rows, of those that were counted."""
-        return cls({int(i): np.array(rows[i]) for i in np.flatnonzero(counts)})
+from ._sums_by_key import SumsByKey
 
 
 class LayerSums(ABC):
@@ -170,6 +123,17 @@ class MatrixSums(LayerSums):
         if rank is None or rank >= min(self.shape):
             return WholeMeans(means)
         return LowRankMeans.nearest(means, rank)
+
+
+def expected_of_sums(
+    plan: Plan, layer: LayerOutline, is_one_hot: bool, rank: int | None
+) -> Expected:
+    """Return what sums of classes take as matrices, or as pairs of a model that is mostly right."""
+    (p, q), n = layer.shape, plan.n_expected
+    if is_one_hot:
+        return Expected(n * p, 2 * p, _costs.products(layer, n, plan.n_directions, 1))
+    score = _costs.products(layer, n, plan.n_directions, rank)
+    return Expected(n * p * q, _costs.summing(layer), score)
 
 
 def rows_by_label(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -5,15 +5,19 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...gradients import LayerOutline
+from .._costs import Expected
 from .._metric import Metric
-from .._moments import Moment, new_moments
+from .._moments import Moment, moments_for, new_moments
+from .._pace import progress_of_factors
 from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
-from ._class_sums import LayerSums, MatrixSums, SumsByKey
+from ._class_sums import LayerSums, MatrixSums, expected_of_sums
 from ._pair_sums import PairSums, is_one_hot
 from ._registry import register
 from ._span import Span
 from ._sparse_means import SparseMeanSubspace, sparse_means
+from ._sums_by_key import SumsByKey
 
 
 @register
@@ -68,18 +72,23 @@ class GradientState(KnownGradients):
         moments = [moment.total.size for pair in self.moments for moment in pair]
         return sum(moments) + sum(sums.n_floats for sums in self.layer_sums if sums is not None)
 
+    def expected(self, i: int, layer: LayerOutline, is_one_hot: bool, rank: int | None) -> Expected:
+        """Return what layer i takes: a matrix for each class, or about one pair."""
+        return expected_of_sums(self.plan, layer, is_one_hot, rank)
+
     def span(self, request: SpanRequest) -> Span:
         """Return the span of the class means, or of sparse ones."""
-        metric = self._metric(eigenbasis=request.sparsity is not None)
+        metric = self._metric(request.sparsity is not None, request.verbose)
         if request.sparsity is None:
             return ClassMeanSubspace(self, metric, request.n_components, request.mean_rank)
         means = sparse_means(self, metric, request.sparsity)
         return SparseMeanSubspace(metric, means, self.plan.layer_shapes, request.n_components)
 
-    def _metric(self, eigenbasis: bool) -> Metric:
+    def _metric(self, eigenbasis: bool, verbose: int) -> Metric:
         if not self.moments:
             return Metric(None)
-        return Metric.from_moments(self.moments, self.n_samples, eigenbasis)
+        progress = progress_of_factors(2 * len(self.moments), verbose)
+        return Metric.from_moments(self.moments, self.n_samples, eigenbasis, progress=progress)
 
     def _prepare_to_write(self) -> None:
         if self.n_samples == 0:
@@ -99,6 +108,8 @@ class GradientState(KnownGradients):
             sums = self.layer_sums[i]
             if sums is None:
                 sums = self._take_form(i, PairSums if is_one_hot(layer) else MatrixSums)
+                if self.moments:
+                    self.moments[i] = moments_for(layer, self.moments[i])
             elif not sums.takes(layer):
                 sums = self._spread(i)
             sums.add(layer, labels)
@@ -110,8 +121,12 @@ class GradientState(KnownGradients):
         for i, theirs in enumerate(other.layer_sums):
             if theirs is None:
                 continue
-            mine = self.layer_sums[i] or self._take_form(i, type(theirs))
             moments = other.moments[i] if other.moments else ()
+            mine = self.layer_sums[i]
+            if mine is None:
+                mine = self._take_form(i, type(theirs))
+                if moments:
+                    self.moments[i] = tuple(moment.like_empty() for moment in moments)
             if type(theirs) is not type(mine):
                 mine = self._spread(i)
                 theirs, moments = theirs.spread(), self._planned(i, moments)

@@ -9,7 +9,8 @@ import numpy as np
 from ..._base.atomic import all_or_nothing
 from ..._base.messages import warn_user
 from .._metric import Metric
-from .._moments import new_moments
+from .._moments import moments_for, new_moments
+from .._pace import progress_of_factors
 from ._base import KnownGradients, Plan
 
 # Samples below which a metric costs more than what sketching does (measured: doc/gradpca.md).
@@ -74,7 +75,7 @@ class LookAheadState(KnownGradients):
         return seconds_per_cube * float(sum(size**3 for size in sizes))
 
     @all_or_nothing
-    def look_ahead(self, gradients: Iterable[Sequence]) -> None:
+    def look_ahead(self, gradients: Iterable[Sequence], verbose: int = 0) -> None:
         """Fix the metric by batches of gradients, in its eigenbasis if that is needed.
 
         Raises
@@ -85,9 +86,11 @@ class LookAheadState(KnownGradients):
         plan, n, single = self.plan, 0, self.whitens_as_they_come
         moments = new_moments(plan.layer_shapes, plan.metric, plan.max_size)
         for layers in gradients:
-            for pair, layer in zip(moments, layers, strict=True):
+            for i, layer in enumerate(layers):
+                if n == 0:
+                    moments[i] = moments_for(layer, moments[i])
                 single &= layer.dtype == np.float32
-                layer.astype(np.float64).add_to(pair)
+                layer.astype(np.float64).add_to(moments[i])
             n += len(layer)
         if n < 2:
             raise ValueError(
@@ -96,7 +99,8 @@ class LookAheadState(KnownGradients):
             )
         # Each moment is given up as soon as its root is known, for both may be large.
         given_up = (moments.pop(0) for _ in range(len(moments)))
-        self.metric = Metric.from_moments(given_up, n, self.needs_eigenbasis, single)
+        progress = progress_of_factors(2 * len(moments), verbose)
+        self.metric = Metric.from_moments(given_up, n, self.needs_eigenbasis, single, progress)
         self._n_metric_samples = n
 
     def empty(self) -> Self:

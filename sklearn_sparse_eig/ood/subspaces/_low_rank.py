@@ -6,14 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...gradients import LayerOutline
+from .._costs import Expected, products
 from ._base import Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
-from ._class_sums import LayerSums, MatrixSums
+from ._class_sums import LayerSums, MatrixSums, expected_of_sums
 from ._frozen_metric import LookAheadState
 from ._pair_sums import PairSums, is_one_hot
 from ._registry import register
 from ._span import Span
-from ._two_sided import ENOUGH, FEWEST, TwoSidedSums, pays, sketch_size
+from ._two_sided import ENOUGH, FEWEST, TwoSidedSums, n_rows_of, pays, sketch_size
 
 # Of the inverse root of a factor of n rows, for n^3, and of the low-rank mean of a class in a
 # layer (measured on one core).
@@ -94,6 +96,23 @@ class LowRankState(LookAheadState):
             * self.plan.n_expected
             * sum(pays(shape, self.size) for shape in shapes)
         )
+
+    def bytes_of_metric(self, is_single: bool) -> int:
+        """Return the bytes of an entry of the metric, which is as precise as the gradients."""
+        return 4 if is_single else 8
+
+    def expected(self, i: int, layer: LayerOutline, is_one_hot: bool, rank: int | None) -> Expected:
+        """Return what layer i takes: both sketches of each class, where these pay."""
+        if is_one_hot or not pays(layer.shape, self.size):
+            return expected_of_sums(self.plan, layer, is_one_hot, rank)
+        (p, q), n = layer.shape, self.plan.n_expected
+        rank = min(rank or self.size, max(1, self.size // 2))
+        places = 1 if layer.form == "factors" else layer.places or 1
+        width = self.size + n_rows_of(self.size)
+        # Of places both ways: into the sketches of a row, and from there into those of a class.
+        add = p * q * width if layer.form == "matrices" else places * (p + q) * width
+        score = products(layer, n, self.plan.n_directions, rank)
+        return Expected(n * sketch_size(layer.shape, self.size), add, score)
 
     def settings(self) -> dict[str, Any]:
         """Return all that must agree between states that are merged."""

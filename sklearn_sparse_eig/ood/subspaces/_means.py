@@ -12,8 +12,8 @@ from .._precision import InOnePrecision
 # Entries of the smaller side up to which a factorisation is exact, and the share of the squared
 # norm beyond which more ranks are not worth their time.
 _LARGEST_EXACT, _ENERGY_KEPT = 512, 0.99
-# Floats of a temporary array (8 MB), and of whole directions that need not be spared (32 MB).
-_BLOCK, _LARGEST_WHOLE = 2**20, 2**22
+# Floats of whole directions that need not be spared (32 MB).
+_LARGEST_WHOLE = 2**22
 
 
 class Means(Protocol):
@@ -22,8 +22,22 @@ class Means(Protocol):
     def gram(self) -> np.ndarray:
         """Return the inner products of the means, (n_means, n_means)."""
 
-    def combined(self, combinations: np.ndarray) -> Any:
-        """Return linear combinations of the means, rows (k, n_means), with ``products(layer)``."""
+    def combined(self, combinations: np.ndarray) -> "Directions":
+        """Return linear combinations of the means, given as rows (k, n_means)."""
+
+
+class Directions(Protocol):
+    """Linear combinations of mean gradients of a layer, for products with gradients."""
+
+    def of_means(self, layer: Any) -> np.ndarray | None:
+        """Return the inner products with the means themselves, (n, n_means).
+
+        To be combined once for all layers; None where it is less work to take those with the
+        combinations.
+        """
+
+    def products(self, layer: Any) -> np.ndarray:
+        """Return the inner products of gradients with the combinations, (n, k)."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +58,21 @@ class WholeMeans:
 
     def combined(self, combinations):
         """Return linear combinations of the means, given as rows (k, n_means), for products."""
-        # In the order in which LayerFactors.dot wants them.
-        directions = np.einsum("kc,cpq->pkq", combinations, self.matrices, optimize=True)
-        return _WholeDirections(np.ascontiguousarray(directions))
+        return _WholeDirections(np.tensordot(combinations, self.matrices, 1))
 
 
 class _WholeDirections(InOnePrecision):
+    """Matrices (k, p, q), in memory in the order in which the layer that came first wants them."""
+
+    def of_means(self, layer: Any) -> None:
+        return None
+
     def products(self, layer: Any) -> np.ndarray:
-        return layer.dot(self.like(layer))
+        values = self.like(layer).swapaxes(0, 1)
+        # Copied once, if at all.
+        values = values if layer.is_explicit else np.ascontiguousarray(values)
+        self.values = values.swapaxes(0, 1)
+        return layer.dot(values)
 
 
 @dataclass(frozen=True)
@@ -109,16 +130,22 @@ def n_ranks(energies: np.ndarray, total: float) -> int:
 
 class _LowRankDirections:
     def __init__(self, means, combinations):
-        self._lefts, self._rights = InOnePrecision(means.lefts), InOnePrecision(means.rights)
+        # In memory in the order in which dot_pairs wants them, not to be copied each time.
+        self._lefts, self._rights = (
+            InOnePrecision(np.ascontiguousarray(side.swapaxes(1, 2)).swapaxes(1, 2))
+            for side in (means.lefts, means.rights)
+        )
         self._combinations = combinations
 
-    def products(self, layer: Any) -> np.ndarray:
+    def of_means(self, layer: Any) -> np.ndarray | None:
         if layer.is_explicit and not self._goes_by_places(layer):
-            # Already made as matrices: low rank would only take more products.
-            return self._whole.products(layer)
-        pairs = self._lefts.like(layer), self._rights.like(layer)
-        dot = _dot_pairs_at_places(layer, *pairs) if layer.is_explicit else layer.dot_pairs(*pairs)
-        return dot @ self._combinations.T
+            return None
+        return layer.dot_pairs(self._lefts.like(layer), self._rights.like(layer))
+
+    def products(self, layer: Any) -> np.ndarray:
+        found = self.of_means(layer)
+        # Already made as matrices: low rank would only take more products.
+        return self._whole.products(layer) if found is None else found @ self._combinations.T
 
     def _goes_by_places(self, layer):
         """Whether products with the places of a layer cost less than those with its matrices."""
@@ -126,7 +153,8 @@ class _LowRankDirections:
             return False
         places, (p, n, rank), q = layer.inputs.shape[1], self._lefts.shape, len(self._rights)
         by_places = n * places * rank * (p + q)
-        by_matrices = len(self._combinations) * p * q
+        making = 0 if layer.has_matrices else places
+        by_matrices = (len(self._combinations) + making) * p * q
         # Where whole directions take much memory, some time is well spent without them.
         return by_places <= (3 if n * p * q > _LARGEST_WHOLE else 1) * by_matrices
 
@@ -134,22 +162,7 @@ class _LowRankDirections:
     def _whole(self):
         lefts, rights = self._lefts.values, self._rights.values
         matrices = np.einsum("pcr,qcr->cpq", lefts, rights, optimize=True)
-        directions = np.tensordot(self._combinations, matrices, 1)
-        # In memory in the order in which LayerMatrices.dot wants them, not to be copied each time.
-        return _WholeDirections(directions.swapaxes(0, 1))
-
-
-def _dot_pairs_at_places(layer, lefts, rights):
-    """Return the inner products of sums over places with k sums of r outer products, (n, k)."""
-    (p, k, rank), (n, places, _) = lefts.shape, layer.inputs.shape
-    lefts, rights = lefts.reshape(p, k * rank), rights.reshape(len(rights), k * rank)
-    out, step = np.empty((n, k)), max(1, _BLOCK // (places * k * rank))
-    for start in range(0, n, step):
-        rows = slice(start, start + step)
-        both = layer.inputs[rows] @ lefts
-        both *= layer.deltas[rows] @ rights
-        out[rows] = both.sum(axis=1).reshape(-1, k, rank).sum(axis=2)
-    return out
+        return _WholeDirections(np.tensordot(self._combinations, matrices, 1))
 
 
 def _leading_pairs(matrix, rank):

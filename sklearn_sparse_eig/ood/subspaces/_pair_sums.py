@@ -7,9 +7,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._metric import Metric
-from ._class_sums import LayerSums, MatrixSums, SumsByKey
+from ._class_sums import LayerSums, MatrixSums
 from ._means import Means
 from ._pair_means import PairMeans
+from ._sums_by_key import SumsByKey
 
 
 class PairSums(LayerSums):

@@ -6,7 +6,9 @@ from typing import Any, Self, cast
 import numpy as np
 import scipy.sparse as sp
 
+from ...gradients import LayerOutline
 from ...sketching import EigenSketch, choose_size
+from .._costs import Expected, forming
 from ._base import Plan, SpanRequest
 from ._frozen_metric import FrozenMetricState
 from ._registry import register
@@ -72,6 +74,17 @@ class PrincipalState(FrozenMetricState):
             )
         n_components = min(plan.n_components or max(plan.n_expected - 1, 1), plan.n_parameters)
         return replace(plan, n_components=n_components)
+
+    def expected(self, i: int, layer: LayerOutline, is_one_hot: bool, rank: int | None) -> Expected:
+        """Return what making layer i as dense rows takes."""
+        return Expected(0.0, forming(layer), forming(layer))
+
+    def expected_in_common(self) -> Expected:
+        """Return what the sketch takes, and what a row adds to it."""
+        floats = self.sketch.nbytes / 8.0
+        nonzeros = float(self.n_nonzero * self.plan.n_directions)
+        # Each parameter is read, and products of what was measured are added.
+        return Expected(floats, self.plan.n_parameters + floats, nonzeros)
 
     def settings(self) -> dict[str, Any]:
         """Return all that must agree between states that are merged."""

@@ -7,12 +7,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..._base.messages import Progress, warn_user
+from ...gradients import LayerOutline
+from .._costs import Expected
 from ._base import Plan, SpanRequest
-from ._class_sums import SumsByKey
 from ._frozen_metric import FrozenMetricState
 from ._registry import register
 from ._span import JointSpan, Span, classes_with_means, combine
 from ._sparse_means import SparseMeanSubspace, n_largest
+from ._sums_by_key import SumsByKey
 from ._tensor_sketch import TensorSketch
 
 # Scores are within 0.01 of exact ones (measured), and m >= _LEAST_RATIO C.
@@ -85,6 +87,18 @@ class SketchedState(FrozenMetricState):
         """Return roughly how long the metric and the recovery of the class means take."""
         n_entries = self.plan.n_expected * self.plan.n_parameters if self.needs_eigenbasis else 0
         return super().seconds_once() + n_entries / SWEEP_RATE
+
+    def expected(self, i: int, layer: LayerOutline, is_one_hot: bool, rank: int | None) -> Expected:
+        """Return what sketching layer i takes; sketches are of all layers together."""
+        each = self.sketch.multiplications(i, layer.form != "factors")
+        return Expected(0.0, each, 0.0 if self.needs_eigenbasis else each)
+
+    def expected_in_common(self) -> Expected:
+        """Return what sketches of the classes take, and products with directions."""
+        m, plan = self.sketch.n_measurements, self.plan
+        nonzeros = (plan.sparsity or 0.0) * plan.n_parameters * plan.n_expected
+        score = nonzeros if self.needs_eigenbasis else float(m * plan.n_directions)
+        return Expected(float(m * plan.n_expected), 0.0, score)
 
     def settings(self) -> dict[str, Any]:
         """Return all that must agree between states that are merged."""

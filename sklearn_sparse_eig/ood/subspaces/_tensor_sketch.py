@@ -147,6 +147,14 @@ class TensorSketch:
         spectra[:, :, 1 : (self._size + 1) // 2] *= 2.0
         return np.ascontiguousarray(spectra.reshape(len(sketches), -1).view(np.float64).T)
 
+    def multiplications(self, layer: int, is_explicit: bool) -> float:
+        """Return roughly what sketching one row of a layer takes, the cheaper way."""
+        p, q = self.layer_shapes[layer]
+        m = self.n_measurements
+        scattering = float(N_BLOCKS * p * q)
+        transforms = N_BLOCKS * (p + q) + _TRANSFORM_COST * m * np.log2(m)
+        return scattering if is_explicit else min(scattering, float(transforms))
+
     def scatter(self, layer: int, matrices: np.ndarray) -> np.ndarray:
         """Return the sketches of explicit matrices of a layer, an array (n, p, q): (n, m).
 

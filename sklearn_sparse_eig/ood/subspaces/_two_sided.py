@@ -6,8 +6,9 @@ from typing import Any, Self
 import numpy as np
 
 from .._metric import Metric
-from ._class_sums import LayerSums, MatrixSums, SumsByKey, rows_by_label
+from ._class_sums import LayerSums, MatrixSums, rows_by_label
 from ._means import LowRankMeans, WholeMeans, n_ranks
+from ._sums_by_key import SumsByKey
 
 # Columns k of the range sketch: the fewest, and as many as are taken where there is room.
 FEWEST, ENOUGH = 8, 16

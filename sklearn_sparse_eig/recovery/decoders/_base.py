@@ -26,6 +26,9 @@ class Decoder(ABC):
         The name under which the class is registered.
     needs_identification : bool
         Whether the decoder reads the ids of features from a side sketch.
+    decodes_jointly : bool
+        Whether all columns of Q have one support. Where they are decoded one by one, a recovery
+        compares the result with that of joint pursuit, and warns if features were missed.
     report : callable or None
         Function that is called as ``report(n_done, n_features)`` between the chunks of a sweep over
         the features.
@@ -33,6 +36,7 @@ class Decoder(ABC):
 
     name: str
     needs_identification: bool = False
+    decodes_jointly: bool = True
     report: Callable[[int, int], None] | None = None
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ class MedianDecoder(Decoder):
     """
 
     name = "median"
+    decodes_jointly = False
 
     def decode(
         self, measurement: Measurement, Q: np.ndarray, size: int | None = None

@@ -3,18 +3,21 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import torch
-from torch.func import functional_call
 
 from ..._layers import LayerGradients
+from .._inputs import Inputs, run
 from .._layers import Layer
 from .._settings import usable_state
 from .._tensors import to_numpy
 from .._twins import twin
 from ._reference import Reference
+
+if TYPE_CHECKING:
+    from ._parts import Parts
 
 Maker = Callable[[], LayerGradients]
 
@@ -29,7 +32,7 @@ class Batch:
     Parameters
     ----------
     module : torch.nn.Module
-    rows : Tensor of shape (n, ...)
+    rows : Inputs
     output : {"max", "logsumexp", "sum", "loss"} or int
     scalar : callable
         From what the module returns, the rows and the output to the scalars, the logits and the
@@ -49,7 +52,7 @@ class Batch:
     def __init__(
         self,
         module: torch.nn.Module,
-        rows: torch.Tensor,
+        rows: Inputs,
         output: str | int,
         scalar: Callable[..., tuple],
     ) -> None:
@@ -76,8 +79,8 @@ class Batch:
         state = {**self.state, **parameters}
         on_twin = on_twin or getattr(self.module, "needs_twin", False)
         if not state and not on_twin:
-            return self.module(self.rows)
-        return functional_call(self.twin, state, (self.rows,))
+            return run(self.module, self.rows)
+        return run(self.twin, self.rows, state)
 
     def forward(self, parameters: dict[str, torch.Tensor], on_twin: bool = False) -> torch.Tensor:
         """Return what the module returns, having taken the scalars from it the first time."""
@@ -130,11 +133,14 @@ class Engine(ABC):
         for an engine that is used only if asked for.
     note : str
         What ``engine="auto"`` warns of, once, when it uses this engine; empty for nothing.
+    uses_forms : bool
+        Whether gradients follow from closed forms.
     """
 
     name: ClassVar[str]
     rank: ClassVar[float | None] = None
     note: ClassVar[str] = ""
+    uses_forms: ClassVar[bool] = False
 
     def __init__(self, module: torch.nn.Module, layers: Sequence[Layer]) -> None:
         self.module, self.layers = module, layers
@@ -143,6 +149,17 @@ class Engine(ABC):
     def takes(self, i: int) -> bool:
         """Whether a layer is one for this engine, as far as it knows by now."""
         return True
+
+    def foresees(self, i: int, parts: "Parts | None") -> bool:
+        """Whether a layer is expected to be one for this engine.
+
+        Parameters
+        ----------
+        i : int
+        parts : Parts or None
+            What its gradients are made of by closed forms; None if they are not.
+        """
+        return self.takes(i)
 
     @abstractmethod
     def makers(self, batch: Batch, indices: Sequence[int]) -> dict[int, Maker]:

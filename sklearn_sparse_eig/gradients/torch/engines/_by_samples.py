@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from torch.func import functional_call
 
 from ..._factors import LayerFactors
 from ..._layers import LayerGradients
 from ..._matrices import LayerMatrices
+from .._inputs import Inputs, run
 from .._layers import Layer
 from .._settings import in_full_precision, usable
 from .._tensors import to_numpy
@@ -41,11 +41,12 @@ class BySamplesEngine(Engine):
         """Return the gradients at all rows, each (n, *shape of the parameter)."""
 
     def scalar(self, batch: Batch) -> Callable[..., torch.Tensor]:
-        """Return the function that is differentiated, of parameters, a row and its weights."""
+        """Return the function that is differentiated: of parameters, a row's tree and weights."""
 
         def scalar(parameters, row, weight):
             state = {**batch.state, **parameters}
-            return (functional_call(batch.twin, state, (row[None],))[0] * weight).sum()
+            one = Inputs(*row).map(lambda tensor: tensor[None])
+            return (run(batch.twin, one, state)[0] * weight).sum()
 
         return scalar
 
@@ -102,7 +103,8 @@ def _distance(layer, parts, inputs):
 
 
 def _matrices(layer: Layer, parts: list[torch.Tensor]) -> LayerGradients:
-    return LayerMatrices(to_numpy(in_full_precision(layer.matrix, parts)))
+    matrices = to_numpy(in_full_precision(layer.matrix, parts))
+    return LayerMatrices(matrices, layer.has_separate_outputs)
 
 
 def _factors(

@@ -38,6 +38,7 @@ class HooksEngine(Engine):
 
     name = "hooks"
     rank = 0.0
+    uses_forms = True
 
     def __init__(self, module: torch.nn.Module, layers: Sequence[Layer]) -> None:
         super().__init__(module, layers)
@@ -49,6 +50,10 @@ class HooksEngine(Engine):
     def takes(self, i: int) -> bool:
         """Whether the layer has a closed form that holds, as far as is known."""
         return i not in self._unseen
+
+    def foresees(self, i: int, parts: Parts | None) -> bool:
+        """Whether there are closed forms for the layer, as far as is known."""
+        return parts is not None and self.takes(i)
 
     def makers(self, batch: Batch, indices: Sequence[int]) -> dict[int, Maker]:
         """Return makers for the layers whose closed form holds in this module."""
@@ -159,7 +164,7 @@ def _made(layer, parts, batch):
         return LayerFactors(inputs, delta, batch.codes_of(delta))
     if _are_few(layer, parts):
         return LayerPlaces(*map(to_numpy, parts.factors()))
-    return LayerMatrices(_matrices(layer, parts, len(batch)))
+    return LayerMatrices(_matrices(layer, parts, len(batch)), layer.has_separate_outputs)
 
 
 def _matrices(layer, parts, n):

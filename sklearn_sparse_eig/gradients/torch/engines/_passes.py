@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from .._layers import Layer
@@ -62,6 +63,33 @@ class Noted:
         pairs = [(a.numel(), z.numel()) for a, z in self.of_modules.get(i, ())]
         pairs += [(use.inputs.numel(), use.n_left) for use in self.uses.get(i, ())]
         return sum(map(sum, pairs))
+
+    def functions(self, i: int) -> list[str]:
+        """Return the names of the closed forms that a layer is used in."""
+        if i in self.of_modules:
+            return [type(self.layers[i].module).__name__]
+        return list(dict.fromkeys(use.form.name for use in self.uses.get(i, ())))
+
+    def multiplications(self, i: int) -> float:
+        """Return how many multiplications with the parameters of a layer the pass has taken.
+
+        Where no form tells, each parameter counts once for each sample.
+        """
+        if i not in self.strange and self.uses.get(i):
+            weighted = [(u, u.shapes[u.weight]) for u in self.uses[i] if u.weight is not None]
+            return sum(
+                (
+                    u.form.multiplications(u.inputs.numel(), u.n_left, shape)
+                    for u, shape in weighted
+                ),
+                start=0.0,
+            )
+        size = int(np.prod(self.layers[i].shape))
+        if i in self.of_modules:
+            # A place for each vector that leaves.
+            q = self.layers[i].shape[1]
+            return sum(size * max(z[0].numel() // q, 1) * len(z) for _, z in self.of_modules[i])
+        return size * len(self.raw) if self.is_used(i) or i in self.strange else 0.0
 
     def magnitude(self, i: int) -> float:
         """Return a bound on what rounding is relative to, also where gradients cancel."""
@@ -137,7 +165,7 @@ def note(
         )
     uses: dict[int, list[Use]] = {i: [] for i in by_functions}
     for use in capture.uses:
-        if _share(use.inputs, batch.rows):
+        if any(_share(use.inputs, rows) for rows in batch.rows.tensors()):
             # The caller's own array, who may write into it before the gradients are made.
             use = replace(use, inputs=use.inputs.clone())
         for i in {owners[name] for name in use.names}:

@@ -20,7 +20,7 @@ class VmapEngine(BySamplesEngine):
         """Return the gradients at all rows, each (n, *shape of the parameter)."""
         each = torch.func.vmap(torch.func.grad(self.scalar(batch)), in_dims=(None, 0, 0))
         try:
-            return each(parameters, batch.rows, batch.weights)
+            return each(parameters, batch.rows.tree, batch.weights)
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
             if is_out_of_memory(error):
                 raise

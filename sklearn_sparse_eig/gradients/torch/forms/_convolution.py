@@ -65,6 +65,10 @@ class ConvolutionForm(_Convolution):
             input, weight, bias, self._options(weight, stride, padding, dilation, groups)
         )
 
+    def multiplications(self, n_entered, n_left, shape):
+        """Return how many multiplications with the weight a call takes: a patch for what leaves."""
+        return n_left * shape[1:].numel()
+
     def has_factors(self, options):
         """Each place gives a product of all channels, if these are one group."""
         return options.groups == 1
@@ -107,6 +111,10 @@ class TransposedConvolutionForm(_Convolution):
             return None
         options = self._options(weight, stride, padding, dilation, groups)
         return Reading(input, weight, bias, options)
+
+    def multiplications(self, n_entered, n_left, shape):
+        """Return how many multiplications with the weight a call takes: a patch for what enters."""
+        return n_entered * shape[1:].numel()
 
     def weight(self, inputs, delta, shape, options):
         """Return the gradients of the weight, (N, *shape)."""

@@ -31,6 +31,10 @@ class EmbeddingForm(FunctionForm):
             padding_idx += len(weight)
         return Reading(input, weight, None, padding_idx)
 
+    def multiplications(self, n_entered, n_left, shape):
+        """Return none, for rows are looked up."""
+        return 0.0
+
     def weight(self, inputs, delta, shape, options):
         """Return the gradients of the table, (N, *shape)."""
         n, q = len(inputs), shape[1]

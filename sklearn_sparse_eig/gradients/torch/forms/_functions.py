@@ -63,6 +63,23 @@ class FunctionForm(ABC):
         """Return (N, T, a) and (N, T, b): factors for the first axis of the weight and the rest."""
         raise NotImplementedError(f"{type(self).__name__} has no factors.")
 
+    @property
+    def name(self) -> str:
+        """What it is called where layers are listed."""
+        return type(self).__name__.removesuffix("Form").lower()
+
+    def multiplications(self, n_entered: int, n_left: int, shape: torch.Size) -> float:
+        """Return how many multiplications with the weight a call takes: one for what leaves.
+
+        Parameters
+        ----------
+        n_entered, n_left : int
+            How many numbers enter and leave.
+        shape : torch.Size
+            Of the weight, as the function gets it.
+        """
+        return n_left
+
     def n_places(self, delta: torch.Tensor) -> int:
         """Return T for one entry along the first axis."""
         return delta[0].numel() // delta.shape[-1 if self.has_channels_last else 1]

@@ -20,6 +20,10 @@ class LinearForm(FunctionForm):
         """Each place gives a product."""
         return True
 
+    def multiplications(self, n_entered, n_left, shape):
+        """Return how many multiplications with the weight a call takes."""
+        return n_left * shape[-1]
+
     def outer(self, inputs, delta, shape, options):
         """Return deltas and inputs, place by place."""
         return _rows(delta), _rows(inputs)
@@ -38,6 +42,10 @@ class ProductForm(FunctionForm):
     def has_factors(self, options):
         """Each place gives a product."""
         return True
+
+    def multiplications(self, n_entered, n_left, shape):
+        """Return how many multiplications with the weight a call takes."""
+        return n_left * shape[0]
 
     def outer(self, inputs, delta, shape, options):
         """Return inputs and deltas, place by place."""
