@@ -22,9 +22,10 @@ _TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MOST_FEATURES = 2**62
 _MOST_ROWS = 2**63
 # Sums and weights beyond these cannot come from rows or matrices that are let in: 2**63 rows of
-# weight 1e100 and mean square 1e140, in measurements that are larger by less than 1e10.
+# weight 1e100 and mean square 1e140, in measurements that are larger by some powers of ten. A
+# recovery multiplies two means.
 _LARGEST_SUM = 1e270
-_LARGEST_MEAN = 1e150
+_LARGEST_MEAN = 1e144
 _LARGEST_WEIGHT = 1e120
 
 
