@@ -77,6 +77,13 @@ def torch(session):
 
 
 @nox.session
+def io(session):
+    """The readers of all formats, with their libraries."""
+    session.install(".[fast,io,plot,test]")
+    pytest(session, "-m", "", "tests/streams", "tests/cli", "tests/text")
+
+
+@nox.session
 def minimum(session):
     """The tests with the oldest versions that pyproject.toml declares."""
     declared = [*PROJECT["dependencies"], *EXTRAS["fast"], *EXTRAS["plot"], *EXTRAS["test"]]

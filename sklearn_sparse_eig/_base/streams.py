@@ -8,10 +8,11 @@ from sklearn.utils.validation import check_is_fitted
 from .atomic import all_or_nothing
 from .linear import LinearState, check_same
 from .locks import locked
+from .saving import SavedMixin
 
 
-class StreamMixin:
-    """``merge``, ``+``, ``sum()``, ``empty_copy`` and ``n_samples_seen_`` of an estimator.
+class StreamMixin(SavedMixin):
+    """``merge``, ``+``, ``sum()``, ``empty_copy``, ``save`` and ``load`` of an estimator.
 
     The estimator names the attribute of its :class:`LinearState` (``_state_name``), says what else
     must agree (:meth:`_merge_settings`) and drops what it has computed from the state

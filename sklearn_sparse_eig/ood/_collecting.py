@@ -25,6 +25,7 @@ from ._evidence import FeatureReader
 from ._input import Settings, check_labels
 from ._label_agreement import LabelAgreement
 from ._pace import SOURCE, Pace
+from ._saving import example_of
 from ._seen_rows import RowHashes
 from ._subsamples import metric_rows
 from .scores import SCORES
@@ -132,6 +133,7 @@ class CollectingMixin:
         if plan is not None:
             plan.announce(self.verbose)
         self._network, self.estimator_, self.classes_ = network, model, network.classes
+        self._example = example_of(X)
         shapes = tuple(network.layer_shapes[i] for i in self._layers)
         self._state, self._request = build(
             self._known_request(),

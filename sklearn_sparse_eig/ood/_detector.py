@@ -27,6 +27,7 @@ from ._held_out import choose_held_out
 from ._input import ready_model
 from ._planning import PlanningMixin
 from ._results import ResultsMixin
+from ._saving import DetectorSavingMixin
 from ._scoring import ScoringMixin
 from ._subsamples import threshold_rows
 from ._threshold import ThresholdMixin
@@ -36,6 +37,7 @@ from .subspaces import SUBSPACES, SubspaceName, warn_if_few
 
 class GradPCADetector(
     CollectingMixin,
+    DetectorSavingMixin,
     PlanningMixin,
     StreamMixin,
     ScoringMixin,

@@ -70,6 +70,11 @@ def choose_rank(
     sketch: Any, n_components: int | RankRule, noise: NoiseName | Auto | None = "auto"
 ) -> Rank:
     """Return the number of components as :func:`resolve_n_components` does, and what it is of."""
+    if sketch.effective_samples == 0.0:
+        raise ValueError(
+            "Nothing is left of the rows of the sketch: they were forgotten, or more was deleted "
+            "than added. Add rows first."
+        )
     if not isinstance(n_components, str):
         return Rank(n_components)
     if n_components not in RULES:

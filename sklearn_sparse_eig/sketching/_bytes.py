@@ -1,7 +1,6 @@
 """Sketches as bytes: a versioned header, plain arrays, a checksum; no pickle.
 
-Layout: magic (8 bytes), format version (uint16), header length (uint32), header (JSON, UTF-8),
-the arrays of the header in order (little-endian float64), and 16 bytes of BLAKE2b over all before.
+The layout is a table in ``doc/files.md``. Reading takes bytes from anybody: see ``_claims``.
 """
 
 import json
@@ -10,6 +9,14 @@ from hashlib import blake2b
 
 import numpy as np
 
+from ._claims import (
+    check_number_of_rows,
+    check_size,
+    check_values,
+    read_float,
+    read_header,
+    refuse,
+)
 from ._identification import IdentificationSketch
 from .measurements import from_spec
 
@@ -22,6 +29,16 @@ _SCALARS = ("weight", "_weight_squares", "_power")
 
 def pack(sketch):
     """Return the bytes of an EigenSketch."""
+    text = _header(sketch)
+    parts = [_PREFIX.pack(_MAGIC, _VERSION, len(text)), text]
+    parts += [
+        np.ascontiguousarray(array, dtype="<f8").tobytes() for array in sketch.arrays().values()
+    ]
+    body = b"".join(parts)
+    return body + blake2b(body, digest_size=_DIGEST).digest()
+
+
+def _header(sketch):
     header = {
         "settings": sketch.settings(),
         "content": sketch.content,
@@ -32,17 +49,15 @@ def pack(sketch):
     }
     if sketch.shard_ids:
         header["shards"] = sorted(sketch.shard_ids, key=lambda shard: (str(type(shard)), shard))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    parts = [_PREFIX.pack(_MAGIC, _VERSION, len(text)), text]
-    parts += [
-        np.ascontiguousarray(array, dtype="<f8").tobytes() for array in sketch.arrays().values()
-    ]
-    body = b"".join(parts)
-    return body + blake2b(body, digest_size=_DIGEST).digest()
+    return _compact(header)
+
+
+def _compact(header):
+    return json.dumps(header, separators=(",", ":")).encode()
 
 
 def unpack(cls, data):
-    """Rebuild an EigenSketch of class `cls` from :func:`pack`."""
+    """Rebuild an EigenSketch of class `cls` from :func:`pack`; ValueError for all other bytes."""
     try:
         data = memoryview(data).cast("B")
     except TypeError:
@@ -62,16 +77,32 @@ def unpack(cls, data):
         raise ValueError(
             "The sketch is truncated or damaged: its checksum does not match. Send it again."
         )
+    if length > len(body) - _PREFIX.size:
+        refuse("it ends within its header")
+    header, payload = body[_PREFIX.size :][:length], body[_PREFIX.size + length :]
+    header = read_header(bytes(header))
+    check_size(header.get("settings"), len(payload))
     try:
-        header = json.loads(bytes(body[_PREFIX.size : _PREFIX.size + length]))
-        return _rebuild(cls, header, body[_PREFIX.size + length :])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        sketch = _rebuild(cls, header, payload)
+        is_understood = _header(sketch) == _compact(header)
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"The header of the sketch cannot be understood: {error!r}.") from error
+    # Then there is nothing in the header that was not understood, or meant something else.
+    if not is_understood:
+        refuse("its header is not one that this release writes")
+    check_values(sketch)
+    return sketch
 
 
 def _rebuild(cls, header, payload):
     settings = header["settings"]
     measurement, test = from_spec(settings["measurement"]), from_spec(settings["test"])
+    sizes = [(made.n_features, made.n_measurements) for made in (measurement, test)]
+    if sizes != [
+        (settings[side]["n_features"], settings[side]["n_measurements"])
+        for side in ("measurement", "test")
+    ]:
+        refuse("a measurement has not the size that its settings say")
     sketch = object.__new__(cls)
     identification = settings["identification"]
     if identification is not None:
@@ -83,23 +114,19 @@ def _rebuild(cls, header, payload):
     sketch.content = header["content"]
     if sketch.content not in (None, "rows", "entries"):
         raise ValueError(f"The sketch holds {sketch.content!r}, which is not known here.")
-    sketch.n_samples = int(header["n_samples"])
+    sketch.n_samples = check_number_of_rows(header["n_samples"])
     shards = header.get("shards", [])
+    if not isinstance(shards, list) or not all(isinstance(shard, str | int) for shard in shards):
+        refuse("its shards are no list of names")
     if shards:
-        if not all(isinstance(shard, str | int) for shard in shards):
-            raise ValueError(f"The shards of the sketch must be names, got {shards!r}.")
         sketch.shard_ids = frozenset(shards)
     for name in _SCALARS:
-        setattr(sketch, name, float.fromhex(header["scalars"][name]))
+        setattr(sketch, name, read_float(header["scalars"][name], name))
     if sketch._moments is not None:
-        sketch._moments.weight = float.fromhex(header["moments_weight"])
+        sketch._moments.weight = read_float(header["moments_weight"], "moments_weight")
     offset = 0
-    for name, array in sketch.arrays().items():
+    for array in sketch.arrays().values():
         piece = payload[offset : offset + array.nbytes]
-        if len(piece) != array.nbytes:
-            raise ValueError(f"The sketch ends within its array {name!r}.")
         array[...] = np.frombuffer(piece, dtype="<f8").reshape(array.shape)
         offset += array.nbytes
-    if offset != len(payload):
-        raise ValueError(f"The sketch has {len(payload) - offset} bytes after its last array.")
     return sketch

@@ -24,6 +24,7 @@ from . import _bytes
 from ._entries import add_entries, add_products, check_entries, products_with
 from ._identification import IdentificationSketch, identification_size
 from ._rows import add_rows
+from ._saving import SketchSavingMixin
 from ._second_moments import SecondMoments
 from .measurements import IdentityMeasurement, Measurement, MeasurementName, make_measurement
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _MOMENTS_LIMIT = 1 << 20
 
 
-class EigenSketch(SecondMoments):
+class EigenSketch(SketchSavingMixin, SecondMoments):
     """One-pass linear sketch S = M A Omega^T of a symmetric matrix A.
 
     A is the covariance of all rows passed to :meth:`update` (or their second moment, with
@@ -435,9 +436,13 @@ default="sparse_sign"
     def from_bytes(cls, data: Any) -> Self:
         """Rebuild a sketch from the bytes that :meth:`to_bytes` returned.
 
+        Bytes may come from anybody. They are not evaluated, and take memory and time in proportion
+        to their length.
+
         Raises
         ------
         ValueError
-            If the bytes are no sketch, are damaged, or come from a version that cannot be read.
+            If the bytes are no sketch, are damaged, come from a version that cannot be read, or
+            hold what no sketch can.
         """
         return _bytes.unpack(cls, data)

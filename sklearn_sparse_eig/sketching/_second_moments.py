@@ -30,8 +30,9 @@ class SecondMoments(SketchState):
         """
         if self.content != "rows":
             return None
-        # Where scale has left nothing that can be squared, the rows are forgotten.
-        return self.weight**2 / self._weight_squares if self._weight_squares else 0.0
+        # Where scale has left nothing that can be squared, the rows are forgotten; where more is
+        # deleted than was added, there are none yet.
+        return self.weight**2 / self._weight_squares if self._weight_squares > 0.0 else 0.0
 
     @undisturbed
     def matrix(self) -> np.ndarray:

@@ -18,8 +18,21 @@ _SMALLEST = 1e-150
 def check_sums(state: SketchState, X: Any) -> None:
     """Raise ValueError if rows X were added that are not finite, or too large to be squared.
 
-    A value that is not finite leaves no total finite that it is part of. Every product in C is
-    bounded by the powers of the two sides, so that C is not looked at.
+    Every product in C is bounded by the powers of the two sides, so that C is not looked at.
+    """
+    if not are_usable(state):
+        check_finite_rows(X)
+        raise ValueError(
+            "X has values that cannot be squared and added in floating point: their mean square "
+            f"is beyond {_LARGEST:g}. Remove them if they are errors; else multiply X by a "
+            "constant, or scale its features (MaxAbsScaler)."
+        )
+
+
+def are_usable(state: SketchState) -> bool:
+    """Return whether the sums of rows are finite and small enough to be squared.
+
+    A value that is not finite leaves no total finite that it is part of.
     """
     power = np.trace(state._cross) if state.is_symmetric else state._power
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -28,13 +41,7 @@ def check_sums(state: SketchState, X: Any) -> None:
             squares.append(power / abs(state.weight))
             squares += [_square(side.total / state.weight) for side in state._sides]
         squares += [np.abs(side.total).max() * 0.0 for side in state._sides]
-    if not all(square <= _LARGEST for square in squares):  # nor NaN
-        check_finite_rows(X)
-        raise ValueError(
-            "X has values that cannot be squared and added in floating point: their mean square "
-            f"is beyond {_LARGEST:g}. Remove them if they are errors; else multiply X by a "
-            "constant, or scale its features (MaxAbsScaler)."
-        )
+    return all(square <= _LARGEST for square in squares)  # no NaN either
 
 
 def _square(vector):

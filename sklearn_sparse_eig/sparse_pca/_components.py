@@ -19,6 +19,7 @@ from .._base.typed import (
     TransformerMixin,
 )
 from ._certificate import CertificateMixin
+from ._from_sketch import FromSketchMixin
 from ._likelihood import LikelihoodMixin
 from ._projection import Projection
 from ._rows import columns_of
@@ -35,7 +36,11 @@ _LARGEST_DENSE = 2**34
 
 # Scikit-learn wraps the ``transform`` of the class that inherits from TransformerMixin itself.
 class ComponentsMixin(
-    LikelihoodMixin, CertificateMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    FromSketchMixin,
+    LikelihoodMixin,
+    CertificateMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
 ):
     """The methods of an estimator that use its components and change nothing."""
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.display import LazyDisplayMixin, lazy_property
 from .._base.locks import locked
 from .._base.messages import report
+from .._base.saving import SavedMixin
 from .._base.threads import limit_threads
 from .._base.typed import Auto
 from ..kernels import compile_clock
@@ -34,7 +35,7 @@ from ._second_reading import SecondReading, noise_scale, polished_candidates
 from ._sizes import wanted_sizes
 
 
-class RecoveredMixin(LazyDisplayMixin):
+class RecoveredMixin(LazyDisplayMixin, SavedMixin):
     """The fitted attributes that follow from ``sketch_``, computed once for each revision of it.
 
     A reader holds the lock of the estimator and that of the sketch while it computes and keeps a
@@ -70,6 +71,17 @@ class RecoveredMixin(LazyDisplayMixin):
         if "_cache" in vars(new):
             new._cache = dict(self._cache)
         return new
+
+    def _saved_attributes(self) -> dict[str, Any]:
+        # Of what is kept, what fit has read from the rows; the rest follows from the sketch.
+        cache = self._valid_cache()
+        kept = {name: cache[name] for name in ("eigenpairs", "support_mean") if name in cache}
+        return super()._saved_attributes() | {"_cache": kept}
+
+    def _take_attributes(self, attributes: dict[str, Any]) -> None:
+        kept = attributes.pop("_cache")
+        super()._take_attributes(attributes)
+        self._keep(kept, self.sketch_.revision)
 
     def _keep(self, values: dict[str, Any], revision: int | None = None) -> None:
         # One container, so that looking at a component after partial_fit, which computes it,

@@ -40,6 +40,7 @@ PAGES = [
 ]
 MODULES = [
     "sklearn_sparse_eig",
+    "sklearn_sparse_eig.cli",
     "sklearn_sparse_eig.datasets",
     "sklearn_sparse_eig.diagnostics",
     "sklearn_sparse_eig.distributed",
@@ -51,6 +52,8 @@ MODULES = [
     "sklearn_sparse_eig.recovery.decoders",
     "sklearn_sparse_eig.seeds",
     "sklearn_sparse_eig.sketching",
+    "sklearn_sparse_eig.streams",
+    "sklearn_sparse_eig.text",
 ]
 # What users call first shows how, in a tested example.
 WITH_EXAMPLE = {
@@ -62,6 +65,7 @@ WITH_EXAMPLE = {
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
+    "HashedTextVectorizer",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
     "LowRankRegressor",
@@ -71,6 +75,8 @@ WITH_EXAMPLE = {
     "diagonal_network_path",
     "fisher_separability",
     "fit_partitions",
+    "fit_stream",
+    "iter_batches",
     "kernel_blocks",
     "l1_gap_bound",
     "learning_rate_path",

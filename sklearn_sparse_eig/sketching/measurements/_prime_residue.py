@@ -8,6 +8,9 @@ import scipy.sparse as sp
 from ._base import Measurement
 from ._registry import register
 
+# Primes that are found in no time, and more than anybody asks for.
+_MANY = 4096
+
 
 @register
 class PrimeResidueMeasurement(Measurement):
@@ -63,21 +66,28 @@ class PrimeResidueMeasurement(Measurement):
 
 def _consecutive_primes(count: int, total: int) -> np.ndarray:
     """Return the `count` consecutive primes with the largest sum that is at most `total`."""
+    # The first c primes sum to at least c^2: for many there is no need to find them all.
+    if count < 1 or (count > _MANY and count * count > total):
+        raise ValueError(
+            f"n_measurements={total} is too small for n_blocks={count} primes, which sum to at "
+            f"least {count * count}; n_blocks must be at least 1."
+        )
     # The largest prime is near total / count, and the count-th prime below count (ln count +
     # ln ln count) + 6 (Rosser); a margin covers the gaps between them.
     smallest = int(count * 2.0 * np.log(count + 2.0)) + 16
-    limit = max(smallest, 2 * total // max(count, 1) + 16)
+    limit = max(smallest, 2 * total // count + 16)
     sieve = np.ones(limit, dtype=bool)
     sieve[:2] = False
     for p in range(2, int(limit**0.5) + 1):
         if sieve[p]:
             sieve[p * p :: p] = False
     primes = np.flatnonzero(sieve)
-    sums = np.convolve(primes, np.ones(max(count, 1), dtype=np.int64), mode="valid")
+    running = np.concatenate([[0], np.cumsum(primes)])
+    sums = running[count:] - running[:-count]
     last = int(np.searchsorted(sums, total, side="right")) - 1
-    if count < 1 or last < 0:
+    if last < 0:
         raise ValueError(
             f"n_measurements={total} is too small for n_blocks={count} primes; "
-            f"the first {count} primes need {int(primes[: max(count, 1)].sum())}."
+            f"the first {count} primes need {int(sums[0])}."
         )
     return primes[last : last + count]

@@ -1,0 +1,34 @@
+"""Merge models or sketches of different rows into one.
+
+They must have been made with the same parameters and the same seed.
+"""
+
+import argparse
+
+from ..streams import load
+
+EXAMPLES = """examples:
+  sparse-eig fit monday.parquet -o monday.skse --seed 0
+  sparse-eig fit tuesday.parquet -o tuesday.skse --seed 0
+  sparse-eig merge monday.skse tuesday.skse -o both.skse
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("models", nargs="+", help="files of models or sketches")
+    parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="file of the sum")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run this command."""
+    total = load(options.models[0])
+    for path in options.models[1:]:
+        try:
+            total.merge(load(path))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} does not fit {options.models[0]}. {error}") from error
+    total.save(options.output)
+    n_rows = getattr(total, "n_samples_seen_", None)
+    n_rows = total.n_samples if n_rows is None else n_rows
+    print(f"{len(options.models)} files, {n_rows} rows; saved as {options.output}")

@@ -1,0 +1,66 @@
+"""Write the coordinates of rows on the components of a model.
+
+There is one line, or row of the array, for each row of the input.
+"""
+
+import argparse
+import os
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from .._base.files import write_whole
+from ..streams import load
+from ._source import add_source, open_source
+
+EXAMPLES = """examples:
+  sparse-eig transform programmes.skse cells.h5ad -o scores.npy
+  sparse-eig transform topics.skse 'new/*.parquet' -o scores.csv
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("model", help="file of a model")
+    add_source(parser)
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="array (.npy) or table (.csv)"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run this command."""
+    if not options.output.endswith((".npy", ".csv")):
+        raise ValueError(f"The output ends with .npy or .csv, got {options.output}.")
+    model, batches = load(options.model), open_source(options)
+    if not hasattr(model, "transform"):
+        raise ValueError(f"{options.model} has no components to transform by.")
+    _check_names(model, batches.feature_names, options.model)
+    scores = np.vstack([np.asarray(model.transform(rows)) for rows in batches])
+    write_whole(options.output, _written(scores, options.output))
+    print(f"{len(scores)} rows, {scores.shape[1]} components; saved as {options.output}")
+
+
+def _check_names(model: Any, names: list[str] | None, path: str) -> None:
+    known = getattr(model, "feature_names_in_", None)
+    if known is None or names is None or known.tolist() == names:
+        return
+    pairs = zip(known, names, strict=False)
+    place = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(known), len(names)))
+    here = names[place] if place < len(names) else "nothing"
+    there = known[place] if place < len(known) else "nothing"
+    raise ValueError(
+        f"Feature {place + 1} is {here!r} in the input and {there!r} in {path}. Give the same "
+        "features in the same order, for instance by --columns."
+    )
+
+
+def _written(scores: np.ndarray, path: str) -> list[bytes | memoryview]:
+    if os.fspath(path).endswith(".npy"):
+        file = BytesIO()
+        np.save(file, scores)
+        return [file.getvalue()]
+    head = ",".join(f"component_{i + 1}" for i in range(scores.shape[1]))
+    lines = [head, *(",".join(f"{value:.9g}" for value in row) for row in scores)]
+    return ["\n".join([*lines, ""]).encode()]
