@@ -52,8 +52,8 @@ class FromSketchMixin:
         >>> pca = SketchedSparsePCA.from_sketch(
         ...     sketch(X[:90]) + sketch(X[90:]), feature_names=list("abcdefghi"), n_components=1
         ... )
-        >>> pca.describe()[0][1][0], pca.n_samples_seen_
-        ('b', 200)
+        >>> sorted(name for name, loading in pca.describe()[0]), pca.n_samples_seen_
+        (['a', 'b'], 200)
         """
         if not hasattr(sketch, "effective_samples"):
             raise TypeError(

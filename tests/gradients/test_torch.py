@@ -652,7 +652,8 @@ def _digits():
 def test_detector_of_a_convolutional_network_is_the_formula():
     module, images, y = _digits()
     rows, new = np.arange(200), np.arange(200, 230)
-    detector = GradPCADetector(module, batch_size=64).fit(images[rows], y[rows])
+    detector = GradPCADetector(module, score_function="snr_ratio", batch_size=64)
+    detector.fit(images[rows], y[rows])
     network = make_network(module)
     fitted, scored = network.gradients(images[rows]), network.gradients(images[new])
     blocks, n = [], len(rows)

@@ -39,10 +39,13 @@ def test_gradient_features_of_a_random_output_are_refused():
         GradientFeatures(Dropping().eval()).fit(rows())
 
 
-def test_scores_that_overflow_are_told_once_at_the_line_of_the_caller():
+@pytest.mark.parametrize("score, expected", [("snr_ratio", np.nan), ("relative", 1 / 21)])
+def test_scores_that_overflow_are_told_once_at_the_line_of_the_caller(score, expected):
     X, y = rows(), np.arange(40) % 3
-    detector = GradPCADetector(make_module(), labels="predicted").fit(X[:20], y[:20])
-    detector.calibrate(X[20:])
+    detector = GradPCADetector(make_module(), score_function=score, labels="predicted")
+    detector.fit(X[:20], y[:20]).calibrate(X[20:])
     with pytest.warns(UserWarning, match="of 2 of 2 rows are not finite") as told:
         p = detector.p_values(X[:2] * np.float32(1e38))
-    assert np.isnan(p).all() and len(told) == 1 and told[0].filename == __file__
+    # An infinite length is more than that of any of 20 rows; a ratio of two is none.
+    np.testing.assert_allclose(p, expected)
+    assert len(told) == 1 and told[0].filename == __file__
