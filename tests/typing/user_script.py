@@ -1,5 +1,6 @@
 """A stranger's use of the library: ``mypy --strict`` finds nothing to say, and it runs."""
 
+from importlib.util import find_spec
 from typing import Any, assert_type, cast
 
 import numpy as np
@@ -69,7 +70,9 @@ def sparse_components(X: np.ndarray) -> None:
     assert_type(halves[0].merge(halves[1], shard_id="b") + halves[1], SketchedSparsePCA)
     fitted = fit_partitions(SketchedSparsePCA(2, random_state=0), [X[:50], X[50:]], n_jobs=1)
     assert_type(fitted, SketchedSparsePCA)
-    assert_type(fit_dask(SketchedSparsePCA(2), [X], sample_weight=[X[:, 0]]), SketchedSparsePCA)
+    if find_spec("dask"):
+        weights = [X[:, 0]]
+        assert_type(fit_dask(SketchedSparsePCA(2), [X], sample_weight=weights), SketchedSparsePCA)
     # A name that a program has registered itself is not in the list of those known.
     SketchedSparsePCA(2, decoder=cast(Any, "mine"))
 
