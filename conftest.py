@@ -8,6 +8,7 @@ import joblib
 # What needs an extra; without it these cannot be imported, nor are they used.
 _NEEDS = {
     "sklearn_sparse_eig/gradients/torch": "torch",
+    "sklearn_sparse_eig/diagnostics/_curvature.py": "torch",
     "sklearn_sparse_eig/kernels/_numba*.py": "numba",
 }
 collect_ignore_glob = [path for path, package in _NEEDS.items() if not find_spec(package)]

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from sklearn_sparse_eig import GradPCADetector
-from sklearn_sparse_eig.gradients import LayerMatrices, TorchNetwork, make_network
+from sklearn_sparse_eig.gradients import LayerMatrices, make_network
 from sklearn_sparse_eig.ood._moments import Moment
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
+
+from sklearn_sparse_eig.gradients import TorchNetwork  # noqa: E402 - it needs torch
 
 quiet = pytest.mark.filterwarnings(
     "ignore:The first samples", "ignore:The model predicts", "ignore:No closed form"

@@ -13,7 +13,11 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 # Examples that need an extra; without it they say so.
-NEEDS = {"plot_ood_torch_cnn": "torch", "plot_edge_of_stability": "torch"}
+NEEDS = {
+    "plot_ood_torch_cnn": "torch",
+    "plot_edge_of_stability": "torch",
+    "plot_ood_sentences": "sentence_transformers",
+}
 PROMISES = {
     "plot_docstring_topics": [
         r"\d+ docstrings collected",
@@ -57,6 +61,12 @@ PROMISES = {
         r"GradPCA, dense layers: +AUROC 0\.9[4-9]\d\n",
         r"probability of the predicted class: +AUROC 0\.\d{3}\n",
         r"known digits rejected: \d\.\d% \(at most 5% asked\)\nnew digits rejected: [6-9]\d\.\d%",
+    ],
+    "plot_ood_sentences": [
+        r"(9\d|100)% of new ways to ask get the right intent",
+        r"GradPCADetector +AUROC 0\.9[89]\d\n",
+        r"largest probability +AUROC (0\.9[89]\d|1\.000)\n",
+        r"[6-9]\d% of queries about other things are noticed\n(9\d|100)% of known intents pass",
     ],
     "plot_neural_collapse": [
         r"epoch  accuracy +NC1 +NC2 +NC3 +NC4  kernel  invariant +K-FAC  paper  probability\n",
