@@ -126,7 +126,13 @@ LONG = {
     for estimator in (
         DiagonalNetworkRegressor(joint=True),
         DiagonalNetworkRegressor(fit_intercept=False),
+        DiagonalNetworkRegressor(solver="mirror", fit_intercept=False, tol=1e-6),
+        DiagonalNetworkRegressor(joint=True, solver="mirror", tol=1e-6),
+        DiagonalNetworkRegressor(positive=True, refit_support=True),
         WeightedFourierRegressor(basis="complex"),
+        GradPCADetector(LogisticRegression(), budget="1 GB", random_state=0),
+        GradPCADetector(LogisticRegression(), sparsity=0.5, random_state=0),
+        SketchedSparsePCA(n_measurements=48, range_size=16, random_state=0),
         SketchedSparsePCA(
             n_measurements=48, range_size=16, n_nonzero_coefs=1, refine="sketch", random_state=0
         ),

@@ -110,8 +110,14 @@ def test_a_refused_refit_leaves_the_fit(name):
     assert content(other) != before
 
 
+# One of each kind by default, of those that take seconds.
+LONG = {"low rank", "seeds", "covariance merge", "covariance fit_sketch"}
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in CASES]
+)
 def test_an_interrupt_at_any_line_leaves_the_fit(name, run_interrupted):
     make, change, _ = CASES[name]
     n_lines = run_interrupted(lambda: change(make())).n_lines

@@ -31,7 +31,11 @@ CASES = {
 }
 
 
-@pytest.fixture(params=["numba", "scipy"])
+# Where numba is not installed, the other backend is what runs by default.
+_TWIN = [pytest.mark.slow] if find_spec("numba") else []
+
+
+@pytest.fixture(params=["numba", pytest.param("scipy", marks=_TWIN)])
 def backend(request):
     if request.param == "numba" and find_spec("numba") is None:
         pytest.skip("needs numba")

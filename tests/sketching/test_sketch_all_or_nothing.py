@@ -65,7 +65,13 @@ def check(sketch, change, run_interrupted):
 
 @pytest.mark.parametrize("name", ROW_CHANGES)
 @pytest.mark.parametrize("regime", REGIMES)
-@pytest.mark.parametrize("start", [rows(), few(6, 2)], ids=["dense", "sparse"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(rows(), id="dense"),
+        pytest.param(few(6, 2), id="sparse", marks=pytest.mark.slow),
+    ],
+)
 def test_interrupted_changes_of_rows(regime, name, start, run_interrupted):
     sketch, other = new(regime).update(start), new(regime).update(start[:3]).as_shard("a")
     if name == "delete all":
