@@ -75,7 +75,7 @@ PROMISES = {
         r" +300 +0\.9\d\d +0\.\d{3} +0\.\d{3} +\d\.\d{3} +0\.0\d\d",
     ],
     "plot_ood_threshold": [
-        r"from training rows: +1\d\.\d% of known digits rejected \(.*\), (8|9)\d% of new ones",
+        r"from training rows: +(9|1\d)\.\d% of known digits rejected \(.*\), (8|9)\d% of new ones",
         r"from held out rows: +[45]\.\d% of known digits rejected \(.*\), [678]\d% of new ones",
         r"standard deviation for one draw: 1\.6% expected, [12]\.\d% found",
         r"(p-value at most 0\.\d+: +\d+\.\d% of known digits, +\d+\.\d% of new ones\n){3}",
