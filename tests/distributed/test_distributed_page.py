@@ -28,5 +28,6 @@ def test_dask():
     run_page("Dask")
 
 
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
 def test_spark(spark):
     run_page("Spark", spark=spark)

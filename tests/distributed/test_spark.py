@@ -15,8 +15,11 @@ from sklearn_sparse_eig import (
 )
 from sklearn_sparse_eig.distributed import fit_spark, merge_sketches, sketch_by_group
 
-# Sessions and their workers take long to start.
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,  # sessions and their workers take long to start
+    # What PySpark says of newer versions of pandas is no concern of ours.
+    pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
+]
 
 N_ROWS, N = 600, 30
 PCA = SketchedSparsePCA(
