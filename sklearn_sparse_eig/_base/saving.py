@@ -1,7 +1,7 @@
 """``save`` and ``load`` of estimators, without pickle."""
 
 import os
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,6 +20,10 @@ class SavedMixin:
     Attributes that are no part of the state, such as a model that belongs to somebody else, are
     left out by :meth:`_saved_attributes`, and made again by :meth:`_take_attributes`.
     """
+
+    if TYPE_CHECKING:  # of the estimator
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
 
     def save(self, path: PathLike) -> None:
         """Write the estimator to a file, without pickle.
@@ -105,7 +109,7 @@ class SavedMixin:
         self._take_attributes(dict(content["attributes"]))
 
     def _param_names(self) -> list[str]:
-        return list(self.get_params(deep=False))  # type: ignore[attr-defined]  # of an estimator
+        return list(self.get_params(deep=False))
 
     def _saved_params(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._param_names()}

@@ -4,6 +4,7 @@ import gc
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
+from importlib import import_module
 from typing import Any, TypeVar
 
 from ._arrow_rows import VECTOR_FIELDS, RowColumns
@@ -157,8 +158,8 @@ def _batch(**values: Any) -> Any:
 def check_spark() -> None:
     """Raise ImportError, with how to install them, unless pyspark and pyarrow are here."""
     try:
-        import pyarrow  # noqa: F401  an extra, as is pyspark
-        import pyspark  # noqa: F401
+        for name in ("pyarrow", "pyspark"):
+            import_module(name)
     except ImportError as error:
         raise ImportError(
             "This needs pyspark and pyarrow: pip install 'sklearn_sparse_eig[spark]'."

@@ -63,6 +63,7 @@ class FeatureReader:
         try:
             found = network.features(take_rows(X, slice(0, 2)))
         except (TypeError, ValueError, NotImplementedError):
+            # So networks say that their last layer is not dense, or that they do not tell.
             return cls(network, None)
         return cls(network, int(found.shape[1]))
 

@@ -16,6 +16,8 @@ class SketchSavingMixin:
 
         def to_bytes(self) -> bytes: ...
 
+        def settings(self) -> dict[str, Any]: ...
+
         @classmethod
         def from_bytes(cls, data: Any) -> Self: ...
 
@@ -74,5 +76,5 @@ class SketchSavingMixin:
     def _take_archive(self, content: dict[str, Any]) -> None:
         """Go on from what another sketch of the same settings was."""
         saved: Any = self.from_archive(content)
-        check_same(self.settings(), saved.settings())  # type: ignore[attr-defined]  # of a state
+        check_same(self.settings(), saved.settings())
         vars(self).update({name: v for name, v in vars(saved).items() if name != "revision"})
