@@ -2,7 +2,8 @@
 
 Scikit-learn states no types, so that to a checker its classes are ``Any``, and so is whatever
 inherits from them: every misspelt method of ours would pass. Where types are checked, the classes
-below stand in with what users call; where programs run, they are scikit-learn's own.
+below stand in with what users call; where programs run, they are scikit-learn's own, of which
+those of estimators also know where the pages of ours are.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -121,8 +122,8 @@ if TYPE_CHECKING:
     def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]: ...
 
 else:
+    from sklearn import base, covariance
     from sklearn.base import (
-        BaseEstimator,
         ClassifierMixin,
         ClassNamePrefixFeaturesOutMixin,
         MetaEstimatorMixin,
@@ -131,5 +132,12 @@ else:
         RegressorMixin,
         TransformerMixin,
     )
-    from sklearn.covariance import EmpiricalCovariance
     from sklearn.utils.metaestimators import available_if
+
+    from .site import SitePageMixin
+
+    class BaseEstimator(SitePageMixin, base.BaseEstimator):
+        """Scikit-learn's own, with links to our pages."""
+
+    class EmpiricalCovariance(SitePageMixin, covariance.EmpiricalCovariance):
+        """Scikit-learn's own, with links to our pages."""
