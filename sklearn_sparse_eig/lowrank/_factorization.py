@@ -332,6 +332,10 @@ class DeepMatrixFactorization(
         """
         check_is_fitted(self)
         X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        return self._coordinates(X)
+
+    def _coordinates(self, X: np.ndarray) -> np.ndarray:
+        """Return what `transform` does, of checked rows and as an array whatever the output."""
         coordinates = self._rows.coordinates(X, ~np.isnan(X), self.components_)
         return coordinates * self.filter_[: self.n_components_]
 

@@ -168,13 +168,13 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
     agreement_: float
 
     _parameter_constraints: dict = {
-        "generator": [object],
-        "classifier": [object],
-        "probe": [object],
+        "generator": "no_validation",
+        "classifier": "no_validation",
+        "probe": "no_validation",
         "threshold": [Interval(Real, 0, 1, closed="both"), None],
         "quantile": [Interval(Real, 0, 1, closed="left")],
         "n_bins": [Interval(Integral, 1, None, closed="left")],
-        "evaluator": [object],
+        "evaluator": "no_validation",
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "state": [callable, None],
         "train_on": [StrOptions({"confident", "all"})],
@@ -296,11 +296,7 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         ndarray of bool, shape (n,), or of int
         """
         check_is_fitted(self)
-        mask = self.support_mask_
-        if Z is not None:
-            seeds = self._check_seeds(Z)
-            confidence = examine(self._options(), seeds, self.classes_)[2]
-            mask = confidence >= self.threshold_
+        mask = self.support_mask_ if Z is None else self._is_confident(self._check_seeds(Z))
         return np.flatnonzero(mask) if indices else mask.copy()
 
     def transform(self, Z: ArrayLike) -> np.ndarray:
@@ -317,7 +313,10 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         ndarray of shape (n_confident, n_features)
         """
         seeds = self._check_seeds(Z)
-        return seeds[self.get_support(seeds)]
+        return seeds[self._is_confident(seeds)]
+
+    def _is_confident(self, seeds):
+        return examine(self._options(), seeds, self.classes_)[2] >= self.threshold_
 
     def fit_transform(self, Z: ArrayLike, y: ArrayLike | None = None) -> np.ndarray:
         """Fit, and return the rows whose samples are confident.
