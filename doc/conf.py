@@ -73,6 +73,11 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# Pages without pages below them have nothing to show beside them.
+html_sidebars = {page: [] for page in ("doc/index", "doc/start", "doc/choosing", "doc/api")}
+toc_object_entries_show_parents = "hide"
 
 # ------------------------------------------------------------- a page for each public name
 REFERENCE = DOC / "reference"
@@ -162,6 +167,17 @@ def quote_fitted_names(app, what, name, value, options, lines):
             lines[i] = re.sub(r"(?<=[(, ])(\w+_)(?=[,)])", r"``\1``", line)
 
 
+def mark_tables_of_sentences(app, doctree):
+    """Name tables with long cells, which the style sheet shows as cards on narrow screens."""
+    from docutils import nodes  # the tests read this file where Sphinx is not installed
+
+    for table in doctree.findall(nodes.table):
+        longest = max((len(entry.astext()) for entry in table.findall(nodes.entry)), default=0)
+        columns = len(next(table.findall(nodes.row)))
+        if longest > 50 and columns <= 5:
+            table["classes"].append("prose")
+
+
 def lead_to_the_first_page(app, error):
     """Let the root of the site lead to the first page, which lies in doc/."""
     if error is None and app.builder.format == "html":
@@ -175,4 +191,5 @@ def setup(app):
     app.connect("source-read", adapt_links)
     app.connect("autodoc-skip-member", skip_inherited_from_elsewhere)
     app.connect("autodoc-process-docstring", quote_fitted_names, priority=400)
+    app.connect("doctree-read", mark_tables_of_sentences)
     app.connect("build-finished", lead_to_the_first_page)
