@@ -75,6 +75,7 @@ def engines(session):
     """Dask on a cluster of two processes, and Spark where there is Java."""
     session.install(".[fast,dask,spark,test]")
     pytest(session, "-m", "", "tests/distributed")
+    pytest(session, "-m", "", "tests/pages", "-k", "many_rows or dask or spark")
 
 
 @nox.session
@@ -83,7 +84,7 @@ def torch(session):
     session.install(".[fast,plot,test]", TORCH)
     rooms = ("gradients", "ood", "diagnostics", "seeds")
     pytest(session, "-n", "2", *(f"tests/{room}" for room in rooms))
-    pytest(session, "-m", "", "tests/pages", "-k", "torch")
+    pytest(session, "-m", "", "tests/pages", "-k", "torch or new_inputs")
 
 
 @nox.session
@@ -91,6 +92,7 @@ def io(session):
     """The readers of all formats, with their libraries."""
     session.install(".[fast,io,plot,test]")
     pytest(session, "-m", "", "tests/streams", "tests/cli", "tests/text")
+    pytest(session, "-m", "", "tests/pages", "-k", "recipes or anndata")
 
 
 @nox.session
