@@ -60,6 +60,9 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "download_all_examples": False,
     "remove_config_comments": True,
+    "capture_repr": (),
+    "within_subsection_order": "FileNameSortKey",
+    "thumbnail_size": (400, 260),
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -146,7 +149,10 @@ def adapt_links(app, docname, source):
     text = re.sub(
         r"\]\(((?:\.\./)*)examples/(plot_\w+)\.py\)", r"](\1doc/auto_examples/\2.rst)", source[0]
     )
-    source[0] = re.sub(r"\]\(((?:\.\./)*)examples\)", r"](\1doc/auto_examples/index.rst)", text)
+    text = re.sub(r"\]\(((?:\.\./)*)examples\)", r"](\1doc/auto_examples/index.rst)", text)
+    # Where an example has saved its plot on the machine that built the site is of no interest.
+    text = re.sub(r"^ *Plot saved as .*\n", "", text, flags=re.MULTILINE)
+    source[0] = text.replace(f"{ROOT}/", "")
 
 
 def skip_inherited_from_elsewhere(app, what, name, value, skip, options):

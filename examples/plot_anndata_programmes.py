@@ -121,3 +121,7 @@ else:
     figure.supxlabel("genes of a component, by the programme that they belong to")
     figure.savefig("anndata_programmes.png", dpi=150)
     print(f"Plot saved as {Path('anndata_programmes.png').resolve()}")
+
+# %%
+# **Conclusion.** Begin with ``"auto"`` and one component more than programmes that you expect, and
+# look at what it warns of. Give numbers where you know them.

@@ -105,3 +105,7 @@ else:
     panels[0].set_title(title, loc="left")
     panels[0].figure.savefig("ood_torch_cnn.png", dpi=150)
     print(f"Plot saved as {Path('ood_torch_cnn.png').resolve()}")
+
+# %%
+# **Conclusion.** The module is taken as it is, and convolutions add nothing here to what the dense
+# layers tell: ``params="dense"`` is as good.

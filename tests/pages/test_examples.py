@@ -193,6 +193,13 @@ def test_every_example_is_tested():
     assert sorted(PROMISES) == sorted(path.stem for path in EXAMPLES.glob("plot_*.py"))
 
 
+@pytest.mark.parametrize("name", PROMISES)
+def test_every_example_concludes(name):
+    source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    says = re.search(r"\n# %%\n# \*\*Conclusion\.\*\* .*\n(# .*\n)*$", source)
+    assert says or "reproduced: " in source
+
+
 # One that takes a few seconds shows by default that examples run; .ci/run runs them all.
 QUICK = {"plot_grid_search"}
 
