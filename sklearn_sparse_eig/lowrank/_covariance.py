@@ -260,7 +260,11 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         """
         A, mean, support, noise = covariance_of_sketch(sketch, n_components, options)
         if self.assume_centered and sketch.center:
-            raise ValueError("assume_centered=True needs a sketch with center=False.")
+            raise ValueError(
+                "assume_centered=True needs a sketch of rows that are not centred, and this one "
+                "was made with center=True. Use assume_centered=False, or a sketch with "
+                "center=False."
+            )
         self.n_features_in_ = len(A)
         if hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
