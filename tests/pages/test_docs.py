@@ -19,6 +19,8 @@ from sklearn_sparse_eig import (
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     WeightedFourierRegressor,
 )
 from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
@@ -68,6 +70,7 @@ WITH_EXAMPLE = {
     "HashedTextVectorizer",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
+    "SketchedSparsePCACV",
     "LowRankRegressor",
     "WeightedFourierRegressor",
     "effective_rank",
@@ -89,6 +92,7 @@ WITH_EXAMPLE = {
     "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
+    "support_stability",
     "tree_merge",
     "trigonometric_risk",
 }
@@ -153,6 +157,8 @@ CLASSES = [
     DeepMatrixFactorization,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     LowRankRegressor,
     WeightedFourierRegressor,
     GaussianMixturePosterior,
