@@ -32,7 +32,16 @@ from sklearn_sparse_eig.gradients import (
     LayerPlaces,
     Network,
 )
-from sklearn_sparse_eig.plotting import ComponentsDisplay
+from sklearn_sparse_eig.plotting import (
+    ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -61,6 +70,13 @@ MODULES = [
 WITH_EXAMPLE = {
     "CollapseMonitor",
     "ComponentsDisplay",
+    "EffectiveRankDisplay",
+    "OODScoresDisplay",
+    "PhaseDiagramDisplay",
+    "RegularizationPathDisplay",
+    "ScreeDisplay",
+    "SupportMapDisplay",
+    "SupportStabilityDisplay",
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
@@ -166,6 +182,13 @@ CLASSES = [
     EigenSketch,
     CollapseMonitor,
     ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
     GradPCADetector,
     GradientFeatures,
     Gradients,
