@@ -14,7 +14,13 @@ from .ood import GradPCADetector, ood_metrics
 from .recovery import RecoveryWarning, SparseEigenpairs
 from .seeds import SeedConfidenceFilter
 from .sketching import EigenSketch, recommend_sketch
-from .sparse_pca import SketchedSparsePCA, sparse_eigsh
+from .sparse_pca import (
+    SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
+    sparse_eigsh,
+    support_stability,
+)
 
 __version__ = "0.1.0"
 
@@ -29,7 +35,9 @@ __all__ = [
     "RecoveryWarning",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
+    "SketchedSparsePCACV",
     "SparseEigenpairs",
+    "SupportStability",
     "WeightedFourierRegressor",
     "__version__",
     "diagonal_network_path",
@@ -39,5 +47,6 @@ __all__ = [
     "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
+    "support_stability",
     "trigonometric_risk",
 ]

@@ -19,6 +19,8 @@ from sklearn_sparse_eig import (
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     WeightedFourierRegressor,
 )
 from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
@@ -30,7 +32,16 @@ from sklearn_sparse_eig.gradients import (
     LayerPlaces,
     Network,
 )
-from sklearn_sparse_eig.plotting import ComponentsDisplay
+from sklearn_sparse_eig.plotting import (
+    ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -59,6 +70,13 @@ MODULES = [
 WITH_EXAMPLE = {
     "CollapseMonitor",
     "ComponentsDisplay",
+    "EffectiveRankDisplay",
+    "OODScoresDisplay",
+    "PhaseDiagramDisplay",
+    "RegularizationPathDisplay",
+    "ScreeDisplay",
+    "SupportMapDisplay",
+    "SupportStabilityDisplay",
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
@@ -68,6 +86,7 @@ WITH_EXAMPLE = {
     "HashedTextVectorizer",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
+    "SketchedSparsePCACV",
     "LowRankRegressor",
     "WeightedFourierRegressor",
     "effective_rank",
@@ -89,6 +108,7 @@ WITH_EXAMPLE = {
     "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
+    "support_stability",
     "tree_merge",
     "trigonometric_risk",
 }
@@ -153,6 +173,8 @@ CLASSES = [
     DeepMatrixFactorization,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     LowRankRegressor,
     WeightedFourierRegressor,
     GaussianMixturePosterior,
@@ -160,6 +182,13 @@ CLASSES = [
     EigenSketch,
     CollapseMonitor,
     ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
     GradPCADetector,
     GradientFeatures,
     Gradients,
