@@ -39,18 +39,18 @@ def kernel(first, second, frequencies, variances):
         for low in range(0, len(frequencies), columns):
             part = slice(low, low + columns)
             root = np.sqrt(variances[part])
-            left = root * _powers(first[:, d], frequencies[part])
+            left = root * powers(first[:, d], frequencies[part])
             left = left.view(np.float64) if is_real else left  # cosines and sines side by side
             if second is first and is_real:
                 factor += left @ left.T  # NumPy computes one half of a product with itself
                 continue
-            right = root * _powers(second[:, d], frequencies[part])
+            right = root * powers(second[:, d], frequencies[part])
             factor += left @ (right.view(np.float64) if is_real else right.conj()).T
         result *= factor
     return result
 
 
-def _powers(phases, frequencies):
+def powers(phases, frequencies):
     """Return :func:`features` of consecutive frequencies: as products, with few exponentials."""
     p = len(frequencies)
     width = int(np.ceil(np.sqrt(p)))
