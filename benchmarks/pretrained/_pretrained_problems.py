@@ -24,7 +24,12 @@ from _ood_problems import N_HELD_OUT, N_NEW, N_TEST, N_TRAIN, Rows, logistic, ml
 
 N_LEFT_OUT_INTENTS, N_LEFT_OUT = 30, 2
 # Images of each set that features are computed of: the first ones for training and for tests.
-POOLS = {"fashion_mnist": (6_000, 2_000), "mnist": (0, 1_000), "notmnist": (0, 1_000)}
+POOLS = {
+    "fashion_mnist": (6_000, 2_000),
+    "mnist": (0, 1_000),
+    "notmnist": (0, 1_000),
+    "letters": (6_000, 2_000),  # of notMNIST too, where it is the known set
+}
 # The last ones of each set are new where it is not the known one.
 N_OTHER = 1_000
 
@@ -63,9 +68,10 @@ class Sources:
 def _pixels(name):
     """Return the pixels of a pool, training images first, and the classes."""
     n_train, n_test = POOLS[name]
-    if name == "notmnist":
-        with np.load(data_path(name, "notmnist_10k.npz"), allow_pickle=False) as arrays:
-            X, y = (arrays[k][: n_train + n_test] for k in "Xy")
+    if name in ("notmnist", "letters"):
+        first = sum(POOLS["notmnist"]) if name == "letters" else 0
+        with np.load(data_path("notmnist", "notmnist_10k.npz"), allow_pickle=False) as arrays:
+            X, y = (arrays[k][first : first + n_train + n_test] for k in "Xy")
     else:
         with np.load(data_path(name, f"{name}.npz"), allow_pickle=False) as arrays:
             X, y = (
@@ -144,6 +150,7 @@ class Problem:
 
 
 FASHION = "fashion_mnist", ["mnist", "notmnist"]
+LETTERS = "letters", ["mnist", "fashion_mnist"]
 PROBLEMS = {
     "text_logreg": Problem(
         "CLINC150, MiniLM + LogReg", queries("embeddings"), logistic(10.0), True, has_text
@@ -164,4 +171,8 @@ PROBLEMS = {
     "fashion_pixels": Problem(
         "Fashion, pixels + MLP", images("pixels", *FASHION), mlp(256), False, always
     ),
+    "notmnist_linear": Problem(
+        "notMNIST, Lite0 + LogReg", images("features", *LETTERS), logistic(), True
+    ),
+    "notmnist_mlp": Problem("notMNIST, Lite0 + MLP", images("features", *LETTERS), mlp(256), True),
 }
