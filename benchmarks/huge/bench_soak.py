@@ -58,7 +58,7 @@ def hashed_text(rng):
         ]
         stream.partial_fit(hasher.transform(texts))
         yield
-        stream.components_
+        stream.describe()
         yield
 
 
@@ -95,7 +95,7 @@ def covariances(rng):
     while True:
         stream.partial_fit(rng.standard_normal((200, 60)) + rng.standard_normal((200, 1)))
         yield
-        stream.covariance_
+        stream.get_precision()
         yield
 
 
