@@ -2,7 +2,12 @@
 
 from .fourier import WeightedFourierRegressor, trigonometric_risk
 from .gradients import GradientFeatures
-from .implicit import DiagonalNetworkRegressor, diagonal_network_path, learning_rate_path
+from .implicit import (
+    DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
+    diagonal_network_path,
+    learning_rate_path,
+)
 from .lowrank import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
@@ -14,7 +19,13 @@ from .ood import GradPCADetector, ood_metrics
 from .recovery import RecoveryWarning, SparseEigenpairs
 from .seeds import SeedConfidenceFilter
 from .sketching import EigenSketch, recommend_sketch
-from .sparse_pca import SketchedSparsePCA, sparse_eigsh
+from .sparse_pca import (
+    SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
+    sparse_eigsh,
+    support_stability,
+)
 
 __version__ = "0.1.0"
 
@@ -22,6 +33,7 @@ __all__ = [
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
+    "DiagonalNetworkRegressorCV",
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
@@ -29,7 +41,9 @@ __all__ = [
     "RecoveryWarning",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
+    "SketchedSparsePCACV",
     "SparseEigenpairs",
+    "SupportStability",
     "WeightedFourierRegressor",
     "__version__",
     "diagonal_network_path",
@@ -39,5 +53,6 @@ __all__ = [
     "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
+    "support_stability",
     "trigonometric_risk",
 ]

@@ -332,6 +332,7 @@ class DeepMatrixFactorization(
         """
         check_is_fitted(self)
         X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        check_squares(X)
         return self._coordinates(X)
 
     def _coordinates(self, X: np.ndarray) -> np.ndarray:

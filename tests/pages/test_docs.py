@@ -17,12 +17,15 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     WeightedFourierRegressor,
 )
 from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
@@ -34,7 +37,16 @@ from sklearn_sparse_eig.gradients import (
     LayerPlaces,
     Network,
 )
-from sklearn_sparse_eig.plotting import ComponentsDisplay
+from sklearn_sparse_eig.plotting import (
+    ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,15 +82,24 @@ MODULES = [
 WITH_EXAMPLE = {
     "CollapseMonitor",
     "ComponentsDisplay",
+    "EffectiveRankDisplay",
+    "OODScoresDisplay",
+    "PhaseDiagramDisplay",
+    "RegularizationPathDisplay",
+    "ScreeDisplay",
+    "SupportMapDisplay",
+    "SupportStabilityDisplay",
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
+    "DiagonalNetworkRegressorCV",
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
     "HashedTextVectorizer",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
+    "SketchedSparsePCACV",
     "LowRankRegressor",
     "WeightedFourierRegressor",
     "effective_rank",
@@ -100,6 +121,7 @@ WITH_EXAMPLE = {
     "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
+    "support_stability",
     "tree_merge",
     "trigonometric_risk",
 }
@@ -160,10 +182,13 @@ def test_docstring(item):
 
 CLASSES = [
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     LowRankRegressor,
     WeightedFourierRegressor,
     GaussianMixturePosterior,
@@ -171,6 +196,13 @@ CLASSES = [
     EigenSketch,
     CollapseMonitor,
     ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
     GradPCADetector,
     GradientFeatures,
     Gradients,

@@ -15,6 +15,7 @@ MODULES = [
     "sklearn_sparse_eig",
     "sklearn_sparse_eig.diagnostics",
     "sklearn_sparse_eig.distributed",
+    "sklearn_sparse_eig.plotting",
     "sklearn_sparse_eig.streams",
     "sklearn_sparse_eig.text",
     "sklearn.model_selection",
