@@ -134,10 +134,11 @@ else:
     )
     from sklearn.utils.metaestimators import available_if
 
+    from .pickling import PickledMixin
     from .site import SitePageMixin
 
-    class BaseEstimator(SitePageMixin, base.BaseEstimator):
-        """Scikit-learn's own, with links to our pages."""
+    class BaseEstimator(PickledMixin, SitePageMixin, base.BaseEstimator):
+        """Scikit-learn's own, whose pickles remember our version, and with links to our pages."""
 
-    class EmpiricalCovariance(SitePageMixin, covariance.EmpiricalCovariance):
-        """Scikit-learn's own, with links to our pages."""
+    class EmpiricalCovariance(PickledMixin, SitePageMixin, covariance.EmpiricalCovariance):
+        """Scikit-learn's own, whose pickles remember our version, and with links to our pages."""
