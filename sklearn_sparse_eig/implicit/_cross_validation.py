@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from scipy.linalg import LinAlgError
 from scipy.sparse.linalg import LinearOperator
 
+from .._base.progress import tell
 from ._centering import without_mean
 from ._design import Design, independent_equations
 from ._equations import Equations
@@ -253,6 +254,7 @@ def _best_point(folds, labels, part):
     least, best, errors, k = np.full(2, first), np.zeros(2, dtype=int), np.full(2, first), 0
     paths = [_follow(fold.options, fold.rows, labels, part) for fold in folds]
     for k, points in enumerate(zip(*paths, strict=False), start=1):
+        tell("cross-validation", "times", k, len(_times()))
         errors = np.zeros(2)
         for fold, (candidates, _) in zip(folds, points, strict=True):
             for which, x in enumerate(candidates):
