@@ -2,7 +2,12 @@
 
 from .fourier import WeightedFourierRegressor, trigonometric_risk
 from .gradients import GradientFeatures
-from .implicit import DiagonalNetworkRegressor, diagonal_network_path, learning_rate_path
+from .implicit import (
+    DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
+    diagonal_network_path,
+    learning_rate_path,
+)
 from .lowrank import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
@@ -28,6 +33,7 @@ __all__ = [
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
+    "DiagonalNetworkRegressorCV",
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",

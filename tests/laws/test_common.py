@@ -21,6 +21,7 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     GradientFeatures,
     GradPCADetector,
     LowRankRegressor,
@@ -93,6 +94,8 @@ CONFIGURATIONS += [
     DiagonalNetworkRegressor(joint=True, solver="mirror", tol=1e-6),
     DiagonalNetworkRegressor(solver="gd", init_scale=0.1, fit_intercept=False, max_iter=100),
     DiagonalNetworkRegressor(solver="gd", depth=2, max_iter=100),
+    DiagonalNetworkRegressor(stopping=5.0, average=False),
+    DiagonalNetworkRegressorCV(4, [0.1], cv=3),
 ]
 
 

@@ -54,6 +54,7 @@ DOORS = {
         False,
     ),
     "diagonal.fit": (FITS["diagonal_network"][0], call("fit", X[:6, 0]), X[:6], True),
+    "diagonal cv.fit": (FITS["diagonal_network_cv"][0], call("fit", X[:6, 0]), X[:6], True),
     "diagonal.partial_fit": (
         lambda: DiagonalNetworkRegressor(
             solver="gd", learning_rate=1e-3, fit_intercept=False
@@ -103,6 +104,7 @@ FITTED = {
     "pca_cv": (FITS["pca_cv"][0], (X,), ("transform", "score"), True),
     "low rank": (lambda: LowRankRegressor(rank=1), (X, X[:, 0]), ("predict",), True),
     "diagonal": (lambda: DiagonalNetworkRegressor(), (X[:6], X[:6, 0]), ("predict",), True),
+    "diagonal cv": (*FITS["diagonal_network_cv"], ("predict",), True),
     "features": (lambda: GradientFeatures(MODEL), (X, Y), ("transform",), True),
     "detector": (
         lambda: GradPCADetector(MODEL, random_state=0),
@@ -123,6 +125,7 @@ for name, (make, data, methods, sparse) in FITTED.items():
             return fitted
 
         DOORS[f"{name}.{method}"] = (read, call(method), data[0], sparse)
+TIMES = {"fourier.fit"}
 MISSING = {name for name in DOORS if name.startswith("matrix.")}
 
 
@@ -130,7 +133,7 @@ MISSING = {name for name in DOORS if name.startswith("matrix.")}
 def test_what_is_no_row_of_numbers_is_refused(name):
     make, act, rows, sparse = DOORS[name]
     for check in checks.yield_input_checks(
-        make, act, rows, sparse=sparse, allow_nan=name in MISSING
+        make, act, rows, sparse=sparse, allow_nan=name in MISSING, allow_times=name in TIMES
     ):
         check()
 
@@ -166,6 +169,10 @@ WEIGHTS = {
     ),
     "diagonal.fit": (
         lambda: DiagonalNetworkRegressor().fit(X[:6], X[:6, 0]),
+        lambda fitted, w: fitted.fit(X, X[:, 0], w),
+    ),
+    "diagonal cv.fit": (
+        FITS["diagonal_network_cv"][0],
         lambda fitted, w: fitted.fit(X, X[:, 0], w),
     ),
     "seeds.score": (

@@ -9,6 +9,7 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
@@ -101,6 +102,10 @@ FITS = {
     "matrix": (lambda: DeepMatrixFactorization(), (X[:, :4], X[:, 4])),
     "low_rank": (lambda: LowRankRegressor(rank=1), (X, X[:, 0])),
     "diagonal_network": (lambda: DiagonalNetworkRegressor(), (X[:6], X[:6, 0])),
+    "diagonal_network_cv": (
+        lambda: DiagonalNetworkRegressorCV([3], [0.1], stopping_times=[2.0, 9.0], cv=2),
+        (X[:6], X[:6, 0]),
+    ),
     "fourier": (lambda: WeightedFourierRegressor(5, alpha=0.1), (X[:, :1], X[:, 0])),
     "seeds": (
         lambda: SeedConfidenceFilter(FunctionTransformer(), LogisticRegression(), quantile=0.5),

@@ -13,6 +13,7 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
@@ -80,6 +81,7 @@ WITH_EXAMPLE = {
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
+    "DiagonalNetworkRegressorCV",
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
@@ -169,6 +171,7 @@ def test_docstring(item):
 
 CLASSES = [
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     SeedConfidenceFilter,

@@ -12,6 +12,7 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
@@ -143,6 +144,12 @@ def learners(X: np.ndarray, y: np.ndarray) -> None:
     chosen = DiagonalNetworkRegressor(solver="auto", init_scale="auto", random_state=0).fit(X, y)
     assert_type(chosen.stopping_time_, float | np.ndarray | None)
     assert_type(chosen.init_scale_, float | np.ndarray)
+    searched = DiagonalNetworkRegressorCV([3, 4], stopping_times=[1.0, 9.0], cv=2).fit(X, y)
+    assert_type(searched, DiagonalNetworkRegressorCV)
+    assert_type(searched.mse_path_, np.ndarray)
+    assert_type(searched.best_estimator_, DiagonalNetworkRegressor)
+    assert_type(searched.predict(X), np.ndarray)
+    DiagonalNetworkRegressor(stopping=searched.stopping_time_, average=searched.average_)
     alphas, coefs, gaps = diagonal_network_path(X, y, n_alphas=2)
     assert_type(alphas, np.ndarray)
     assert_type(learning_rate_path(X, y, max_iter=10).critical_learning_rate, float)
