@@ -8,6 +8,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn_sparse_eig import (
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     LowRankRegressor,
     SeedConfidenceFilter,
     learning_rate_path,
@@ -81,6 +82,9 @@ LONG = {
     ),
     "DiagonalNetworkRegressor": diagonal,
     "DiagonalNetworkRegressor by descent": descent,
+    "DiagonalNetworkRegressorCV": lambda v: DiagonalNetworkRegressorCV(
+        [3], [0.1], cv=2, verbose=v
+    ).fit(X[:30], X[:30, 0]),
     "SeedConfidenceFilter": lambda v: seeds(v).fit(X, Y),
     "learning_rate_path": lambda v: learning_rate_path(X[:8], X[:8, 0], [0.1], verbose=v),
 }
