@@ -1,5 +1,6 @@
 """Sparse and low-rank structure seen through a small linear sketch, as scikit-learn estimators."""
 
+from ._base.version import __version__
 from .fourier import WeightedFourierRegressor, trigonometric_risk
 from .gradients import GradientFeatures
 from .implicit import (
@@ -26,8 +27,6 @@ from .sparse_pca import (
     sparse_eigsh,
     support_stability,
 )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "DeepFactorizationCovariance",
