@@ -6,7 +6,7 @@ are much alike; the flow itself is, where they are not. The same rows held out c
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -65,7 +65,7 @@ def fit_on_comparable_columns(
     parts, taus = [], np.empty(Y.shape[1])
     for part in targets_together(options, Equations(rows.design, rows.Y, len(Y))):
         if options.stops_at_time:
-            tau, average = float(options.stopping), bool(options.average)
+            tau, average = float(cast(float, options.stopping)), bool(options.average)
         else:
             tau, average = _best_point(options.average, folds, labels, part)
         trained, taus[part] = end_at(options, rows, labels, part, tau, average)

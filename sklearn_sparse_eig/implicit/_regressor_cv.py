@@ -232,9 +232,9 @@ class DiagonalNetworkRegressorCV(
         with listening(type(self).__name__, self.verbose):
             self.mse_path_ = held_out_errors(networks, folds, labels, times, self.n_jobs)
         self._choose()
-        self.best_estimator_ = self._network(**self.best_params_).fit(X, y, weights)
-        self.coef_, self.intercept_ = self.best_estimator_.coef_, self.best_estimator_.intercept_
-        self.support_, self.n_iter_ = self.best_estimator_.support_, self.best_estimator_.n_iter_
+        best: Any = self._network(**self.best_params_).fit(X, y, weights)  # one target: numbers
+        self.best_estimator_, self.coef_, self.intercept_ = best, best.coef_, best.intercept_
+        self.support_, self.n_iter_ = best.support_, best.n_iter_
         return self
 
     # ---------------------------------------------------------------------------------- details
