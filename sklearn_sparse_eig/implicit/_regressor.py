@@ -350,13 +350,16 @@ class DiagonalNetworkRegressor(
         gradient = design.rmatvec(design.matvec(descent.coef()) - Y)
         gradient /= equations.n_samples
         descent.step(design, gradient, self.learning_rate)
-        if not np.isfinite(descent.weights).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            coef = descent.coef()
+        # A coefficient is a power of a weight, and overflows before it.
+        if not (np.isfinite(coef).all() and np.isfinite(descent.weights).all()):
             raise ValueError(
-                f"learning_rate={self.learning_rate:g} is too large: the weights are no longer "
-                "finite. Use a smaller one, or 'auto'."
+                f"learning_rate={self.learning_rate:g} is too large: the coefficients are no "
+                "longer finite. Use a smaller one, or 'auto'."
             )
         n_iter = 1 if first else self.n_iter_ + 1
-        end = Trained(descent.coef(), descent.weights, n_iter)
+        end = Trained(coef, descent.weights, n_iter)
         self._store(results_of(options, end, design, Y), np.zeros(Y.shape[1]))
         return self
 

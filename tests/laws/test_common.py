@@ -27,6 +27,7 @@ from sklearn_sparse_eig import (
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
     WeightedFourierRegressor,
 )
 
@@ -47,6 +48,7 @@ CONFIGURATIONS = [
         n_measurements=48, range_size=16, n_nonzero_coefs=1, refine="sketch", random_state=0
     ),
     SketchedSparsePCA(sketch="mam", n_measurements=64, refine="sketch", random_state=0),
+    SketchedSparsePCACV([1, 2], [1, 2], cv=2, random_state=0),
     GradientFeatures(random_state=0),
     GradPCADetector(random_state=0),
     GradPCADetector(LogisticRegression(), random_state=0),

@@ -43,6 +43,7 @@ def pca(**options):
 COMPRESSED = {"sketch": "two_sided", "n_measurements": 12, "range_size": 6, "n_nonzero_coefs": 3}
 # Name: what makes the object, what is done to it with rows, the rows, whether sparse ones count.
 DOORS = {
+    "pca_cv.fit": (FITS["pca_cv"][0], call("fit"), X, True),
     "fourier.fit": (FITS["fourier"][0], call("fit", X[:, 0]), X[:, :1], False),
     "matrix.fit": (FITS["matrix"][0], call("fit"), X[:, :4], False),
     "covariance.fit": (FITS["covariance"][0], call("fit"), X, False),
@@ -100,6 +101,7 @@ for name, options in {"exact": EXACT, "two_sided": TWO_SIDED}.items():
 DOORS["sparse_eigsh"] = (dict, lambda _, A: sparse_eigsh(A, 1), SQUARE, True)
 FITTED = {
     "pca": (pca(), (X,), ("transform", "score"), True),
+    "pca_cv": (FITS["pca_cv"][0], (X,), ("transform", "score"), True),
     "low rank": (lambda: LowRankRegressor(rank=1), (X, X[:, 0]), ("predict",), True),
     "diagonal": (lambda: DiagonalNetworkRegressor(), (X[:6], X[:6, 0]), ("predict",), True),
     "diagonal cv": (*FITS["diagonal_network_cv"], ("predict",), True),
@@ -144,6 +146,7 @@ def test_a_pipeline_takes_what_it_takes_but_no_damaged_indices():
 SEEDS = FITS["seeds"][0]().fit(X, Y)
 WEIGHTS = {
     "pca.fit": (pca(), lambda fitted, w: fitted.fit(X, sample_weight=w)),
+    "pca_cv.fit": (FITS["pca_cv"][0], lambda fitted, w: fitted.fit(X, sample_weight=w)),
     "pca.partial_fit": (
         lambda: pca()().partial_fit(X),
         lambda fitted, w: fitted.partial_fit(X, sample_weight=w),

@@ -16,6 +16,7 @@ from sklearn_sparse_eig import (
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
     WeightedFourierRegressor,
 )
 from sklearn_sparse_eig import estimator_checks as checks
@@ -94,6 +95,7 @@ STREAMS = {
 }
 FITS = {
     "pca": (lambda: SketchedSparsePCA(1, random_state=0), (X,)),
+    "pca_cv": (lambda: SketchedSparsePCACV([1, 2], [3], cv=2, random_state=0), (X,)),
     "grad_pca": (lambda: GradPCADetector(LogisticRegression(), random_state=0), (X, Y)),
     "gradient_features": (lambda: GradientFeatures(random_state=0), (X, Y)),
     "covariance": (lambda: DeepFactorizationCovariance(), (X,)),

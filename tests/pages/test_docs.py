@@ -20,6 +20,8 @@ from sklearn_sparse_eig import (
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     WeightedFourierRegressor,
 )
 from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
@@ -31,7 +33,16 @@ from sklearn_sparse_eig.gradients import (
     LayerPlaces,
     Network,
 )
-from sklearn_sparse_eig.plotting import ComponentsDisplay
+from sklearn_sparse_eig.plotting import (
+    ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -60,6 +71,13 @@ MODULES = [
 WITH_EXAMPLE = {
     "CollapseMonitor",
     "ComponentsDisplay",
+    "EffectiveRankDisplay",
+    "OODScoresDisplay",
+    "PhaseDiagramDisplay",
+    "RegularizationPathDisplay",
+    "ScreeDisplay",
+    "SupportMapDisplay",
+    "SupportStabilityDisplay",
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
@@ -70,6 +88,7 @@ WITH_EXAMPLE = {
     "HashedTextVectorizer",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
+    "SketchedSparsePCACV",
     "LowRankRegressor",
     "WeightedFourierRegressor",
     "effective_rank",
@@ -91,6 +110,7 @@ WITH_EXAMPLE = {
     "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
+    "support_stability",
     "tree_merge",
     "trigonometric_risk",
 }
@@ -156,6 +176,8 @@ CLASSES = [
     DeepMatrixFactorization,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     LowRankRegressor,
     WeightedFourierRegressor,
     GaussianMixturePosterior,
@@ -163,6 +185,13 @@ CLASSES = [
     EigenSketch,
     CollapseMonitor,
     ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
     GradPCADetector,
     GradientFeatures,
     Gradients,

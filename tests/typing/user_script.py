@@ -19,6 +19,7 @@ from sklearn_sparse_eig import (
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
     SparseEigenpairs,
     WeightedFourierRegressor,
     diagonal_network_path,
@@ -65,6 +66,11 @@ def sparse_components(X: np.ndarray) -> None:
     assert_type(pca.singular_values_, np.ndarray)
     assert_type(pca.eigenpairs_.support, np.ndarray)
     assert_type(pca.sketch_, EigenSketch)
+    assert_type(pca.describe(max_features=3), list[list[tuple[str | int, float]]])
+    searched = SketchedSparsePCACV([1, 2, "auto"], np.array([3, 5]), cv=3, random_state=0)
+    assert_type(searched.fit(X), SketchedSparsePCACV)
+    assert_type(searched.best_estimator_, SketchedSparsePCA)
+    assert_type(searched.transform(X), np.ndarray)
     assert_type(pca.set_params(n_components="auto").get_params(), dict[str, Any])
     halves = [SketchedSparsePCA(2, random_state=0).partial_fit(part) for part in (X[:50], X[50:])]
     assert_type(merge_copies(halves), SketchedSparsePCA)
