@@ -140,9 +140,20 @@ def seconds_of_period(period: Any, clocks: Clocks | None, n_features: int) -> An
         if is_duration:
             # Of pandas, to the nanosecond.
             entry = entry.to_timedelta64() if hasattr(entry, "to_timedelta64") else entry
-            entry = np.timedelta64(entry) / _SECOND
+            entry = _seconds(np.timedelta64(entry), j)
         numbers.append(entry)
     return np.array(numbers, dtype=np.float64)
+
+
+def _seconds(duration, j):
+    unit = np.datetime_data(duration.dtype)[0]
+    if unit in ("Y", "M", "generic") and not np.isnat(duration):
+        what = "no unit" if unit == "generic" else "no length in seconds, which differs by calendar"
+        raise ValueError(
+            f"The period of feature {j}, {duration!r}, has {what}. Give weeks, days or less, such "
+            "as np.timedelta64(365, 'D')."
+        )
+    return duration / _SECOND
 
 
 def _columns(X):
@@ -184,7 +195,8 @@ def _instants(column, j):
     elif getattr(dtype, "tz", None) is None:
         instants, aware = column, False
     else:  # of pandas
-        instants, aware = column.to_numpy(dtype="datetime64[ns]"), True
+        unit = getattr(dtype, "unit", "ns")  # that of the column, which may span more
+        instants, aware = column.to_numpy(dtype=f"datetime64[{unit}]"), True
     if instants.dtype.name in ("datetime64[Y]", "datetime64[M]"):
         instants = instants.astype("M8[D]")  # months have no length in seconds
     if np.isnat(instants).any():
@@ -212,7 +224,17 @@ def _of_objects(entries, j):
         if hasattr(entry, "to_datetime64"):  # of pandas, to the nanosecond
             entry = entry.to_datetime64()
         instants.append(np.datetime64(entry))
-    return np.array(instants), zones.pop()
+    return _in_one_resolution(instants), zones.pop()
+
+
+def _in_one_resolution(instants):
+    """Return datetimes of any resolutions as one array, in microseconds if finer ones overflow."""
+    together = np.array(instants)
+    seconds = np.array([instant.astype("M8[s]") for instant in instants])
+    missing = np.isnat(seconds)
+    if (missing | (together.astype("M8[s]") == seconds)).all():
+        return together
+    return np.array([instant.astype("M8[us]") for instant in instants])
 
 
 def _replaced(X, numbers):

@@ -7,12 +7,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
-from sklearn.model_selection import check_cv
 
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
 from .._base.progress import listening
 from .._base.rows import validate_regression
+from .._base.splits import splits_that_count
 from .._base.typed import Auto, BaseEstimator, RegressorMixin
 from .._base.weights import WeightedScoreMixin, check_counts_of_rows
 from ._cross_validation import dense_where_centred, make_folds, own_splits
@@ -250,20 +250,14 @@ class DiagonalNetworkRegressorCV(
 
     def _splits(self, X, Y, weights):
         """Return the rows to fit and those held out, of positive weight, of each fold."""
-        counts = np.ones(len(Y), dtype=bool) if weights is None else weights > 0
-        rows = np.arange(len(Y))
-        if self.cv is None:
-            ids = rows[counts]
-            pairs = [(ids[kept], ids[out]) for kept, out in own_splits(X[ids], Y[ids])]
-        else:
-            pairs = [
-                tuple(rows[part][counts[part]] for part in pair)
-                for pair in check_cv(self.cv).split(X, Y[:, 0])
-            ]
-        if not pairs or min(len(part) for pair in pairs for part in pair) == 0:
+        if self.cv is not None:
+            return splits_that_count(self.cv, X, Y[:, 0], weights=weights)
+        ids = np.arange(len(Y)) if weights is None else np.flatnonzero(weights)
+        pairs = [(ids[kept], ids[out]) for kept, out in own_splits(X[ids], Y[ids])]
+        if not pairs:
             raise ValueError(
                 "Each fold needs rows to fit and rows to hold out, distinct and of positive "
-                f"weight, got n_samples = {len(Y)}, cv={self.cv!r}. Give more rows or other folds."
+                f"weight, got n_samples = {len(Y)}, cv=None. Give more rows or other folds."
             )
         return pairs
 

@@ -6,11 +6,11 @@ from typing import Any, Literal, Self
 import numpy as np
 import scipy.sparse as sp
 from scipy.stats import rankdata
-from sklearn.model_selection import check_cv
 
 from .._base.fitting import fitting
 from .._base.rows import validate_rows
 from .._base.sparse import canonical
+from .._base.splits import splits_that_count
 from .._base.threads import limit_threads
 from .._base.typed import ArrayLike, Auto, BaseEstimator, MatrixLike, RandomSeed
 from .._base.weights import check_counts_of_rows
@@ -213,10 +213,7 @@ memory_budget, batch_size, n_jobs, random_state
         if hasattr(self, "feature_names_in_"):
             features["feature_names_in_"] = self.feature_names_in_
         search = GridOfSketches(params, features, X, 1.0 if weights is None else weights)
-        splits = [
-            (np.asarray(training), np.asarray(held_out))
-            for training, held_out in check_cv(self.cv, y).split(X, y, groups)
-        ]
+        splits = splits_that_count(self.cv, X, y, groups, weights=weights)
         with limit_threads(search.scout._n_threads()):
             scores, sketch = search.scores(splits)
             self._keep_results(search.grid, scores)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sklearn_sparse_eig import WeightedFourierRegressor
+from sklearn_sparse_eig.fourier._datetimes import Clocks
 
 pd = pytest.importorskip("pandas")
 
@@ -157,3 +158,28 @@ def test_what_no_clock_can_count_is_refused():
         fourier().fit(HOURS[:, None], y)
     with pytest.raises(ValueError, match="positive"):
         fourier(period=timedelta(0)).fit(TIMES, y)
+
+
+FAR = np.array(["2024-01-01T00", "2024-01-01T05", "3000-01-01T07"], dtype="M8[s]")
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        pd.DataFrame({"at": pd.DatetimeIndex(FAR).tz_localize("UTC")}),
+        pd.DatetimeIndex(FAR).tz_localize("UTC").tz_convert("Europe/Berlin").as_unit("us"),
+        np.array([FAR[0].astype("M8[ns]"), FAR[1], FAR[2]], dtype=object)[:, None],
+        [[pd.Timestamp(FAR[0]).as_unit("ns")], [pd.Timestamp(FAR[1])], [pd.Timestamp(FAR[2])]],
+    ],
+    ids=["aware", "zone", "objects", "timestamps"],
+)
+def test_spans_that_nanoseconds_cannot_hold_are_told_right(X):
+    numbers = Clocks.of(X).numbers(X)
+    np.testing.assert_array_equal(np.ravel(numbers), (FAR - FAR[0]) / np.timedelta64(1, "s"))
+
+
+@pytest.mark.parametrize("unit", ["Y", "M", None])
+def test_a_period_without_a_length_in_seconds_is_refused(unit):
+    period = np.timedelta64(7) if unit is None else np.timedelta64(1, unit)
+    with pytest.raises(ValueError, match="Give weeks, days or less"):
+        fourier(period=period).fit(TIMES, y)

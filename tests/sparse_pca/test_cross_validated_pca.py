@@ -220,3 +220,40 @@ def test_parts_are_the_rows_asked_for(step):
         found = list(parts(X, X[:, 1], rows, step))
         np.testing.assert_array_equal(np.concatenate([part for part, _ in found]), X[rows])
         np.testing.assert_array_equal(np.concatenate([w for _, w in found]), X[rows, 1])
+
+
+def test_splits_may_be_masks_or_count_from_the_end():
+    X = planted(90)
+    held_out = np.arange(90) % 3 == np.arange(3)[:, None]
+    masks = shared(X, cv=[(~mask, mask) for mask in held_out])
+    ids = shared(X, cv=[(np.flatnonzero(~mask), np.flatnonzero(mask)) for mask in held_out])
+    assert_same_scores(masks, grid_search(X, cv=[(~mask, mask) for mask in held_out]))
+    assert_same_scores(masks, ids, rtol=0.0)
+    negative = [(np.flatnonzero(~mask) - 90, np.flatnonzero(mask) - 90) for mask in held_out]
+    assert_same_scores(shared(X, cv=negative), ids, rtol=0.0)
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        ([(np.arange(9), np.array([9, 90]))], "indices below n_samples = 90"),
+        ([(np.arange(9), np.ones(5, dtype=bool))], "masks of that length"),
+        ([(np.arange(9), [])], "0 rows to hold out"),
+        ([], "At least one split"),
+    ],
+)
+def test_splits_of_other_rows_are_refused(cv, message):
+    with pytest.raises(ValueError, match=message):
+        shared(planted(90), cv=cv)
+
+
+def test_a_fold_without_weight_is_named():
+    weights = np.repeat([0.0, 1.0], [30, 60])
+    with pytest.raises(ValueError, match="Split 0 of cv=3 .* 0 rows to hold out"):
+        shared(planted(90), fit={"sample_weight": weights})
+
+
+def test_integers_of_numpy_are_numbers_to_try():
+    pca = shared(planted(90), {"n_components": [np.int64(2)], "n_nonzero_coefs": [np.int32(3)]})
+    assert pca.best_params_ == {"n_components": 2, "n_nonzero_coefs": 3}
+    assert type(pca.best_params_["n_components"]) is int
