@@ -152,6 +152,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     interpolation_residual_: float
     solver_: SolverName
     n_iter_: int
+    _clocks: Clocks | None = None  # as in pickles made before there were any
 
     _parameter_constraints: dict = {
         "n_frequencies": [Interval(Integral, 1, None, closed="left"), None],

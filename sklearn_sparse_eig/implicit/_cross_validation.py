@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
+from .._base.dtypes import check_squares_count
 from .._base.progress import tell
 from ._equations import Equations
 from ._flow_path import Rows, comparable, end_at, follow, path_times, sparse_coefficients
@@ -58,6 +59,8 @@ def fit_on_comparable_columns(
         Times, relative to that of the first coefficient: 0 where nothing predicts better, infinite
         where the limit was taken.
     """
+    check_squares_count(X)
+    check_squares_count(Y, "y")
     X = dense_where_centred(options, X)
     rows = comparable(X, Y, weights, options.fit_intercept)
     folds = [] if options.stops_at_time else list(own_folds(options, X, Y, weights))

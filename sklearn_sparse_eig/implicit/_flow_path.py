@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import LinAlgError
+from sklearn.exceptions import ConvergenceWarning
 
+from .._base.messages import warn_user
 from ._centering import without_mean
 from ._design import Design, independent_equations
 from ._equations import Equations
@@ -36,6 +38,8 @@ _TOL, _LINK = 1e-6, 1e-6
 _CONSTANT = 1e-10
 # Times that differ by this share are one.
 _SAME = 1e-9
+# Of the sides at the start, relative to the solution: squares of smaller ones vanish.
+_LEAST_LOG_SCALE = -350.0
 
 
 @dataclass(frozen=True)
@@ -127,13 +131,15 @@ def follow(
     Whatever the times, the steps are the same: coefficients are constant within a step, and their
     average is known at every time. It ends early where no further step can be computed.
     """
-    design, y, potential = rows.design, rows.Y[:, part], options.potential(part)
-    products = design.rmatvec(y)
-    sizes = np.abs(products) if labels is None else Groups(labels).norms(products)
-    if options.positive:
-        sizes = np.maximum(products, 0.0)
-    largest = sizes.max(initial=0.0)
+    design, y = rows.design, rows.Y[:, part]
+    largest, size = _sizes(options, rows, labels, part)
     if not largest > 0:
+        return
+    # In units of the solution: nothing overflows, and depth 2 counts time alike in every unit.
+    y, largest = y / size, largest / size
+    relative = options.init_scale / size ** (1.0 / options.depth)
+    potential = replace(options, init_scale=relative).potential(part)
+    if potential.log_scale < _LEAST_LOG_SCALE:
         return
     unit = potential.dual_level / largest
     times, wanted = unit * path_times(taus[-1]), unit * taus
@@ -153,12 +159,26 @@ def follow(
         for n_iter, (t, x, z) in enumerate(points, start=1):
             while k < len(wanted) and wanted[k] <= (1.0 + _SAME) * t:
                 length = min(wanted[k], t)
-                yield PathPoint(taus[k], (total + (length - last) * x) / length, x, z, n_iter)
+                average = size * ((total + (length - last) * x) / length)
+                yield PathPoint(taus[k], average, size * x, size * z, n_iter)
                 k += 1
             total = total + (t - last) * x
             last = t
     except LinAlgError:
         return
+
+
+def _sizes(options, rows, labels, part):
+    """Return the largest |A^T y|, and the coefficient that this feature would have alone."""
+    products = rows.design.rmatvec(rows.Y[:, part])
+    sizes = np.abs(products) if labels is None else Groups(labels).norms(products)
+    if options.positive:
+        sizes = np.maximum(products, 0.0)
+    largest = sizes.max(initial=0.0)
+    if not largest > 0:
+        return 0.0, 1.0
+    best = np.abs(products).max(axis=1).argmax(keepdims=True)
+    return largest, largest / (rows.design.columns(best) ** 2).sum()
 
 
 def sparse_coefficients(
@@ -203,6 +223,14 @@ def end_at(
     end = PathPoint(0.0, nothing, nothing, start**options.depth, 0)
     for point in follow(options, rows, labels, part, taus):
         end = point
+    if end.tau < tau and _sizes(options, rows, labels, part)[0] > 0:
+        warn_user(
+            f"The flow could be followed until time {end.tau:.3g} only, not {tau:.3g}: with "
+            f"depth={options.depth} the weights at the start, {options.init_scale[part[0]]:.3g}, "
+            "are beyond what floating point can follow further. Use another init_scale or a "
+            "smaller depth.",
+            ConvergenceWarning,
+        )
     coef = end.average if average else end.flow
     coef = sparse_coefficients(options, coef, rows, labels, part)
     return Trained(coef, end.sides ** (1.0 / options.depth), end.n_iter), float(end.tau)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
 from .._base.compat import Interval, StrOptions
+from .._base.dtypes import check_squares_count
 from .._base.fitting import fitting
 from .._base.progress import listening
 from .._base.rows import validate_regression
@@ -217,6 +218,8 @@ class DiagonalNetworkRegressorCV(
         if isinstance(X, LinearOperator):
             raise ValueError("Cross-validation needs rows, but X is a LinearOperator.")
         X, y = validate_regression(self, X, y, accept_sparse="csr", multi_output=False)
+        check_squares_count(X)
+        check_squares_count(y, "y")
         weights = check_counts_of_rows(sample_weight, len(y))
         options = NetworkOptions.of(self._network())
         labels, Y = labels_of_groups(options, X), y[:, None]

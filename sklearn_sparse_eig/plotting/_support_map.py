@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._base.counts import check_most
 from .._base.typed import ArrayLike
 from ._style import (
     SMALL,
@@ -102,6 +103,7 @@ class SupportMapDisplay:
         ImportError
             If matplotlib is not installed.
         """
+        check_most(max_features, "max_features")
         import_pyplot()  # before the work of a first look at the components
         check_is_fitted(estimator)
         described = estimator.describe(range(estimator.n_features_in_))

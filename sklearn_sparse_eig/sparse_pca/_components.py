@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
+from .._base.counts import check_most
 from .._base.locks import locked
 from .._base.messages import warn_user
 from .._base.rows import validate_array, validate_rows
@@ -244,6 +245,7 @@ class ComponentsMixin(
         0          0       a     0.89     14.58             1.0
         1          0       c    -0.45     14.58             1.0
         """
+        check_most(max_features, "max_features")
         if input_features is None:
             input_features = getattr(self, "feature_names_in_", None)
         elif len(input_features) != self.n_features_in_:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -80,7 +81,14 @@ class SupportStability:
         -------
         list of ndarray of int64
             For each component, the most frequent features first.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is out of range.
         """
+        if not 0.0 < threshold <= 1.0:
+            raise ValueError(f"threshold must lie in (0, 1], got {threshold}.")
         found = []
         for row in self.frequencies:
             order = np.argsort(-row, kind="stable")
@@ -206,8 +214,14 @@ def support_stability(
     True
     """
     for name, value in (("n_resamples", n_resamples), ("n_blocks", n_blocks)):
-        if value < 2 or value % 2:
+        if not isinstance(value, Integral) or value < 2 or value % 2:
             raise ValueError(f"{name} must be even and at least 2, got {value!r}.")
+    if not hasattr(estimator, "_make_sketch"):
+        raise TypeError(
+            f"estimator must be a SketchedSparsePCA, got {type(estimator).__name__}. Of one that "
+            "was chosen by cross-validation or is a step of a pipeline, give that estimator, such "
+            "as best_estimator_."
+        )
     estimator, rng = clone(estimator), check_random_state(random_state)
     cast(Any, estimator)._validate_params()  # of scikit-learn
     with limit_threads(estimator._n_threads()):

@@ -183,3 +183,10 @@ def test_a_period_without_a_length_in_seconds_is_refused(unit):
     period = np.timedelta64(7) if unit is None else np.timedelta64(1, unit)
     with pytest.raises(ValueError, match="Give weeks, days or less"):
         fourier(period=period).fit(TIMES, y)
+
+
+def test_fits_from_before_datetimes_predict():
+    model = fourier(period=200.0).fit(HOURS[:, None], y)
+    expected = model.predict(HOURS[:5, None])
+    del model._clocks
+    np.testing.assert_array_equal(model.predict(HOURS[:5, None]), expected)

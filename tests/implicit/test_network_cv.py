@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 from joblib import parallel_config
 from scipy.sparse.linalg import aslinearoperator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
 
 from sklearn_sparse_eig import DiagonalNetworkRegressor, DiagonalNetworkRegressorCV
@@ -188,3 +189,38 @@ def test_a_time_needs_comparable_columns():
         DiagonalNetworkRegressor(stopping=3.0).fit(aslinearoperator(X), y)
     with pytest.raises(ValueError, match="LinearOperator"):
         DiagonalNetworkRegressorCV().fit(aslinearoperator(X), y)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("unit", [1e-140, 1e-9, 1e9, 1e100])
+def test_a_time_means_the_same_in_every_unit(depth, unit):
+    rng = np.random.default_rng(0)
+    X, noise = rng.standard_normal((30, 12)), rng.standard_normal(30)
+    y = 2.0 * X[:, 0] - X[:, 3] + 0.5 * noise
+    for average in (True, False):
+        network = DiagonalNetworkRegressor(depth=depth, stopping=5.0, average=average)
+        expected = network.fit(X, y).coef_
+        assert np.count_nonzero(expected) >= 2
+        np.testing.assert_allclose(network.fit(X, unit * y).coef_ / unit, expected, atol=1e-7)
+        np.testing.assert_allclose(network.fit(unit * X, y).coef_ * unit, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(("depth", "scale"), [(2, 1e-100), (4, 1e-20), (10, 1e-30)])
+def test_a_flow_that_cannot_be_followed_warns(depth, scale):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 12))
+    y = 2.0 * X[:, 0] - X[:, 3] + 0.5 * rng.standard_normal(30)
+    network = DiagonalNetworkRegressor(depth=depth, init_scale=scale, stopping=1e3)
+    with np.errstate(all="ignore"), pytest.warns(ConvergenceWarning, match="could be followed"):
+        network.fit(X, y)
+    assert network.stopping_time_ < 1e3
+
+
+def test_values_whose_squares_vanish_are_refused():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((30, 5)), rng.standard_normal(30)
+    for network in (DiagonalNetworkRegressor(), DiagonalNetworkRegressorCV(cv=3)):
+        with pytest.raises(ValueError, match="The values of y, .* squares vanish"):
+            network.fit(X, 1e-200 * y)
+        with pytest.raises(ValueError, match="The values of X, .* squares vanish"):
+            network.fit(1e-200 * X, y)

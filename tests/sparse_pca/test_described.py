@@ -44,3 +44,11 @@ def test_without_pandas_the_list_is_there_and_the_error_names_it(pca, monkeypatc
     assert len(pca.describe()) == 2
     with pytest.raises(ImportError, match="needs pandas"):
         pca.describe(as_frame=True)
+
+
+@pytest.mark.parametrize("most", [-1, 1.5, "all"])
+def test_a_largest_number_is_a_number(most):
+    X = np.random.default_rng(0).normal(size=(30, 8))
+    pca = SketchedSparsePCA(1, n_nonzero_coefs=3, random_state=0).fit(X)
+    with pytest.raises(ValueError, match="max_features must be None"):
+        pca.describe(max_features=most)

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from sklearn_sparse_eig import EigenSketch, SketchedSparsePCA, support_stability
+from sklearn_sparse_eig import (
+    EigenSketch,
+    SketchedSparsePCA,
+    SketchedSparsePCACV,
+    support_stability,
+)
 from sklearn_sparse_eig.sparse_pca._stability import _halves
 
 FIRST, SECOND = set(range(6)), set(range(20, 26))
@@ -134,3 +139,15 @@ def test_progress_and_refusals(monkeypatch, capsys):
             support_stability(pca, X, **{name: 3})
     with pytest.raises(ValueError, match="10 blocks need two rows each, got n_samples = 19"):
         support_stability(pca, X[:19])
+
+
+def test_other_estimators_and_numbers_are_refused():
+    pca = SketchedSparsePCA(2, n_nonzero_coefs=3, random_state=0)
+    with pytest.raises(TypeError, match="SketchedSparsePCA, got SketchedSparsePCACV"):
+        support_stability(SketchedSparsePCACV(2, 3), planted())
+    with pytest.raises(ValueError, match="n_resamples must be even"):
+        support_stability(pca, planted(), n_resamples=10.0)
+    found = support_stability(pca, planted(), n_resamples=2, random_state=0)
+    for threshold in (0.0, 1.5, np.nan):
+        with pytest.raises(ValueError, match="threshold must lie in"):
+            found.stable(threshold)
