@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from .._base.typed import ArrayLike
 from ._style import BLUE, VERMILION, finish, import_pyplot, legend, own_axes
@@ -102,6 +103,14 @@ class EffectiveRankDisplay:
             If the path has no closed form.
         """
         import_pyplot()
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "path"):
+            raise TypeError(
+                "estimator must be a DeepMatrixFactorization or DeepFactorizationCovariance, got "
+                f"{type(estimator).__name__}."
+            )
+        if times is not None and not (np.size(times) and np.isfinite(times).all()):
+            raise ValueError(f"times must be finite numbers, at least one of them, got {times!r}.")
         if times is None:
             times = _times(estimator.low_rank_intervals_, estimator.stopping_time_)
         return cls(

@@ -84,6 +84,9 @@ class OODScoresDisplay:
             name: (np.asarray(known, dtype=float), np.asarray(new, dtype=float))
             for name, (known, new) in scores.items()
         }
+        for name, both in self.scores.items():
+            for which, values in zip(("known", "new"), both, strict=True):
+                _check_vector(values, f"Scores of {which} inputs of {name!r}")
         self.threshold = threshold
 
     @classmethod
@@ -284,3 +287,11 @@ def _histogram(panel, known, new, threshold):
     legend(panel, loc="upper left", ncols=3 if is_wide else 1)
     panel.spines["left"].set_visible(False)
     return line
+
+
+def _check_vector(values: np.ndarray, what: str) -> None:
+    if values.ndim != 1 or len(values) == 0:
+        raise ValueError(f"{what} must be a vector of at least one number, got {values.shape}.")
+    if not np.isfinite(values).all():
+        lost = np.count_nonzero(~np.isfinite(values))
+        raise ValueError(f"{what}: {lost} of {len(values)} are not finite. Leave these out.")

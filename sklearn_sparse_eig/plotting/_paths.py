@@ -90,9 +90,10 @@ class RegularizationPathDisplay:
 
         Parameters
         ----------
-        estimator : DiagonalNetworkRegressor
+        estimator : DiagonalNetworkRegressor or DiagonalNetworkRegressorCV
             ``depth`` and ``positive`` are those of the path; with ``fit_intercept`` the means of X
-            and y are subtracted first.
+            and y are subtracted first, for which a sparse X is made dense. One chosen by
+            cross-validation must be fitted.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
         y : array-like of shape (n_samples,)
         names : sequence or mapping, default=None
@@ -112,10 +113,18 @@ class RegularizationPathDisplay:
             If matplotlib is not installed.
         """
         import_pyplot()
+        # One chosen by cross-validation has a depth once it is fitted.
+        estimator = getattr(estimator, "best_estimator_", estimator)
+        if not hasattr(estimator, "depth"):
+            raise TypeError(
+                "estimator must be a DiagonalNetworkRegressor, or a fitted "
+                f"DiagonalNetworkRegressorCV, got {type(estimator).__name__}."
+            )
         if names is None:
             names = getattr(X, "columns", None)
-        if estimator.fit_intercept and not hasattr(X, "nnz"):
-            dense, target = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+        if estimator.fit_intercept:
+            dense = X.toarray() if hasattr(X, "nnz") else np.asarray(X, dtype=float)
+            target = np.asarray(y, dtype=float)
             X, y = dense - dense.mean(axis=0), target - target.mean()
         options = {"depth": estimator.depth, "positive": estimator.positive}
         alphas, coefs, _ = diagonal_network_path(X, y, **(options | path_kw))

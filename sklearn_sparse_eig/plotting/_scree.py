@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._base.counts import check_most
 from .._base.typed import ArrayLike
 from ..recovery import scree
 from ._style import BLUE, GREY, VERMILION, finish, import_pyplot, legend, own_axes
@@ -104,6 +105,7 @@ class ScreeDisplay:
         of the noise of the sketch, which is higher. With ``noise="diagonal"`` features are in units
         of their standard deviation. ``n_components="auto"`` counts what is above the level.
         """
+        check_most(n_values, "n_values", 1)
         import_pyplot()
         check_is_fitted(estimator)
         estimator = getattr(estimator, "best_estimator_", estimator)

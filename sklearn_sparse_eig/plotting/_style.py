@@ -106,4 +106,9 @@ def names_of(features: Any, given: Any) -> list[Any]:
         return features
     if hasattr(given, "get"):
         return [given.get(j, j) for j in features]
+    if features and max(features) >= len(given):
+        raise ValueError(
+            f"There are {len(given)} names, but feature {max(features)} is to be named. Give a "
+            "name for each feature, or a mapping from indices to names."
+        )
     return [given[j] for j in features]

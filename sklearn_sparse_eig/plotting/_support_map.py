@@ -103,7 +103,7 @@ class SupportMapDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        check_most(max_features, "max_features")
+        check_most(max_features, "max_features", 1)
         import_pyplot()  # before the work of a first look at the components
         check_is_fitted(estimator)
         described = estimator.describe(range(estimator.n_features_in_))

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from sklearn_sparse_eig import (
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     SketchedSparsePCA,
     SketchedSparsePCACV,
     diagonal_network_path,
@@ -280,3 +282,36 @@ def test_collapse_has_strokes_of_its_own(plt):
     columns = {"step": steps} | {name: 1.0 / (1.0 + steps) for name in names}
     panels = plot_collapse(columns)
     assert len({line.get_linestyle() for line in panels[1].lines}) == 4
+
+
+def test_a_path_is_the_same_of_sparse_rows_and_of_one_chosen_by_cross_validation():
+    y = X[:, 0] + RNG.normal(size=len(X))
+    dense = RegularizationPathDisplay.from_estimator(DiagonalNetworkRegressor(), X, y, n_alphas=5)
+    sparse = RegularizationPathDisplay.from_estimator(
+        DiagonalNetworkRegressor(), sp.csr_array(X), y, n_alphas=5
+    )
+    np.testing.assert_allclose(sparse.coefs, dense.coefs)
+    chosen = DiagonalNetworkRegressorCV(4, [0.1], stopping_times=[5.0], cv=2).fit(X, y)
+    found = RegularizationPathDisplay.from_estimator(chosen, X, y, n_alphas=5)
+    np.testing.assert_allclose(found.coefs, dense.coefs)
+
+
+def test_what_cannot_be_shown_is_refused(pca):
+    with pytest.raises(TypeError, match="DiagonalNetworkRegressor, .* got SketchedSparsePCA"):
+        RegularizationPathDisplay.from_estimator(pca, X, X[:, 0])
+    with pytest.raises(TypeError, match="DeepMatrixFactorization .* got SketchedSparsePCA"):
+        EffectiveRankDisplay.from_estimator(pca)
+    factorization = DeepMatrixFactorization().fit(MATRIX)
+    for times in ([], [np.inf]):
+        with pytest.raises(ValueError, match="times must be finite"):
+            EffectiveRankDisplay.from_estimator(factorization, times)
+    for n in (0, -1, 2.5):
+        with pytest.raises(ValueError, match="n_values must be None"):
+            ScreeDisplay.from_estimator(pca, n_values=n)
+        with pytest.raises(ValueError, match="max_features must be None"):
+            SupportMapDisplay.from_estimator(pca, max_features=n)
+    with pytest.raises(ValueError, match="There are 1 names"):
+        SupportMapDisplay.from_estimator(pca, ["a"])
+    for known, message in [([], "at least one"), ([[1.0]], "at least one"), ([np.nan], "1 of 1")]:
+        with pytest.raises(ValueError, match=f"known inputs of 'a'.* {message}"):
+            OODScoresDisplay.from_predictions({"a": (known, [1.0])})
