@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
+import scipy.sparse as sp
 
 from .._base.typed import ArrayLike, MatrixLike
 from ..implicit import diagonal_network_path
@@ -123,7 +124,8 @@ class RegularizationPathDisplay:
         if names is None:
             names = getattr(X, "columns", None)
         if estimator.fit_intercept:
-            dense = X.toarray() if hasattr(X, "nnz") else np.asarray(X, dtype=float)
+            rows: Any = X
+            dense = rows.toarray() if sp.issparse(rows) else np.asarray(rows, dtype=float)
             target = np.asarray(y, dtype=float)
             X, y = dense - dense.mean(axis=0), target - target.mean()
         options = {"depth": estimator.depth, "positive": estimator.positive}

@@ -1,7 +1,6 @@
 """Every point of a grid of numbers and sizes on every split, from sketches that are shared."""
 
 from collections.abc import Iterator
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -177,7 +176,7 @@ def numbers_to_try(name: str, given: Any, most: int, rules: set[str]) -> list[An
     found: list[Any] = []
     for value in np.asarray(given, dtype=object).ravel().tolist():
         is_rule = isinstance(value, str) and value in rules
-        is_count = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+        is_count = isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0
         if not (is_rule or is_count):
             listed = " or ".join(map(repr, sorted(rules)))
             raise ValueError(
