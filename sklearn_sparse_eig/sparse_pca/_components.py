@@ -191,9 +191,9 @@ class ComponentsMixin(
         Parameters
         ----------
         input_features : sequence of str, default=None
-            Names of the features. None means ``feature_names_in_``, or indices if there are no
-            names. Only names of the support are looked up, so the sequence may generate names on
-            demand.
+            Names of the features. None means ``feature_names_in_`` or ``term_names_``, or indices
+            if there are no names. Only names of the support are looked up, so the sequence may
+            generate names on demand.
         max_features : int, default=None
             Largest number of pairs per component. None returns all of them.
 
@@ -202,7 +202,7 @@ class ComponentsMixin(
         list of list of (str or int, float)
         """
         if input_features is None:
-            input_features = getattr(self, "feature_names_in_", None)
+            input_features = getattr(self, "feature_names_in_", self._term_names())
         elif len(input_features) != self.n_features_in_:
             raise ValueError(
                 f"input_features has {len(input_features)} names, but there are "
@@ -216,6 +216,11 @@ class ComponentsMixin(
             names = ids.tolist() if input_features is None else [input_features[i] for i in ids]
             described.append([(names[i], float(loadings[i])) for i in order])
         return described
+
+    def _term_names(self) -> Sequence[str] | None:
+        names = getattr(self, "term_names_", None)
+        # A refit to other rows leaves them behind.
+        return names if names is not None and len(names) == self.n_features_in_ else None
 
     def densify(self) -> Self:
         """Turn ``components_`` into an ndarray.

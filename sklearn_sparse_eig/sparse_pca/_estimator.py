@@ -157,6 +157,8 @@ default="sparse_sign"
         Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X had names that are all strings.
+    term_names_ : TermNames
+        Names of hashed terms, where they have been set. ``fit`` forgets them.
 
     See Also
     --------
@@ -282,9 +284,7 @@ default="sparse_sign"
                 recovered = self._recover_exactly(sketch, rank, X, weights)
             else:
                 recovered = self._recover_from_data(sketch, rank, X, weights)
-        self._dense = False
-        self.sketch_ = sketch
-        self._keep(recovered, sketch.revision)
+        self._take_fit(sketch, recovered)
         return self
 
     @fitting(prefer_skip_nested_validation=True)

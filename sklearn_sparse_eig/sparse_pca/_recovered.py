@@ -1,6 +1,6 @@
 """What is recovered from the sketch of an estimator when it is first looked at, and then kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -45,6 +45,7 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
     if TYPE_CHECKING:  # of the estimator
         sketch_: EigenSketch
         n_features_in_: int
+        term_names_: Sequence[str]
         n_components: int | RankRule
         n_nonzero_coefs: NonzeroCounts
         decoder: DecoderName | Decoder
@@ -82,6 +83,12 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
         kept = attributes.pop("_cache")
         super()._take_attributes(attributes)
         self._keep(kept, self.sketch_.revision)
+
+    def _take_fit(self, sketch: EigenSketch, values: dict[str, Any]) -> None:
+        self._dense = False
+        self.sketch_ = sketch
+        vars(self).pop("term_names_", None)
+        self._keep(values, sketch.revision)
 
     def _keep(self, values: dict[str, Any], revision: int | None = None) -> None:
         # One container, so that looking at a component after partial_fit, which computes it,
