@@ -18,6 +18,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         "--columns",
         help="columns to read, as a,b,c; for sparse rows in Parquet ids=values, or ids=",
     )
+    rows.add_argument("--drop", help="columns to leave out of all, as a,b,c (Parquet, CSV)")
     rows.add_argument("--batch-size", type=int, default=8192, metavar="N", help="rows at a time")
     rows.add_argument("--layer", help="layer of an AnnData, in place of X")
     rows.add_argument("--dataset", help="path of a matrix within HDF5 or Zarr")
@@ -79,6 +80,8 @@ def open_source(options: argparse.Namespace, vectorizer: Any = None) -> Any:
     text = {name: value for name, value in text.items() if value is not None}
     source = options.source if len(options.source) > 1 else options.source[0]
     settings: dict[str, Any] = {"columns": _columns(options.columns)}
+    if options.drop is not None:
+        given["drop"] = options.drop.split(",")
     settings["format"] = "text" if options.text or text else options.format
     n_features = given.pop("n_features", None) if settings["format"] == "text" else None
     batches = iter_batches(source, options.batch_size, **settings, **given, **text)

@@ -119,7 +119,8 @@ def iter_batches(
         Name of the format, if the suffix does not tell: ``"text"`` for documents in any files.
     **options : dict
         Of a format: ``layer`` (AnnData), ``dataset`` (HDF5, Zarr), ``n_features`` (Parquet,
-        svmlight), ``zero_based`` and ``labels`` (svmlight), ``sep`` (CSV). For documents:
+        svmlight), ``zero_based`` and ``labels`` (svmlight), ``sep`` (CSV), ``drop``, columns to
+        leave out (Parquet, CSV). For documents:
         ``lines`` (each line is one, in place of each file), ``text_column`` (they lie in a column
         of Parquet, CSV or JSON Lines), and ``vectorizer``, by default a
         :class:`~sklearn_sparse_eig.text.HashedTextVectorizer`.

@@ -127,9 +127,10 @@ class TermRecorder(TermNames):
         if int(index) not in self.terms and not self._has_warned:
             self._has_warned = True
             warn_user(
-                f"Some terms have not been kept, that of id {index} among them: {self.max_terms} "
-                "are. Give a larger max_terms, or find them by names_of of the vectorizer, in a "
-                "second pass over the documents.",
+                f"Some features have no name, such as id {index}: {self.max_terms} terms have been "
+                "kept. Give a larger max_terms, or find the others by names_of of the vectorizer, "
+                "in a second pass over the documents. Features of a component that does not stand "
+                "out of noise may belong to no term at all.",
             )
         return name
 

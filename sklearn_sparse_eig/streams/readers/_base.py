@@ -111,6 +111,14 @@ class Reader(ABC):
             "iter_batches reads it with text_column=, lines=True or format='text'."
         )
 
+    def without_dropped(self, names: Iterable[str], found: Iterable[str]) -> list[str]:
+        """Return names of columns without those of the option ``drop``."""
+        dropped = [str(name) for name in self.wanted.options.get("drop") or ()]
+        unknown = [name for name in dropped if name not in found]
+        if unknown:
+            raise ValueError(f"{self.parts[0]} has no column {unknown[0]!r} to drop.")
+        return [name for name in names if name not in dropped]
+
     def names_of_indices(self) -> list[int] | None:
         """Return columns as a list of int, for arrays; None for all."""
         columns = self.wanted.columns
