@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# Scores that ask for no more of a gradient than its norm.
+_WITHOUT_MEANS = ("relative", "laplace")
+
 
 def of_forward(module, rows):
     """Return the multiplications of a forward pass of a torch module for one row."""
@@ -18,7 +21,7 @@ def of_score(detector, rows, forward, backward=None):
 
     What is differentiated takes as much as the forward pass, if nothing else is given, and so do
     gradients that are made as matrices. Then come the roots of the metric, norms, and products
-    with class means.
+    with class means, or the distances of features.
     """
     span = detector._get_subspace()
     layers = detector._network.gradients(rows, detector.output, detector._layers).layers
@@ -32,10 +35,13 @@ def of_score(detector, rows, forward, backward=None):
             total += _whitening(layer, whitened, *pair)
         if layer.is_explicit and not hasattr(layer, "inputs"):
             made = forward
-        if detector.score_function == "laplace":
-            total += _norms(whitened)
-        else:
-            total += _means(whitened, directions) + _norms(whitened)
+        total += _norms(whitened)
+        if detector.score_function not in _WITHOUT_MEANS:
+            total += _means(whitened, directions)
+    if detector.score_function == "relative":
+        *_, known = detector._features
+        distance = known.distance
+        total += distance.within.cost + distance.whole.cost + distance.means.size
     return total + made
 
 

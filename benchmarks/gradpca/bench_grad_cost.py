@@ -27,7 +27,8 @@ from _harness import make_parser, print_machine, print_table, progress
 NETWORKS = [(64, 64, 10), (784, 256, 128, 10), (1568, 128, 10), (300, 128, 150), (1024, 512, 20)]
 DETECTORS = {
     "default": {},
-    "whole means": {"mean_rank": None},
+    "snr_ratio": {"score_function": "snr_ratio"},
+    "snr_ratio, whole means": {"score_function": "snr_ratio", "mean_rank": None},
     "laplace": {"score_function": "laplace"},
     "diagonal metric": {"metric": "diag"},
     "paper": None,
@@ -35,7 +36,7 @@ DETECTORS = {
 # Of networks with convolutions; "dense layers" leaves these out.
 TORCH_DETECTORS = {
     "default": {},
-    "laplace": {"score_function": "laplace"},
+    "snr_ratio": {"score_function": "snr_ratio"},
     "diagonal metric": {"metric": "diag"},
     "dense layers": {"params": "dense"},
 }

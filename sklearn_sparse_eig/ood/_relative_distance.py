@@ -1,6 +1,7 @@
 """How much nearer features are to a class than to the whole, in two metrics with one floor."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -85,20 +86,25 @@ class RelativeDistance:
         spread = _spread(means, counts / n, scales, scatter, within, whole, dimension)
         return cls(centre, means, counts, within, whole, dimension, spread)
 
+    @cached_property
+    def _means_within(self) -> np.ndarray:
+        """Means in the metric of W, made once: few rows may be asked for at a time."""
+        return self.within.of(self.means)
+
     def of(self, features: Any) -> np.ndarray:
         """Return R of features, an ndarray or csr_array (n_samples, n_features), in float64."""
-        rows, origin = features, self.centre
+        rows, origin = features, self.centre[None]
         if not sp.issparse(features):
-            rows, origin = features - self.centre, np.zeros_like(self.centre)
+            rows, origin = features - self.centre, np.zeros_like(origin)
         d = self.dimension
-        to_whole = _squared_distances(self.whole, rows, origin[None])[:, 0]
-        to_classes = _squared_distances(self.within, rows, self.means + origin) - d / self.counts
+        to_whole = _squared_distances(self.whole.of(rows), self.whole.of(origin))[:, 0]
+        points = self._means_within + self.within.of(origin)
+        to_classes = _squared_distances(self.within.of(rows), points) - d / self.counts
         nearest = np.maximum(to_classes.min(axis=1), 0.0)
         return 0.5 * np.log((d + np.maximum(to_whole, 0.0)) / (d + nearest))
 
 
-def _squared_distances(root, rows, points):
-    rows, points = root.of(rows), root.of(points)
+def _squared_distances(rows, points):
     if sp.issparse(rows):
         squares = np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
     else:
