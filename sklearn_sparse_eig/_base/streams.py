@@ -21,6 +21,8 @@ class StreamMixin(SavedMixin):
     """
 
     _state_name: str
+    # Whether any few rows decide all that shards of a stream share: the features and their names.
+    _begins_with_few_rows = True
 
     def _merge_settings(self) -> dict[str, Any]:
         """Return what must agree besides the settings of the state: parameters, fitted models."""

@@ -111,7 +111,7 @@ class Reader(ABC):
             "iter_batches reads it with text_column=, lines=True or format='text'."
         )
 
-    def without_dropped(self, names: Iterable[str], found: Iterable[str]) -> list[str]:
+    def without_dropped(self, names: Iterable[Any], found: Iterable[Any]) -> list[Any]:
         """Return names of columns without those of the option ``drop``."""
         dropped = [str(name) for name in self.wanted.options.get("drop") or ()]
         unknown = [name for name in dropped if name not in found]
