@@ -26,6 +26,7 @@ SCRIPTS = {
     "genes": "sparse_pca/bench_genes.py",
     "phases": "recovery/bench_phases.py",
     "memory": "huge/bench_memory.py",
+    "soak": "huge/bench_soak.py",
     "exact": "recovery/bench_exact.py",
     "errors": "recovery/bench_errors.py",
     "huge": "huge/bench_huge.py",

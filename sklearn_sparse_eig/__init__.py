@@ -1,8 +1,14 @@
 """Sparse and low-rank structure seen through a small linear sketch, as scikit-learn estimators."""
 
+from ._base.version import __version__
 from .fourier import WeightedFourierRegressor, trigonometric_risk
 from .gradients import GradientFeatures
-from .implicit import DiagonalNetworkRegressor, diagonal_network_path, learning_rate_path
+from .implicit import (
+    DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
+    diagonal_network_path,
+    learning_rate_path,
+)
 from .lowrank import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
@@ -14,14 +20,19 @@ from .ood import GradPCADetector, ood_metrics
 from .recovery import RecoveryWarning, SparseEigenpairs
 from .seeds import SeedConfidenceFilter
 from .sketching import EigenSketch, recommend_sketch
-from .sparse_pca import SketchedSparsePCA, sparse_eigsh
-
-__version__ = "0.1.0"
+from .sparse_pca import (
+    SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
+    sparse_eigsh,
+    support_stability,
+)
 
 __all__ = [
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
+    "DiagonalNetworkRegressorCV",
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
@@ -29,7 +40,9 @@ __all__ = [
     "RecoveryWarning",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
+    "SketchedSparsePCACV",
     "SparseEigenpairs",
+    "SupportStability",
     "WeightedFourierRegressor",
     "__version__",
     "diagonal_network_path",
@@ -39,5 +52,6 @@ __all__ = [
     "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
+    "support_stability",
     "trigonometric_risk",
 ]

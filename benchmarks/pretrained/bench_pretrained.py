@@ -1,9 +1,11 @@
 """Out-of-distribution detection on frozen pretrained features, beside the same rows from scratch.
 
-Sentences of CLINC150 through MiniLM, and images of Fashion-MNIST through EfficientNet-Lite0, with a
-linear model or a small network on the features; then words and pixels.
+Sentences of CLINC150 through MiniLM, images of Fashion-MNIST and notMNIST through
+EfficientNet-Lite0, and instruments through CREPE, with a linear model or a small network on the
+features; then words and pixels.
 All detectors see the same trained model. It needs packages that ship weights (_encoders.py); a
-problem whose package is missing is left out. It can be run in pieces, which a file collects:
+problem whose package is missing is left out. Where pytorch-ood is installed its detectors take part
+too, in a table of their own. It can be run in pieces, which a file collects:
 
     python benchmarks/pretrained/bench_pretrained.py --seeds 0 1 --results pretrained.json
     python benchmarks/pretrained/bench_pretrained.py --results pretrained.json --report
@@ -26,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "gradpca"))
 from _harness import Meter, make_parser, print_machine, print_table, progress, quiet
 from _ood_baselines import BASELINES
 from _pretrained_problems import PROBLEMS, Sources
+from _pytorch_ood import MARK, detectors
 from bench_ood import evaluate, look
 
 OURS, OLD = "**GradPCA**, default", '**GradPCA**, score_function="snr_ratio"'
@@ -61,10 +64,13 @@ def run(name, seed, sources, earlier=None):
     test = look(model, rows.X_test)
     cells = earlier["cells"] if earlier else {kind: {} for kind in rows.new}
     costs = earlier["costs"] if earlier else {}
-    if not earlier:
+    missing = {
+        method: fit for method, fit in (COMPARED | detectors()).items() if method not in costs
+    }
+    if missing:
         train = look(model, rows.X_train, rows.y_train)
         new = {kind: look(model, X) for kind, X in rows.new.items()}
-        for method, fit in COMPARED.items():
+        for method, fit in missing.items():
             with Meter() as meter:
                 score = fit(train)
             costs[method] = _costs(meter, score, test, len(rows.X_test))
@@ -74,7 +80,8 @@ def run(name, seed, sources, earlier=None):
     with Meter() as meter:
         default = GradPCADetector(model).fit(rows.X_train, rows.y_train)
     fitted = {OURS: default, **others(default, model, rows)}
-    costs[OURS] = _costs(meter, default.score_samples, rows.X_test, len(rows.X_test))
+    if OURS not in costs:  # ratios to the baselines are those of one run
+        costs[OURS] = _costs(meter, default.score_samples, rows.X_test, len(rows.X_test))
     for method, detector in fitted.items():
         known = detector.score_samples(rows.X_test)
         for kind, X in rows.new.items():
@@ -129,12 +136,38 @@ def report(done):
         a, f = by_method[best]
         rows.append([PROBLEMS[name].title, *shown, f"{best} {100 * a:.1f} / {100 * f:.1f}"])
     print_table(["mean over kinds of new rows", *methods, "best of 12, in hindsight"], rows)
+    _report_pytorch_ood(done)
     rows = []
     for name, by_seed in done.items():
         for method in [OURS, *SHOWN]:
             cost = np.median([result["costs"][method] for result in by_seed.values()], axis=0)
             rows.append([PROBLEMS[name].title, method, *(f"{value:.2g}" for value in cost)])
     print_table(["problem", "detector", "fit, s", "score, ms a row", "fit, MB"], rows)
+
+
+def _report_pytorch_ood(done):
+    """Print the detectors of pytorch-ood beside the default, for the seeds that have them."""
+    rows, names = [], []
+    for name, by_seed in done.items():
+        has = {
+            seed: r for seed, r in by_seed.items() if any(m.startswith(MARK) for m in r["costs"])
+        }
+        if not has:
+            continue
+        first = next(iter(has.values()))
+        names = [m for m in first["costs"] if m.startswith(MARK)]
+        for kind in first["cells"]:
+            cells = [_cell(has, kind, method) for method in [OURS, *names]]
+            seeds = ", ".join(sorted(has, key=int))
+            rows.append([f"{PROBLEMS[name].title} ({seeds}): {kind}", *cells])
+    if rows:
+        from importlib.metadata import version
+
+        print_table(
+            ["problem: new rows", OURS, *(m.removeprefix(MARK) for m in names)],
+            rows,
+            f"Detectors of pytorch-ood {version('pytorch-ood')} for logits or features",
+        )
 
 
 def _cell(by_seed, kind, method):

@@ -107,13 +107,28 @@ def check_squares(X: Any, name: str = "X", limit: float = 1e140) -> None:
 
     Sums of squares of values beyond 1e140 overflow, or products of such sums do.
     """
-    values = X.data if sp.issparse(X) else X
-    largest = max(
-        np.fmax.reduce(values, axis=None, initial=0.0),
-        -np.fmin.reduce(values, axis=None, initial=0.0),
-    )
+    largest = _largest(X)
     if largest > limit:
         raise ValueError(
             f"{name} has values up to {largest:.3g}, which cannot be squared and added in floating "
             "point. Remove them if they are errors; else multiply by a constant."
         )
+
+
+def check_squares_count(X: Any, name: str = "X") -> None:
+    """Raise ValueError if all squares of an array vanish or are subnormal, though it is not 0."""
+    largest = _largest(X)
+    if 0.0 < largest < 1e-150:
+        raise ValueError(
+            f"The values of {name}, at most {largest:.3g}, are so small that their squares vanish "
+            "in floating point. Multiply them by a constant."
+        )
+
+
+def _largest(X):
+    """Return the largest absolute value, NaN apart."""
+    values = X.data if sp.issparse(X) else X
+    return max(
+        np.fmax.reduce(values, axis=None, initial=0.0),
+        -np.fmin.reduce(values, axis=None, initial=0.0),
+    )

@@ -121,8 +121,8 @@ if TYPE_CHECKING:
     def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]: ...
 
 else:
+    from sklearn import base, covariance
     from sklearn.base import (
-        BaseEstimator,
         ClassifierMixin,
         ClassNamePrefixFeaturesOutMixin,
         MetaEstimatorMixin,
@@ -131,5 +131,12 @@ else:
         RegressorMixin,
         TransformerMixin,
     )
-    from sklearn.covariance import EmpiricalCovariance
     from sklearn.utils.metaestimators import available_if
+
+    from .pickling import PickledMixin
+
+    class BaseEstimator(PickledMixin, base.BaseEstimator):
+        """Scikit-learn's own, whose pickles remember our version."""
+
+    class EmpiricalCovariance(PickledMixin, covariance.EmpiricalCovariance):
+        """Scikit-learn's own, whose pickles remember our version."""

@@ -405,7 +405,7 @@ def _check_mean(mean, n_features, sparse):
             f"(1, {n_features}); got shape {mean.shape}."
         )
     if not np.isfinite(mean.data if sp.issparse(mean) else mean).all():
-        raise ValueError("mean must be finite.")
+        raise ValueError("mean must be finite, but some of its entries are NaN or infinite.")
     if mean.ndim:
         return mean
     if sparse and mean:

@@ -142,7 +142,10 @@ class _Problem:
         self._torch, self._module = torch, module
         self._parameters = [p for p in module.parameters() if p.requires_grad]
         if not self._parameters:
-            raise TypeError("No parameter of the module requires a gradient.")
+            raise TypeError(
+                f"No parameter of this {type(module).__name__} requires a gradient, so there is no "
+                "curvature to measure. Call requires_grad_() on those that are trained."
+            )
         first = self._parameters[0]
         self._X, self._y = torch.as_tensor(X), torch.as_tensor(np.asarray(y))
         check_consistent_length(self._X, self._y)

@@ -71,5 +71,8 @@ def class_mean_share(detector: GradPCADetector, *, center: bool = True) -> float
             explained, total = explained - overall, total - overall
     # What centring leaves of equal gradients is rounding.
     if not total > 1e-12 * state.energy:
-        raise ValueError("The gradients of all samples are the same.")
+        raise ValueError(
+            "The gradients of all samples are the same, so there is no energy to explain. Give "
+            "samples that differ, from at least two classes."
+        )
     return float(np.clip(explained / total, 0.0, 1.0))

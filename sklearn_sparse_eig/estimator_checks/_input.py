@@ -20,7 +20,9 @@ Act = Callable[[Any, Any], Any]
 _DAY = np.datetime64("2024-02-29")
 
 
-def check_bad_rows(make: Make, act: Act, X: np.ndarray, *, allow_nan: bool = False) -> None:
+def check_bad_rows(
+    make: Make, act: Act, X: np.ndarray, *, allow_nan: bool = False, allow_times: bool = False
+) -> None:
     """Check that rows that hold no real numbers are refused, with their type in the message.
 
     The check passes times, durations, records, text, complex numbers and objects of these in place
@@ -37,9 +39,11 @@ def check_bad_rows(make: Make, act: Act, X: np.ndarray, *, allow_nan: bool = Fal
         Valid rows. They are passed first, because refusing these too would prove nothing.
     allow_nan : bool, default=False
         Whether NaN is accepted for missing entries.
+    allow_times : bool, default=False
+        Whether rows may be datetimes, which are then not passed.
     """
     act(make(), X)
-    for what, (rows, name) in _bad_rows(X, allow_nan).items():
+    for what, (rows, name) in _bad_rows(X, allow_nan, allow_times).items():
         _assert_refused(make, partial(_call, act, rows), what, name)
 
 
@@ -118,13 +122,19 @@ def check_duplicates(make: Make, act: Act, read: Callable[[Any], Any], X: np.nda
 
 
 def yield_input_checks(
-    make: Make, act: Act, X: np.ndarray, *, sparse: bool, allow_nan: bool = False
+    make: Make,
+    act: Act,
+    X: np.ndarray,
+    *,
+    sparse: bool,
+    allow_nan: bool = False,
+    allow_times: bool = False,
 ) -> Iterator[Callable]:
     """Yield the checks of the rows that an action accepts.
 
     Parameters
     ----------
-    make, act, X, allow_nan
+    make, act, X, allow_nan, allow_times
         Arguments of :func:`check_bad_rows`.
     sparse : bool
         Whether sparse rows are taken.
@@ -134,12 +144,12 @@ def yield_input_checks(
     callable
         Without arguments.
     """
-    yield partial(check_bad_rows, make, act, X, allow_nan=allow_nan)
+    yield partial(check_bad_rows, make, act, X, allow_nan=allow_nan, allow_times=allow_times)
     if sparse:
         yield partial(check_bad_indices, make, act, X)
 
 
-def _bad_rows(X, allow_nan):
+def _bad_rows(X, allow_nan, allow_times):
     """Return rows that are none, with what the message must name."""
     X = np.asarray(X, dtype=np.float64)
     steps = np.arange(X.size).reshape(X.shape)
@@ -166,6 +176,8 @@ def _bad_rows(X, allow_nan):
     }
     if allow_nan:
         del bad["NaN"]
+    if allow_times:
+        del bad["times"], bad["objects that are times"]
     return bad
 
 

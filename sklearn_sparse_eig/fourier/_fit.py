@@ -113,7 +113,8 @@ def fit_trigonometric(
     elif solver == "least_squares":
         coefficients = fit_least_squares(phases[:, 0], Y, frequencies, variances, alpha)
     elif solver == "kernel":
-        dual = solve_kernel(kernel(phases, phases, frequencies, variances), Y, alpha)
+        K = kernel(phases, phases, frequencies, variances)
+        dual = solve_kernel(K, Y, alpha)
         if d == 1:
             adjoint = evaluate(-frequencies.astype(float), phases[:, 0], dual)
             coefficients, dual = variances[:, None] * adjoint, None
@@ -130,6 +131,8 @@ def fit_trigonometric(
         n_iter,
         residual,
     )
+    if dual is not None:
+        return fit, K @ dual
     if solver != "fft":
         return fit, fit(X)
     fitted = np.empty((n, Y.shape[1]), dtype=np.complex128)

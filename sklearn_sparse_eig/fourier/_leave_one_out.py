@@ -85,11 +85,11 @@ def _best_ridge(X, Y, options):
     values = np.maximum(values, 0.0)
     coordinates, squares = vectors.conj().T @ Y, np.abs(vectors) ** 2
     ridges = values.max() * _RIDGES
-    errors = np.empty(len(ridges))
-    for i, alpha in enumerate(ridges):
-        left = alpha / (values + alpha)
-        residual = vectors @ (left[:, None] * coordinates)
-        unexplained = np.maximum(squares @ left, np.finfo(float).tiny)
-        errors[i] = np.mean(np.abs(residual / unexplained[:, None]) ** 2)
+    left = ridges / (values[:, None] + ridges)
+    unexplained = np.maximum(squares @ left, np.finfo(float).tiny)
+    errors = np.zeros(len(ridges))
+    for target in coordinates.T:
+        residuals = vectors @ (left * target[:, None])
+        errors += np.mean(np.abs(residuals / unexplained) ** 2, axis=0) / len(coordinates.T)
     best = int(np.argmin(errors))
     return float(ridges[best]), float(errors[best]), float(ridges[0])

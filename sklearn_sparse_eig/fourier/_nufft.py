@@ -10,6 +10,8 @@ import numpy as np
 import scipy.fft
 import scipy.sparse as sp
 
+from ._scattered import powers
+
 # Grid points under the bump, and its shape for a grid twice as fine as the frequencies. The error
 # falls tenfold with each point: at 15 it is within ACCURACY of the sum of the magnitudes.
 _WIDTH = 15
@@ -57,8 +59,9 @@ class NonuniformTransform:
     def _transformed_bump(self, count):
         """Return what the bump does to the offsets 0, 1, ..., by Gauss quadrature."""
         half = _NODES > 0
-        angles = np.outer(np.arange(count), _NODES[half]) * (np.pi * _WIDTH / self._size)
-        return np.cos(angles) @ (_WEIGHTS * _bump(_NODES))[half] * _WIDTH
+        weights = (_WEIGHTS * _bump(_NODES))[half] * _WIDTH
+        waves = powers(_NODES[half] * (0.5 * _WIDTH / self._size), np.arange(count))
+        return weights @ waves.real
 
     def _make_interpolation(self, wrapped):
         """Return the matrix from values on the grid to points, w nonzeros in a row."""

@@ -1,6 +1,7 @@
 """Smooth interpolation by more frequencies than points: the estimator."""
 
 from dataclasses import replace
+from datetime import timedelta
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -23,6 +24,7 @@ from .._base.typed import (
     RegressorMixin,
 )
 from .._base.weights import WeightedScoreMixin, check_counts_of_rows
+from ._datetimes import Clocks, refuse_datetimes, seconds_of_period
 from ._fit import CONVERGED, contradictions, fit_trigonometric, natural_period
 from ._frequencies import FREQUENCIES_PER_POINT
 from ._leave_one_out import choose_ridge
@@ -56,11 +58,12 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     weight_exponent : float, default=2.0
         Exponent q, the number of derivatives that the norm measures. 0 gives the plain interpolant
         of least norm, which with many frequencies is zero between the points.
-    period : float, array-like of shape (n_features,) or "auto", default="auto"
-        Period of each feature. ``"auto"`` assumes that the points are equidistant in one period,
-        which is then their range times n / (n - 1). With ``alpha="auto"`` it also tries twice this
-        period, which suits functions that are not periodic, and takes it if it predicts points that
-        are left out better.
+    period : float, timedelta, array-like of shape (n_features,) or "auto", default="auto"
+        Period of each feature; of datetimes, a ``timedelta`` of Python, NumPy or pandas.
+        ``"auto"`` assumes that the points are equidistant in one period, which is then their range
+        times n / (n - 1). With ``alpha="auto"`` it also tries twice this period, which suits
+        functions that are not periodic, and takes it if it predicts points that are left out
+        better.
     basis : {"real", "complex"}, default="real"
         ``"complex"`` has one-sided frequencies 0, ..., p - 1, the model whose risk is
         :func:`trigonometric_risk`. Its interpolants of real data are complex between the points,
@@ -84,7 +87,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     frequencies_ : ndarray of int, shape (n_frequencies,)
         The frequencies.
     period_ : ndarray of shape (n_features,)
-        Period of each feature that was used.
+        Period of each feature that was used, of datetimes in seconds.
     alpha_ : float
         Ridge that was used.
     interpolation_residual_ : float
@@ -153,7 +156,13 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     _parameter_constraints: dict = {
         "n_frequencies": [Interval(Integral, 1, None, closed="left"), None],
         "weight_exponent": [Interval(Real, 0, None, closed="left")],
-        "period": [Interval(Real, 0, None, closed="neither"), "array-like", StrOptions({"auto"})],
+        "period": [
+            timedelta,
+            np.timedelta64,
+            Interval(Real, 0, None, closed="neither"),
+            "array-like",
+            StrOptions({"auto"}),
+        ],
         "basis": [StrOptions({"real", "complex"})],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "solver": [StrOptions({"auto", "fft", "least_squares", "kernel", "nufft"})],
@@ -164,7 +173,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         n_frequencies: int | None = None,
         *,
         weight_exponent: float = 2.0,
-        period: float | ArrayLike | Auto = "auto",
+        period: float | timedelta | ArrayLike | Auto = "auto",
         basis: Literal["real", "complex"] = "real",
         alpha: float | Auto = "auto",
         solver: SolverName = "auto",
@@ -183,8 +192,9 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Points in any order. Points that occur twice must have the same targets, unless
-            ``alpha > 0`` or there are no more frequencies than points.
+            Points in any order: numbers, or datetimes of NumPy, pandas or Python, feature by
+            feature. A ``DatetimeIndex`` is one feature. Points that occur twice must have the same
+            targets, unless ``alpha > 0`` or there are no more frequencies than points.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets. They may be complex only for ``basis="complex"``.
 
@@ -195,9 +205,9 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         Raises
         ------
         ValueError
-            If the input is not finite, if a point has two targets to interpolate, if
-            ``solver="fft"`` and the points are not a grid, or if the period does not fit the
-            features.
+            If the input is not finite, or a datetime is missing; if a point has two targets to
+            interpolate; if ``solver="fft"`` and the points are not a grid; or if the period does
+            not fit the features.
 
         Warns
         -----
@@ -206,6 +216,8 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         UserWarning
             If with ``alpha=0`` the function swings far beyond the targets between the points.
         """
+        self._clocks = Clocks.of(X)
+        X = self._numbers(X)
         complex_targets = self.basis == "complex" and np.asarray(y).dtype.kind == "c"
         if complex_targets:
             y = np.asarray(y)
@@ -264,7 +276,8 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     def _check_period(self, X):
         if isinstance(self.period, str):
             return natural_period(X)
-        period = np.asarray(self.period, dtype=np.float64)
+        period = seconds_of_period(self.period, self._clocks, X.shape[1])
+        period = np.asarray(period, dtype=np.float64)
         if period.ndim and period.shape != (X.shape[1],):
             raise ValueError(
                 f"period must be a number or one for each of the {X.shape[1]} features, got "
@@ -273,6 +286,13 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         if not np.all((period > 0) & np.isfinite(period)):
             raise ValueError(f"period must be positive and finite, got {self.period!r}.")
         return np.broadcast_to(period, X.shape[1]).copy()
+
+    def _numbers(self, X):
+        """Return rows with seconds in the place of datetimes."""
+        if self._clocks is not None:
+            return self._clocks.numbers(X)
+        refuse_datetimes(X)
+        return X
 
     def _values(self, X):
         values = self._function(X)
@@ -284,7 +304,8 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Points. Beyond one period the function repeats.
+            Points, datetimes where they were datetimes in ``fit``, of any resolution. Beyond one
+            period the function repeats.
 
         Returns
         -------
@@ -292,7 +313,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             Values, which are complex if the targets were.
         """
         check_is_fitted(self)
-        X = validate_rows(self, X, dtype=np.float64, reset=False)
+        X = validate_rows(self, self._numbers(X), dtype=np.float64, reset=False)
         values = self._values(X)
         return values[:, 0] if self._one_target else values
 

@@ -77,11 +77,17 @@ def trigonometric_risk(
     """
     variances = np.asarray(variances, dtype=np.float64)
     if variances.ndim != 1 or not np.all(variances >= 0) or not np.isfinite(variances).all():
-        raise ValueError("variances must be a vector of finite numbers that are not negative.")
+        raise ValueError(
+            "variances must be a vector of finite numbers that are not negative, one for each "
+            f"frequency; got shape {variances.shape}, with entries like {variances.ravel()[:3]}."
+        )
     if not isinstance(n_samples, Integral) or n_samples < 1:
         raise ValueError(f"n_samples must be a positive integer, got {n_samples!r}.")
     if not np.isfinite(weight_exponent) or not noise_variance >= 0:
-        raise ValueError("weight_exponent must be finite and noise_variance not negative.")
+        raise ValueError(
+            "weight_exponent must be finite and noise_variance not negative, got "
+            f"weight_exponent={weight_exponent!r} and noise_variance={noise_variance!r}."
+        )
     sizes = np.atleast_1d(n_frequencies)
     if sizes.dtype.kind not in "iu" or sizes.min() < 1 or sizes.max() > len(variances):
         raise ValueError(

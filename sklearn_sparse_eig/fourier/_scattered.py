@@ -23,17 +23,41 @@ def evaluate(phases, frequencies, coefficients):
 
 
 def kernel(first, second, frequencies, variances):
-    """Return prod_d sum_k t_k exp(2 pi i k (x_d - y_d)), shape (n, m), of (n, d) and (m, d)."""
-    result = np.ones((len(first), len(second)), dtype=np.complex128)
+    """Return prod_d sum_k t_k exp(2 pi i k (x_d - y_d)), shape (n, m), of (n, d) and (m, d).
+
+    It is real for symmetric frequencies, of which one of each pair is summed.
+    """
+    is_real = bool(frequencies[0] == -frequencies[-1])
+    if is_real:
+        half = len(frequencies) // 2
+        frequencies, variances = frequencies[half:], variances[half:].copy()
+        variances[1:] *= 2.0
+    result = np.ones((len(first), len(second)), dtype=np.float64 if is_real else np.complex128)
     columns = max(_BLOCK // max(len(first) + len(second), 1), 1)
-    for x, y in zip(first.T, second.T, strict=True):
+    for d in range(first.shape[1]):
         factor = np.zeros_like(result)
         for low in range(0, len(frequencies), columns):
             part = slice(low, low + columns)
-            left = features(x, frequencies[part]) * variances[part]
-            factor += left @ features(y, frequencies[part]).conj().T
+            root = np.sqrt(variances[part])
+            left = root * powers(first[:, d], frequencies[part])
+            left = left.view(np.float64) if is_real else left  # cosines and sines side by side
+            if second is first and is_real:
+                factor += left @ left.T  # NumPy computes one half of a product with itself
+                continue
+            right = root * powers(second[:, d], frequencies[part])
+            factor += left @ (right.view(np.float64) if is_real else right.conj()).T
         result *= factor
     return result
+
+
+def powers(phases, frequencies):
+    """Return :func:`features` of consecutive frequencies: as products, with few exponentials."""
+    p = len(frequencies)
+    width = int(np.ceil(np.sqrt(p)))
+    fine = features(phases, np.arange(width))
+    coarse = features(phases, frequencies[0] + width * np.arange(-(-p // width)))
+    products = coarse[:, :, None] * fine[:, None, :]
+    return products.reshape(len(phases), -1)[:, :p]
 
 
 def solve_kernel(K, values, alpha):

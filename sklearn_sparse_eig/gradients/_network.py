@@ -266,7 +266,10 @@ class DenseNetwork(Network):
         passed = self.forward(sp.csr_array(X) if sp.issparse(X) else X)
         logits = passed[-1] if self._readout is None else passed[-1] @ self._readout
         if output == "loss" and self.classes is None:
-            raise ValueError("output='loss' needs a classifier, got a regressor.")
+            raise ValueError(
+                "output='loss' is the loss of a class, and this model is a regressor. Use another "
+                "output, or a classifier."
+            )
         if output == "sum" and self._readout is not None:
             raise ValueError(
                 "output='sum' is zero everywhere for a model of two classes with one output. "

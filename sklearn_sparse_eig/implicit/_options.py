@@ -1,6 +1,7 @@
 """The parameters of a diagonal network, as they are handed inward."""
 
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -33,7 +34,8 @@ class NetworkOptions:
     learning_rate: float | str
     max_iter: int
     tol: float
-    stopping: str | None
+    stopping: str | float | None
+    average: bool | str
     noise_level: float | None
     validation_fraction: float
     refit_support: bool
@@ -51,6 +53,20 @@ class NetworkOptions:
     def is_grouped(self) -> bool:
         """Whether coefficients share gates."""
         return self.joint or self.groups is not None
+
+    @property
+    def stops_at_time(self) -> bool:
+        """Whether the time at which to stop is given."""
+        return isinstance(self.stopping, Real)
+
+    def for_operators(self) -> Self:
+        """Return the options with the solver that "auto" is for an operator: it has no rows."""
+        if self.stops_at_time:
+            raise ValueError(
+                f"stopping={self.stopping:g} needs X as an array or sparse matrix, got a "
+                "LinearOperator, whose columns cannot be made comparable. Use solver='mirror'."
+            )
+        return replace(self, solver="limit")
 
     def for_equations(self, design: Design, Y: np.ndarray) -> Self:
         """Return the options with a number for the weights of each target at the start."""
@@ -72,7 +88,9 @@ class NetworkOptions:
             return self
         if self.weight_normalization:
             return replace(self, solver="limit")
-        return self if self.stopping is None else replace(self, solver="mirror")
+        if self.stopping is None or self.stops_at_time:
+            return self
+        return replace(self, solver="mirror")
 
     def _check_compatible(self):
         if self.is_grouped:
@@ -88,6 +106,10 @@ class NetworkOptions:
         if self.weight_normalization and self.solver != "limit":
             raise ValueError(
                 f"weight_normalization=True needs solver='limit', got solver={self.solver!r}."
+            )
+        if self.stops_at_time and self.solver != "auto":
+            raise ValueError(
+                f"stopping={self.stopping:g}, a time, needs solver='auto', got {self.solver!r}."
             )
         if self.stopping is not None and self.solver == "limit":
             raise ValueError(

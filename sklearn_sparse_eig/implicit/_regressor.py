@@ -16,10 +16,11 @@ from .._base.symmetric import check_real
 from .._base.threads import limit_blas
 from .._base.typed import Auto, BaseEstimator, MultiOutputMixin, RegressorMixin, available_if
 from .._base.weights import WeightedScoreMixin
-from ._cross_validation import fit_by_cross_validation, is_applicable
+from ._cross_validation import fit_on_comparable_columns, is_applicable
 from ._descent import Descent, solution_sharpness
 from ._design import Design
 from ._equations import labels_of_groups, make_equations
+from ._linear_predictor import LinearPredictor
 from ._options import NetworkOptions
 from ._results import results_of, warn_of_large_scale
 from ._row_weights import of_all_rows, rows_that_count
@@ -34,7 +35,9 @@ def _has_partial_fit(model: Any) -> bool:
     return True
 
 
-class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class DiagonalNetworkRegressor(
+    LinearPredictor, WeightedScoreMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+):
     """Linear regression with the sparse bias of gradient descent on a diagonal network.
 
     The coefficients are over-parameterised as w = u^L - v^L elementwise, all weights start at
@@ -68,10 +71,9 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     solver : {"auto", "limit", "mirror", "gd"}, default="auto"
         ``"auto"`` runs gradient flow on columns of equal deviation and stops at the time that
         predicts best in five-fold cross-validation. The folds do not depend on the order of the
-        rows, and copies of a row are in one fold. It takes the average of the flow up to a time
-        instead, unless the flow itself predicts clearly better. Coefficients outside ``support_``
-        are zero. If later is always better, as for equations without noise, it takes the limit. It
-        means ``"mirror"`` with ``stopping``, and ``"limit"`` with ``weight_normalization`` or a
+        rows, and copies of a row are in one fold. Coefficients outside ``support_`` are zero. If
+        later is always better, as for equations without noise, it takes the limit. It means
+        ``"mirror"`` if ``stopping`` is a rule, and ``"limit"`` with ``weight_normalization`` or a
         ``LinearOperator``.
         ``"limit"`` is the exact end of gradient flow. The equations X w = y must have a solution.
         ``"mirror"`` follows gradient flow in the coefficients by implicit steps of growing length,
@@ -93,9 +95,13 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     tol : float, default=1e-8
         Training ends at ``||X w - y|| <= tol * ||y||``. Except with ``solver="limit"``, it also
         ends when the gradient in w has fallen by this factor.
-    stopping : {"discrepancy", "validation"} or None, default=None
+    stopping : {"discrepancy", "validation"}, float or None, default=None
         Rule that stops ``"mirror"`` or ``"gd"`` earlier, when the residual has the size of the
-        noise, or at the least error on held-out rows.
+        noise, or at the least error on held-out rows. A number is the time at which
+        ``solver="auto"`` stops, in the units of ``stopping_time_``, instead of cross-validation.
+    average : bool or "auto", default="auto"
+        Whether ``solver="auto"`` takes the average of the flow until the time at which it stops,
+        or the flow itself. ``"auto"`` is the average unless the flow predicts clearly better.
     noise_level : float or None, default=None
         Standard deviation of the noise in y, for ``stopping="discrepancy"``.
     validation_fraction : float, default=0.1
@@ -153,6 +159,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
 
     See Also
     --------
+    DiagonalNetworkRegressorCV : Cross-validation over depth, scale and time.
     diagonal_network_path : Solutions close to the lasso path, from one run.
     learning_rate_path : What larger steps do.
 
@@ -213,7 +220,12 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "stopping": [StrOptions({"discrepancy", "validation"}), None],
+        "stopping": [
+            StrOptions({"discrepancy", "validation"}),
+            Interval(Real, 0, None, closed="both"),
+            None,
+        ],
+        "average": ["boolean", StrOptions({"auto"})],
         "noise_level": [Interval(Real, 0, None, closed="left"), None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "refit_support": ["boolean"],
@@ -235,7 +247,8 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         learning_rate: float | Auto = "auto",
         max_iter: int = 10000,
         tol: float = 1e-08,
-        stopping: Literal["discrepancy", "validation"] | None = None,
+        stopping: Literal["discrepancy", "validation"] | float | None = None,
+        average: bool | Auto = "auto",
         noise_level: float | None = None,
         validation_fraction: float = 0.1,
         refit_support: bool = False,
@@ -254,6 +267,7 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         self.max_iter = max_iter
         self.tol = tol
         self.stopping = stopping
+        self.average = average
         self.noise_level = noise_level
         self.validation_fraction = validation_fraction
         self.refit_support = refit_support
@@ -336,31 +350,18 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         gradient = design.rmatvec(design.matvec(descent.coef()) - Y)
         gradient /= equations.n_samples
         descent.step(design, gradient, self.learning_rate)
-        if not np.isfinite(descent.weights).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            coef = descent.coef()
+        # A coefficient is a power of a weight, and overflows before it.
+        if not (np.isfinite(coef).all() and np.isfinite(descent.weights).all()):
             raise ValueError(
-                f"learning_rate={self.learning_rate:g} is too large: the weights are no longer "
-                "finite. Use a smaller one, or 'auto'."
+                f"learning_rate={self.learning_rate:g} is too large: the coefficients are no "
+                "longer finite. Use a smaller one, or 'auto'."
             )
         n_iter = 1 if first else self.n_iter_ + 1
-        end = Trained(descent.coef(), descent.weights, n_iter)
+        end = Trained(coef, descent.weights, n_iter)
         self._store(results_of(options, end, design, Y), np.zeros(Y.shape[1]))
         return self
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the predictions X w plus the intercept.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, LinearOperator} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_targets)
-        """
-        check_is_fitted(self)
-        if not isinstance(X, LinearOperator):
-            X = validate_rows(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
-        return X @ self.coef_.T + self.intercept_
 
     def sharpness(self, X: Any) -> float | np.ndarray:
         """Return the sharpness of the training loss at the weights, assuming they interpolate.
@@ -405,10 +406,10 @@ class DiagonalNetworkRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         X, Y, weights, kept = rows_that_count(X, Y, sample_weight)
         labels = labels_of_groups(options, X)
         if options.solver == "auto" and is_applicable(X):
-            self._store(*fit_by_cross_validation(options, X, Y, labels, weights))
+            self._store(*fit_on_comparable_columns(options, X, Y, labels, weights))
             return
         if options.solver == "auto":
-            options = replace(options, solver="limit")
+            options = options.for_operators()
         equations = make_equations(options, X, Y, weights, labels, self.random_state)
         options = options.for_equations(equations.design, equations.Y)
         end = train(options, equations)

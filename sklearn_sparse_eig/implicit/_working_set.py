@@ -168,29 +168,35 @@ class WorkingSet:
         signs = np.ones(len(ids)) if potential.positive else np.where(s[ids] >= 0, 1.0, -1.0)
         z = self._first_sides(point, tau, s, signs)
         d = (b / z) ** (1.0 / e)
-        gram = length * signs[:, None] * self._gram
-        gram *= signs
-        matrix = np.empty_like(gram)
+        gram = (length * signs)[:, None] * self._gram
+        if (signs < 0).any():
+            gram *= signs
+        matrix, accuracy = np.empty_like(gram), _SHARE * self._link
+        diagonal = matrix.reshape(-1)[:: len(ids) + 1]
         target = signs * q
-        diagonal, jitter = np.diag_indices(len(ids)), _JITTER * np.trace(gram) / max(len(ids), 1)
-        for _ in range(_NEWTON_STEPS):
-            minor = 0.0 if potential.positive else b * (2.0 - d) ** -e
-            r = target - gram @ (z - minor) - (1.0 - d)
-            gap = (b / z) ** (1.0 / e) - d
-            off = e * z / d * (np.abs(r) + np.abs(gap))
-            if off.max(initial=0.0) <= _SHARE * self._link * z.max(initial=0.0):
-                return z, d, signs, signs * (z - minor)
-            slope = d / (e * z)
-            matrix[:] = gram
-            matrix[diagonal] += slope + jitter
-            # The transpose is the same matrix, in the order that LAPACK need not copy.
-            _, dz, info = dposv(matrix.T, r + gap, lower=0, overwrite_a=1, overwrite_b=1)
-            if info:
-                return None
-            dd = gap - slope * dz
-            step = min(_length(z, dz), _length(d, dd))
-            z = z + step * dz
-            d = d + step * dd
+        jitter = _JITTER * np.trace(gram) / max(len(ids), 1)
+        with np.errstate(divide="ignore"):
+            for _ in range(_NEWTON_STEPS):
+                minor = 0.0 if potential.positive else b * (2.0 - d) ** -e
+                r = target - gram @ (z - minor) - (1.0 - d)
+                gap = (b / z) ** (1.0 / e) - d
+                off = e * z / d * (np.abs(r) + np.abs(gap))
+                if off.max(initial=0.0) <= accuracy * z.max(initial=0.0):
+                    return z, d, signs, signs * (z - minor)
+                slope = d / (e * z)
+                matrix[:] = gram
+                diagonal += slope + jitter
+                # The transpose is the same matrix, in the order that LAPACK need not copy.
+                _, dz, info = dposv(matrix.T, r + gap, lower=0, overwrite_a=1, overwrite_b=1)
+                if info:
+                    return None
+                dd = gap - slope * dz
+                step = min(_length(z, dz), _length(d, dd))
+                before, z, d = z, z + step * dz, d + step * dd
+                # After a full step z^(1/e) d is off to second order in dz / z, and that is all.
+                if step == 1.0 and (dz * dz / before).max() <= accuracy * z.max():
+                    minor = 0.0 if potential.positive else b * (2.0 - d) ** -e
+                    return z, d, signs, signs * (z - minor)
         return None
 
     def _first_sides(self, point, tau, s, signs):
@@ -216,5 +222,4 @@ class WorkingSet:
 
 def _length(value, move):
     """Return the longest step, at most 1, that leaves the value positive."""
-    with np.errstate(divide="ignore"):
-        return min(1.0, _TO_BOUNDARY / max((-move / value).max(initial=0.0), 1e-300))
+    return min(1.0, _TO_BOUNDARY / max((-move / value).max(initial=0.0), 1e-300))

@@ -53,7 +53,10 @@ def check_csr(data, indices, indptr, width=None):
     if indptr.ndim != 1 or not len(indptr):
         raise ValueError(f"indptr must be a vector of at least one entry, got {indptr.shape}.")
     if indptr[0] < 0 or (indptr[1:] < indptr[:-1]).any():
-        raise ValueError("indptr must be non-negative and non-decreasing.")
+        raise ValueError(
+            f"indptr must be non-negative and non-decreasing, got one from {indptr[0]} to "
+            f"{indptr[-1]} with a smallest step of {np.diff(indptr).min(initial=0)}."
+        )
     if indptr[-1] > min(len(data), len(indices)):
         raise ValueError(
             f"indptr ends at {indptr[-1]}, but there are {len(data)} data, {len(indices)} indices."

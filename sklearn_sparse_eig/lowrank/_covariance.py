@@ -8,7 +8,7 @@ from sklearn.covariance import log_likelihood
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
-from .._base.dtypes import check_squares
+from .._base.dtypes import check_squares, check_squares_count
 from .._base.fitting import fitting
 from .._base.messages import warn_user
 from .._base.rows import validate_rows
@@ -170,6 +170,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         """
         rows: Any = validate_rows(self, X, dtype=np.float64)
         check_squares(rows, limit=_LARGEST)
+        check_squares_count(rows)
         self._moments = RunningCovariance(rows.shape[1])
         return self._add_rows(rows, sample_weight)._filter_anew()
 
@@ -204,6 +205,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         first = not hasattr(self, "_moments")
         rows: Any = validate_rows(self, X, dtype=np.float64, reset=first)
         check_squares(rows, limit=_LARGEST)
+        check_squares_count(rows)
         if first:
             self._moments = RunningCovariance(rows.shape[1])
         elif self._moments is None:
@@ -258,7 +260,11 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         """
         A, mean, support, noise = covariance_of_sketch(sketch, n_components, options)
         if self.assume_centered and sketch.center:
-            raise ValueError("assume_centered=True needs a sketch with center=False.")
+            raise ValueError(
+                "assume_centered=True needs a sketch of rows that are not centred, and this one "
+                "was made with center=True. Use assume_centered=False, or a sketch with "
+                "center=False."
+            )
         self.n_features_in_ = len(A)
         if hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
@@ -287,6 +293,7 @@ low_rank_intervals_, interval_is_nonempty_, stopping_time_, learning_rate_, n_it
         """
         check_is_fitted(self)
         rows: Any = validate_rows(self, X_test, dtype=np.float64, reset=False)
+        check_squares(rows, limit=_LARGEST)
         weights = check_counts_of_rows(sample_weight, len(rows))
         centred = rows - self.location_
         scatter = centred.T @ centred / len(rows)

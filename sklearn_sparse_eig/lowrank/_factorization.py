@@ -332,6 +332,7 @@ class DeepMatrixFactorization(
         """
         check_is_fitted(self)
         X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        check_squares(X)
         coordinates = self._rows.coordinates(X, ~np.isnan(X), self.components_)
         return coordinates * self.filter_[: self.n_components_]
 

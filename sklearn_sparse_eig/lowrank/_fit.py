@@ -222,7 +222,10 @@ def fit_missing(X, observed, run, *, symmetric, literal=False, rng=None):
     if literal:
         return _fit_missing_literally(target, observed, run, symmetric), offsets
     if run.stopping == "time":
-        raise ValueError('stopping="time" with missing entries needs solver="gd".')
+        raise ValueError(
+            'stopping="time" needs the flow itself where entries are missing, and this solver '
+            'follows its limit. Use solver="gd", or another stopping.'
+        )
     path, stop = _follow_ranks(target, observed, run)
     return _completed(target, observed, path, stop, run, offsets, effects), offsets
 

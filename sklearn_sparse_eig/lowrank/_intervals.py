@@ -71,7 +71,10 @@ def low_rank_intervals(
     """
     eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
     if eigenvalues.ndim != 1 or not np.isfinite(eigenvalues).all():
-        raise ValueError("eigenvalues must be a vector of finite numbers.")
+        raise ValueError(
+            f"eigenvalues must be a vector of finite numbers, got shape {eigenvalues.shape} with "
+            f"{np.count_nonzero(~np.isfinite(eigenvalues))} that are not finite."
+        )
     check_flow_parameters(depth, init_scale, init_perturbation)
     if not 0.0 < tol < 1.0:
         raise ValueError(f"tol must lie in (0, 1), got {tol}.")

@@ -101,6 +101,9 @@ class StoppedRun:
             )
         times = np.asarray(times, dtype=np.float64)
         if times.ndim != 1 or not (times >= 0).all():
-            raise ValueError("times must be a vector of non-negative numbers.")
+            raise ValueError(
+                f"times must be a vector of non-negative numbers, got shape {times.shape} from "
+                f"{times.min(initial=np.inf):g} on."
+            )
         values = run_of(self, 1).make_flow(self.spectrum_).values_at(times)
         return values, np.array([effective_rank(row) for row in values])

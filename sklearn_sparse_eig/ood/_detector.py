@@ -84,9 +84,10 @@ class GradPCADetector(
         than 4096 rows are kept diagonal. ``"diag"`` keeps all factors diagonal.
     score_function : {"relative", "snr_ratio", "ratio", "snr", "laplace"}, default="relative"
         The score. ``"relative"`` adds three terms, each in units of its spread over known samples:
-        how far the largest logit is above the mean logit, how much nearer what enters the last
-        layer is to a class than to all classes, and minus log \\|g\\|, g being the gradient. For
-        the others let u be g less the mean of the class means, and theta the angle of
+        how far the largest logit is above the mean logit, and the largest probability, as far as
+        known samples without their own class say that it tells; how much nearer what enters the
+        last layer is to a class than to all classes; and minus log \\|g\\|, g being the gradient.
+        For the others let u be g less the mean of the class means, and theta the angle of
         u to their span. They are, in this order, (f / \\|u\\|) cot(theta); cos(theta), as in
         the paper; f / \\|u\\|; and f / \\|g\\|. Names of registered scores of your own are accepted
         too; see ``doc/extending.md``.

@@ -8,7 +8,8 @@ import numpy as np
 
 from .._base.compat import take_rows
 from ..gradients import Gradients, Network
-from .subspaces import KnownFeatures, Span, margin
+from ._confidence import margin
+from .subspaces import KnownFeatures, Span
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Evidence:
     def margin(self) -> np.ndarray:
         """How far the largest logit is above their mean."""
         return margin(self.logits)
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """How sure the model is, in standard deviations of known samples above their mean."""
+        return self.known.confidence.of(self.logits)
 
     @property
     def relative_distance(self) -> np.ndarray:

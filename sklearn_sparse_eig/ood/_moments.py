@@ -48,11 +48,11 @@ class Moment:
         squares = rows.multiply(rows).tocsr() if sp.issparse(rows) else rows * rows
         if self.diagonal:
             self.total += np.asarray(squares.sum(axis=0)).ravel()
-            self.fourth += float((squares.data**2 if sp.issparse(rows) else squares**2).sum())
+            self._add_fourth((squares.data**2 if sp.issparse(rows) else squares**2).sum())
         else:
             product = rows.T @ rows
             self.total += product.toarray() if sp.issparse(product) else product
-            self.fourth += float((np.asarray(squares.sum(axis=1)) ** 2).sum())
+            self._add_fourth((np.asarray(squares.sum(axis=1)) ** 2).sum())
 
     def add_matrices(self, matrices: np.ndarray, mass: float) -> None:
         """Add G G^T for each matrix G of an array (n, size, q)."""
@@ -60,7 +60,7 @@ class Moment:
         if self.diagonal:
             squares = np.einsum("npq,npq->np", matrices, matrices)
             self.total += squares.sum(axis=0)
-            self.fourth += float((squares**2).sum())
+            self._add_fourth((squares**2).sum())
             return
         n, p, q = matrices.shape
         side_by_side = matrices.swapaxes(0, 1).reshape(p, n * q)
@@ -68,7 +68,7 @@ class Moment:
         # G G^T and G^T G have the same norm.
         matrices = matrices if p < q else matrices.swapaxes(1, 2)
         products = matrices @ matrices.swapaxes(1, 2)
-        self.fourth += float(np.einsum("nij,nij->", products, products))
+        self._add_fourth(np.einsum("nij,nij->", products, products))
 
     def add_places(self, rows: np.ndarray, weights: np.ndarray, mass: float) -> None:
         """Add A^T K A for rows A of an array (n, T, size) and Gram matrices K (n, T, T).
@@ -80,13 +80,23 @@ class Moment:
         if self.diagonal:
             squares = np.einsum("ntp,ntp->np", rows, weighted)
             self.total += squares.sum(axis=0)
-            self.fourth += float((squares**2).sum())
+            self._add_fourth((squares**2).sum())
             return
         size = rows.shape[2]
         self.total += rows.reshape(-1, size).T @ weighted.reshape(-1, size)
         # |A^T K A|^2 = tr(K H K H) for H = A A^T.
         products = weighted @ rows.swapaxes(1, 2)
-        self.fourth += float(np.einsum("nst,nts->", products, products))
+        self._add_fourth(np.einsum("nst,nts->", products, products))
+
+    def _add_fourth(self, powers: float) -> None:
+        """Add fourth powers, which overflow before anything else does."""
+        self.fourth += float(powers)
+        if not np.isfinite(self.fourth):
+            raise ValueError(
+                "Some gradients or features are so long that the fourth power of their norm "
+                "overflows, or not finite. Scale the rows as in training, or leave out those that "
+                "are errors."
+            )
 
     def merge(self, other: "Moment", sign: float = 1.0) -> None:
         """Add `sign` times the sums of another moment, in full or diagonal as this one is."""

@@ -57,7 +57,9 @@ class ResultsMixin:
         """Class means with the share ``sparsity`` of their entries kept, as a csr_array."""
         means = self._known_subspace().sparse_means
         if means is None:
-            raise AttributeError("Class means are sparse only where sparsity is given.")
+            raise AttributeError(
+                "Class means are sparse only where sparsity is given: fit with sparsity=0.5, say."
+            )
         return means
 
     def _fitted(self, name: str) -> Any:

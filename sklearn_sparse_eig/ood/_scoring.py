@@ -74,7 +74,10 @@ class ScoringMixin:
         X = check_rows(self, X, reset=False, keeps_order=True)
         with locked(self):
             span, batches = self._get_subspace(), self._gradients(X)
-        return np.vstack([span.coordinates(each.layers).projected for _, each in batches])
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is told below
+            found = np.vstack([span.coordinates(each.layers).projected for _, each in batches])
+        _tell_lost(found.sum(axis=1), "coordinates")
+        return found
 
     def _scores(self, X: Any, pace: Pace | None = None) -> np.ndarray:
         with locked(self):
@@ -87,12 +90,7 @@ class ScoringMixin:
                 score(name, each.values, each.layers, span, evidence(each)) for _, each in batches
             ]
         found = np.concatenate(scores)
-        if n_lost := np.count_nonzero(~np.isfinite(found)):
-            warn_user(
-                f"The scores of {n_lost} of {len(found)} rows are not finite, for their gradients "
-                "overflow. Such inputs are far from any that were seen; scale them as in training, "
-                "or leave them out."
-            )
+        _tell_lost(found, "scores")
         return found
 
     def _get_subspace(self) -> Span:
@@ -131,6 +129,15 @@ class ScoringMixin:
         with locked(self):
             network, layers, output = self._network, self._layers, self.output
         return network.stream(X, output, layers, self.batch_size)
+
+
+def _tell_lost(found, what):
+    if n_lost := np.count_nonzero(~np.isfinite(found)):
+        warn_user(
+            f"The {what} of {n_lost} of {len(found)} rows are not finite, for their gradients "
+            "overflow. Such inputs are far from any that were seen; scale them as in training, "
+            "or leave them out."
+        )
 
 
 def _none(found):

@@ -2,6 +2,23 @@
 
 from ._collapse import plot_collapse
 from ._components import ComponentsDisplay
-from ._ood_scores import plot_ood_scores
+from ._effective_rank import EffectiveRankDisplay
+from ._ood_scores import OODScoresDisplay, plot_ood_scores
+from ._paths import RegularizationPathDisplay
+from ._phase_diagram import PhaseDiagramDisplay
+from ._scree import ScreeDisplay
+from ._stability import SupportStabilityDisplay
+from ._support_map import SupportMapDisplay
 
-__all__ = ["ComponentsDisplay", "plot_collapse", "plot_ood_scores"]
+__all__ = [
+    "ComponentsDisplay",
+    "EffectiveRankDisplay",
+    "OODScoresDisplay",
+    "PhaseDiagramDisplay",
+    "RegularizationPathDisplay",
+    "ScreeDisplay",
+    "SupportMapDisplay",
+    "SupportStabilityDisplay",
+    "plot_collapse",
+    "plot_ood_scores",
+]

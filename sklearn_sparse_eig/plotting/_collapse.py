@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._components import _import_pyplot
+from ._style import BLUE, GREEN, GREY, VERMILION, import_pyplot
 
 if TYPE_CHECKING:
     from ..diagnostics import CollapseMonitor
@@ -34,8 +34,7 @@ _PANELS = [
         ],
     ),
 ]
-# Told apart under the common colour blindnesses, and by their dashes in grey.
-_STYLES = [("#2a6fbb", "-"), ("#d1495b", "--"), ("#3b8f6b", "-."), ("0.45", ":")]
+_STYLES = [(BLUE, "-"), (VERMILION, "--"), (GREEN, "-."), (GREY, ":")]
 
 
 def plot_collapse(monitor: CollapseMonitor | dict[str, np.ndarray], ax: Any = None) -> np.ndarray:
@@ -69,7 +68,7 @@ def plot_collapse(monitor: CollapseMonitor | dict[str, np.ndarray], ax: Any = No
     if len(columns["step"]) == 0:
         raise ValueError("The monitor has recorded nothing yet.")
     if ax is None:
-        _, ax = _import_pyplot().subplots(1, len(_PANELS), figsize=(12, 3.6), layout="constrained")
+        _, ax = import_pyplot().subplots(1, len(_PANELS), figsize=(12, 3.6), layout="constrained")
     panels = np.ravel(np.asarray(ax, dtype=object))
     if len(panels) != len(_PANELS):
         raise ValueError(f"ax must hold {len(_PANELS)} Axes, got {len(panels)}.")

@@ -1,23 +1,38 @@
 """The display of sparse components: one panel of horizontal bars for each."""
 
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ._style import (
+    MEDIUM,
+    NEGATIVE,
+    POSITIVE,
+    SMALL,
+    fitting,
+    import_pyplot,
+    letters_for,
+    shortened,
+)
+
 # Panels side by side, and their size in inches: wide enough for a word beside its bar.
 _COLUMNS = 4
 _PANEL_WIDTH = 3.0
-# Inches that each letter of a name takes beyond the first ones, for which there is room.
-_LETTER_WIDTH, _SHORT_NAME = 0.09, 10
+# Inches that each letter of a name takes beyond the first ones, for which there is room, and
+# letters beyond which the middle of a name is left out.
+_LETTER_WIDTH, _SHORT_NAME, _LONG_NAME = 0.07, 14, 32
+# Share of a panel that names may take.
+_NAME_SHARE = 0.45
+# And that which is left for the title above the bars.
+_TITLE_SHARE = 0.5
 # Numbers below the bars, so that they do not overprint in narrow panels.
 _MOST_TICKS = 3
+# Letters of a panel below which it has room for two of them.
+_NARROW = 24
 _BAR_HEIGHT = 0.24
 _TITLE_HEIGHT = 0.75
-# Blue and red are told apart under the common colour blindnesses, and in grey.
-_POSITIVE, _NEGATIVE = "#2a6fbb", "#d1495b"
 
 
 class ComponentsDisplay:
@@ -102,7 +117,7 @@ class ComponentsDisplay:
         ValueError
             If there are fewer or more axes than components.
         """
-        _import_pyplot()  # before the work of a first look at the components
+        import_pyplot()  # before the work of a first look at the components
         check_is_fitted(estimator)
         if isinstance(input_features, Mapping):
             described = estimator.describe(max_features=max_features)
@@ -140,13 +155,13 @@ class ComponentsDisplay:
         return self
 
     def _make_axes(self) -> np.ndarray:
-        plt = _import_pyplot()
+        plt = import_pyplot()
         n = len(self.components)
         columns = min(n, _COLUMNS)
         rows = -(-n // columns)
         height = _TITLE_HEIGHT + _BAR_HEIGHT * max(map(len, self.components))
         longest = max((len(str(name)) for one in self.components for name, _ in one), default=0)
-        beyond = max(longest - _SHORT_NAME, 0)
+        beyond = max(min(longest, _LONG_NAME) - _SHORT_NAME, 0)
         figure, axes = plt.subplots(
             rows,
             columns,
@@ -155,36 +170,45 @@ class ComponentsDisplay:
             sharex=True,
             layout="constrained",
         )
-        axes[0, 0].locator_params(axis="x", nbins=_MOST_TICKS)  # shared by all
         for unused in axes.flat[n:]:
             figure.delaxes(unused)
         return axes.ravel()[:n]
 
     def _plot_one(self, j, bar_kw):
         axes = self.ax_[j]
-        names = [str(name) for name, _ in self.components[j]]
+        # Panels shrink by what stands beside them, until nothing is left for the bars.
+        most = min(letters_for(axes, _NAME_SHARE), _LONG_NAME)
+        names = [shortened(name, most) for name, _ in self.components[j]]
         loadings = np.array([loading for _, loading in self.components[j]])
-        colors = np.where(loadings < 0, _NEGATIVE, _POSITIVE)
+        colors = np.where(loadings < 0, NEGATIVE, POSITIVE)
         # At positions, not at names: two features may be called the same.
         bars = axes.barh(np.arange(len(names)), loadings, **({"color": colors} | bar_kw))
-        axes.set_yticks(np.arange(len(names)), names)
+        axes.set_yticks(np.arange(len(names)), names, fontsize=SMALL)
         axes.invert_yaxis()  # the largest loading on top
         axes.axvline(0.0, color="0.3", linewidth=0.8)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        title = f"component {j}"
+        axes.tick_params(axis="x", labelsize=SMALL)
+        if letters_for(axes, 1.0) >= _NARROW:
+            axes.locator_params(axis="x", nbins=_MOST_TICKS)
+        else:
+            axes.set_xticks(*_two_ticks(loadings))
+        titles = [f"component {j}", f"{j}"]
         if self.explained_variance_ratio is not None:
-            title += f"  ({self.explained_variance_ratio[j]:.1%})"
-        axes.set_title(title, loc="left", fontsize="medium")
+            ratio = self.explained_variance_ratio[j]
+            titles = [f"component {j}  ({ratio:.1%})", f"{j} ({ratio:.0%})"]
+        title = fitting(axes, *titles, share=_TITLE_SHARE)
+        axes.set_title(title, loc="left", fontsize=MEDIUM)
+        if axes.get_subplotspec() is None or axes.get_subplotspec().is_last_row():
+            axes.set_xlabel("loading", fontsize=SMALL)
         return bars
 
 
-def _import_pyplot() -> ModuleType:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "Plotting needs matplotlib. Install it with the extra 'plot': "
-            'pip install "sklearn_sparse_eig[plot]"'
-        ) from error
-    return plt
+def _two_ticks(loadings):
+    """Return zero and a round number below the largest loading, as places and labels."""
+    largest = loadings[np.argmax(np.abs(loadings))] if len(loadings) else 0.0
+    if largest == 0.0:
+        return [0.0], ["0"]
+    unit = 10.0 ** np.floor(np.log10(abs(largest)))
+    place = np.sign(largest) * unit * np.floor(abs(largest) / unit + 1e-9)
+    return [0.0, place], ["0", f"{place:g}"]

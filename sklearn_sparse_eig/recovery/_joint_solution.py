@@ -57,36 +57,86 @@ def joint_principal_vectors(
     O(p^2 r) time beyond that for the leading eigenvectors and for the vectors one by one, which
     are sought again only where others hold more.
     """
-
     sizes = np.minimum(sizes, len(A))
-
-    def solve(guesses):
-        return sparse_principal_vectors(
-            A,
-            len(sizes),
-            sizes,
-            starts=starts,
-            n_columns=None if thorough else _FEW_COLUMNS,
-            start_vectors=guesses,
-            rng=rng,
-        ).vectors
-
-    def captured(V):
-        # Where A is negative on the span of some, fewer vectors hold more: they are no answer.
-        if np.linalg.matrix_rank(V) < V.shape[1]:
-            return -np.inf
-        return captured_variance(lambda Q: A @ Q, V)
-
-    found = solve(start_vectors)
+    search = _Search(A, starts, rng, thorough)
+    found = search.one_by_one(sizes, start_vectors)
     others = [thresholded_eigenvectors(A, sizes)] if thorough or start_vectors is None else []
     if start_vectors is not None and _are_sparse(start_vectors, sizes):
         others.append(start_vectors)
-    other = max(others, key=captured, default=found)
-    if captured(other) <= (1.0 + _GAIN) * captured(found):
-        return found
-    # All that follows costs as much again, and is seldom needed.
-    other = max(other, joint_power_steps(lambda Q: A @ Q, other, sizes)[0], key=captured)
-    return max(other, solve(other), key=captured) if thorough else other
+    return search.best(found, others, sizes)
+
+
+def joint_principal_paths(
+    A: np.ndarray,
+    counts: Sequence[int],
+    size: int,
+    *,
+    starts: int = 3,
+    rng: int | np.random.Generator | None = None,
+) -> dict[int, np.ndarray]:
+    """Find what :func:`joint_principal_vectors` finds, for several numbers of vectors at once.
+
+    Vectors that are found one after another do not depend on how many are to follow, and neither do
+    eigenvectors, so all numbers of vectors share the work for the largest.
+
+    Parameters
+    ----------
+    A : ndarray of shape (p, p)
+        Symmetric.
+    counts : sequence of int
+        Numbers of vectors, each at most p.
+    size : int
+        Nonzeros of each vector.
+    starts, rng
+        As in :func:`joint_principal_vectors`.
+
+    Returns
+    -------
+    dict of int to ndarray of shape (p, r)
+        The vectors by their number r.
+    """
+    most = max(counts)
+    sizes = np.minimum(np.full(most, size), len(A))
+    search = _Search(A, starts, rng, True)
+    found = search.one_by_one(sizes, None)
+    leading = thresholded_eigenvectors(A, sizes)
+    return {r: search.best(found[:, :r], [leading[:, :r]], sizes[:r]) for r in counts}
+
+
+class _Search:
+    """The search among the vectors of one matrix, one by one and jointly."""
+
+    def __init__(self, A, starts, rng, thorough):
+        self.A, self.starts, self.rng, self.thorough = A, starts, rng, thorough
+
+    def one_by_one(self, sizes, guesses):
+        return sparse_principal_vectors(
+            self.A,
+            len(sizes),
+            sizes,
+            starts=self.starts,
+            n_columns=None if self.thorough else _FEW_COLUMNS,
+            start_vectors=guesses,
+            rng=self.rng,
+        ).vectors
+
+    def captured(self, V):
+        # Where A is negative on the span of some, fewer vectors hold more: they are no answer.
+        if np.linalg.matrix_rank(V) < V.shape[1]:
+            return -np.inf
+        return captured_variance(lambda Q: self.A @ Q, V)
+
+    def best(self, found, others, sizes):
+        """Return the vectors found one by one, unless what comes of others holds more."""
+        other = max(others, key=self.captured, default=found)
+        if self.captured(other) <= (1.0 + _GAIN) * self.captured(found):
+            return found
+        # All that follows costs as much again, and is seldom needed.
+        stepped = joint_power_steps(lambda Q: self.A @ Q, other, sizes)[0]
+        other = max(other, stepped, key=self.captured)
+        if not self.thorough:
+            return other
+        return max(other, self.one_by_one(sizes, other), key=self.captured)
 
 
 def thresholded_eigenvectors(A: np.ndarray, sizes: Sequence[int] | np.ndarray) -> np.ndarray:

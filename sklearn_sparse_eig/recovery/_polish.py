@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..sketching import MAX_CANDIDATES
+from ._joint_solution import thresholded_eigenvectors
 from ._joint_steps import WORTHWHILE, Products, captured_variance, joint_power_steps
 from ._sequential_steps import sequential_power_vectors
 
@@ -112,6 +113,34 @@ def polish(
         if now - powered <= WORTHWHILE * powered:
             break  # power steps would end where they have ended before
     return best
+
+
+def wider_candidates(
+    covariance: Callable[[np.ndarray], np.ndarray],
+    multiply: Products,
+    ids: np.ndarray,
+    sizes: Sequence[int] | np.ndarray,
+    n_features: int,
+    max_candidates: int,
+) -> np.ndarray:
+    """Return the candidates that power steps over all features lead to, sorted.
+
+    They are those of :func:`polish` before any small problem is solved.
+
+    Parameters
+    ----------
+    covariance : callable
+        Some features to the block of A at them.
+    multiply : callable
+        Q (n_features x r) to A Q.
+    ids : ndarray of int64
+        Candidates to start from, sorted.
+    sizes, n_features, max_candidates
+        As in :func:`polish`.
+    """
+    start = Polished(ids, thresholded_eigenvectors(covariance(ids), sizes))
+    V, images = joint_power_steps(multiply, _placed(n_features, start), sizes, brief=True)
+    return _candidates(V, images, sizes, min(n_candidates(int(np.sum(sizes))), max_candidates))
 
 
 def n_candidates(n_nonzero: int) -> int:

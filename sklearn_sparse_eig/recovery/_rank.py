@@ -120,6 +120,34 @@ def spectrum_and_edges(sketch, count, noise="auto"):
     -------
     values, edges : ndarray of shape (min(count, m, k),)
     """
+    values, edges, _ = _spectrum(sketch, count, noise)
+    return values, edges
+
+
+def scree(
+    sketch: Any, count: int, noise: NoiseName | Auto | None = "auto"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return leading values of a sketch of rows with the noise in them, the noise, and the edges.
+
+    Parameters
+    ----------
+    sketch : EigenSketch
+    count : int
+        Number of values, at most.
+    noise : {"auto", "isotropic", "diagonal"} or None
+
+    Returns
+    -------
+    values, noise, edges : ndarray of shape (min(count, m, k),)
+        What :func:`spectrum_and_edges` compares, with the variance of the noise in one feature
+        added to both.
+    """
+    values, edges, variance = _spectrum(sketch, count, noise)
+    variance = np.broadcast_to(variance, values.shape)
+    return values + variance, variance.copy(), edges + variance
+
+
+def _spectrum(sketch, count, noise):
     # Noise that is to be left in the components is not one of them.
     model, samples = make_noise_model(noise or "auto", sketch), sketch.effective_samples
     if sketch.is_exact and samples is not None:
@@ -139,7 +167,8 @@ def spectrum_and_edges(sketch, count, noise="auto"):
     factor = noise_edge(small, large, samples, sketch.n_features, sketch.is_symmetric)
     # Noise spreads beyond its edge by a share of about size ** (-2 / 3), the Tracy-Widom scaling.
     margin = 1.0 + _TRACY_WIDOM * small ** (-2.0 / 3.0) + _UNEVEN * small / sketch.n_features
-    return values, np.maximum(margin * factor * scale, _RESOLUTION * values[0])
+    edges = np.maximum(margin * factor * scale, _RESOLUTION * values[0])
+    return values, edges, float(model.variance)
 
 
 def noise_edge(small, large, samples, n_features, symmetric):
@@ -165,7 +194,7 @@ def noise_edge(small, large, samples, n_features, symmetric):
 
 
 def _covariance_spectrum(sketch, count, standardise):
-    """Return eigenvalues less their noise, and Tracy-Widom edges, of a covariance of rows."""
+    """Return eigenvalues less their noise, Tracy-Widom edges, and the noise, of a covariance."""
     A, n = sketch.operator(), max(sketch.effective_samples - sketch.center, 1.0)
     if standardise:
         # Independent noise of any variances is white in the correlation matrix.
@@ -186,4 +215,4 @@ def _covariance_spectrum(sketch, count, standardise):
     width = roots * (1.0 / np.sqrt(n - 0.5) + 1.0 / np.sqrt(rest - 0.5)) ** (1.0 / 3.0)
     edges = (roots**2 + _TRACY_WIDOM * width) / n * variance
     edges = np.maximum(edges - variance, _RESOLUTION * values[0])
-    return values - variance, edges
+    return values - variance, edges, variance

@@ -34,7 +34,11 @@ def features_of_seeds(options: SeedOptions, Z: np.ndarray) -> np.ndarray:
         raise ValueError(f"state returned {len(F)} rows for {len(Z)} seeds; one each is needed.")
     F = F.reshape(len(F), -1).astype(np.float64, copy=False)
     if not np.isfinite(F).all():
-        raise ValueError("state returned values that are not finite.")
+        n_lost = np.count_nonzero(~np.isfinite(F).all(axis=1))
+        raise ValueError(
+            f"state returned values that are not finite for {n_lost} of {len(F)} seeds. Leave "
+            "such seeds out, or have it return finite values."
+        )
     return F
 
 

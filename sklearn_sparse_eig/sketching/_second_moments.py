@@ -21,6 +21,11 @@ class SecondMoments(SketchState):
         return self.is_symmetric and self.measurement.keeps_features
 
     @property
+    def tracks_moments(self) -> bool:
+        """Whether the mean and the variance of every feature are known once there are rows."""
+        return self.is_exact or self._moments is not None
+
+    @property
     @undisturbed
     def effective_samples(self) -> float | None:
         """Number of rows of equal weight that would be as informative; None for entries.

@@ -1,7 +1,7 @@
 """Using components: coordinates of rows, scores, names and dense forms."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,11 +19,15 @@ from .._base.typed import (
     TransformerMixin,
 )
 from ._certificate import CertificateMixin
+from ._described import Described, described_frame
 from ._from_sketch import FromSketchMixin
 from ._likelihood import LikelihoodMixin
 from ._projection import Projection
 from ._rows import columns_of
 from ._variance import total_squares
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # Rows read at a time: a few megabytes for wide sparse rows, enough for BLAS where they are dense.
 _BATCH = 8192
@@ -183,9 +187,31 @@ class ComponentsMixin(
         mask[support] = True
         return mask
 
+    @overload
     def describe(
-        self, input_features: Sequence[str] | None = None, *, max_features: int | None = None
-    ) -> list[list[tuple[str | int, float]]]:
+        self,
+        input_features: Sequence[str] | None = ...,
+        *,
+        max_features: int | None = ...,
+        as_frame: Literal[False] = ...,
+    ) -> Described: ...
+
+    @overload
+    def describe(
+        self,
+        input_features: Sequence[str] | None = ...,
+        *,
+        max_features: int | None = ...,
+        as_frame: bool,
+    ) -> "Described | DataFrame": ...
+
+    def describe(
+        self,
+        input_features: Sequence[str] | None = None,
+        *,
+        max_features: int | None = None,
+        as_frame: bool = False,
+    ) -> "Described | DataFrame":
         """Return each component as (feature, loading) pairs, largest magnitude first.
 
         Parameters
@@ -196,10 +222,27 @@ class ComponentsMixin(
             generate names on demand.
         max_features : int, default=None
             Largest number of pairs per component. None returns all of them.
+        as_frame : bool, default=False
+            Whether to return a pandas DataFrame with a line for each pair and the columns
+            ``component``, ``feature``, ``loading``, ``variance`` and ``variance_ratio``. The last
+            two are ``explained_variance_`` and ``explained_variance_ratio_`` of the component.
 
         Returns
         -------
-        list of list of (str or int, float)
+        list of list of (str or int, float), or DataFrame
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_sparse_eig import SketchedSparsePCA
+        >>> X = np.outer(np.arange(6.0), [2.0, 0.0, -1.0, 0.0])
+        >>> pca = SketchedSparsePCA(1, n_nonzero_coefs=2, random_state=0).fit(X)
+        >>> [(name, round(loading, 2)) for name, loading in pca.describe(list("abcd"))[0]]
+        [('a', 0.89), ('c', -0.45)]
+        >>> pca.describe(list("abcd"), as_frame=True).round(2)  # doctest: +SKIP
+           component feature  loading  variance  variance_ratio
+        0          0       a     0.89     14.58             1.0
+        1          0       c    -0.45     14.58             1.0
         """
         if input_features is None:
             input_features = getattr(self, "feature_names_in_", self._term_names())
@@ -208,13 +251,16 @@ class ComponentsMixin(
                 f"input_features has {len(input_features)} names, but there are "
                 f"{self.n_features_in_} features."
             )
-        vectors = self.eigenpairs_.eigenvectors
-        described = []
+        pairs = self.eigenpairs_
+        vectors, described = pairs.eigenvectors, []
         for start, stop in zip(vectors.indptr[:-1], vectors.indptr[1:], strict=True):
             ids, loadings = vectors.indices[start:stop], vectors.data[start:stop]
             order = np.argsort(-np.abs(loadings), kind="stable")[:max_features]
             names = ids.tolist() if input_features is None else [input_features[i] for i in ids]
             described.append([(names[i], float(loadings[i])) for i in order])
+        if as_frame:
+            shares = pairs.added_variance / self._total_variance()
+            return described_frame(described, (pairs.added_variance, shares))
         return described
 
     def _term_names(self) -> Sequence[str] | None:

@@ -13,7 +13,7 @@ from .._base.streams import StreamMixin
 from .._base.threads import limit_threads
 from .._base.typed import ArrayLike, Auto, BaseEstimator, MatrixLike, RandomSeed
 from .._base.weights import check_counts_of_rows
-from ..recovery import Decoder, choose_rank, make_decoder
+from ..recovery import Decoder, make_decoder
 from ..sketching import EigenSketch, Measurement, choose_size
 from ._components import ComponentsMixin
 from ._parameters import (
@@ -276,15 +276,7 @@ default="sparse_sign"
             sketch = self._make_sketch(X.shape[1])
             for rows, part in self._batches(X, weights):
                 self._add_rows(sketch, rows, part)
-            sketch.check_variance()
-            rank = choose_rank(sketch, self.n_components, self.noise)
-            if self.refine == "sketch":
-                recovered = {"eigenpairs": self._recover(sketch, rank)}
-            elif sketch.is_exact:
-                recovered = self._recover_exactly(sketch, rank, X, weights)
-            else:
-                recovered = self._recover_from_data(sketch, rank, X, weights)
-        self._take_fit(sketch, recovered)
+            self._take_fit(sketch, self._recover_all(sketch, self._reading(X, weights, sketch)))
         return self
 
     @fitting(prefer_skip_nested_validation=True)

@@ -179,6 +179,20 @@ class GaussianModel:
         squares -= np.einsum("ij,ij->j", inside, inside)
         return -0.5 * (self.n_features * np.log(2.0 * np.pi) + self.log_determinant + squares)
 
+    def mean_log_density(self, squares: np.ndarray, block: np.ndarray) -> float:
+        """Return the mean log-density of rows of which only second moments are known.
+
+        Parameters
+        ----------
+        squares : ndarray of shape (n_features,)
+            The mean of the squares of each feature of the rows less the mean of the model.
+        block : ndarray of shape (n_support, n_support)
+            Second moments about that mean on the support.
+        """
+        inside = solve_triangular(self._inner, self._weighted_factors.T, trans="T")
+        distance = float((squares / self.noise).sum()) - float(np.vdot(inside @ block, inside))
+        return -0.5 * (self.n_features * np.log(2.0 * np.pi) + self.log_determinant + distance)
+
     def covariance(self) -> np.ndarray | LinearOperator:
         """Return C, as an array up to some thousand features."""
         return self._matrix(self.noise, self.factors, self.factors.T)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
+from .._base.dtypes import check_squares
 from .._base.weights import check_counts_of_rows
 from ._gaussian import (
     GaussianModel,
@@ -34,6 +35,11 @@ class LikelihoodMixin(RecoveredMixin):
         -------
         ndarray of shape (n_samples,)
 
+        Raises
+        ------
+        ValueError
+            If values are beyond 1e140, whose squares could not be added.
+
         Notes
         -----
         The model is a Gaussian with mean ``mean_`` and covariance :meth:`get_covariance`. A row
@@ -43,6 +49,7 @@ class LikelihoodMixin(RecoveredMixin):
         few hundred are lost in rounding.
         """
         X = self._check_new_rows(X)
+        check_squares(X)
         return self._gaussian_model().log_density(X)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:

@@ -1,7 +1,7 @@
 """What is recovered from the sketch of an estimator when it is first looked at, and then kept."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -52,6 +52,7 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
         noise: NoiseName | None
         center: bool
         positive: bool
+        refine: Literal["auto", "data", "sketch"]
         memory_budget: float
         forgetting: float
         batch_size: int | Auto
@@ -83,12 +84,6 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
         kept = attributes.pop("_cache")
         super()._take_attributes(attributes)
         self._keep(kept, self.sketch_.revision)
-
-    def _take_fit(self, sketch: EigenSketch, values: dict[str, Any]) -> None:
-        self._dense = False
-        self.sketch_ = sketch
-        vars(self).pop("term_names_", None)
-        self._keep(values, sketch.revision)
 
     def _keep(self, values: dict[str, Any], revision: int | None = None) -> None:
         # One container, so that looking at a component after partial_fit, which computes it,
@@ -149,35 +144,32 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
         compile_clock.tell(type(self).__name__, self.verbose)
         report(type(self).__name__, message, self.verbose, level)
 
+    def _take_fit(self, sketch: EigenSketch, recovered: dict[str, Any]) -> None:
+        self._dense = False
+        self.sketch_ = sketch
+        vars(self).pop("term_names_", None)  # of the features of other rows
+        self._keep(recovered, sketch.revision)
+
+    def _recover_all(self, sketch: EigenSketch, reading: SecondReading) -> dict[str, Any]:
+        """Return what ``fit`` keeps of a sketch whose rows can be read again."""
+        sketch.check_variance()
+        rank = choose_rank(sketch, self.n_components, self.noise)
+        if self.refine == "sketch":
+            return {"eigenpairs": self._recover(sketch, rank)}
+        if sketch.is_exact:
+            variances = self._product_variance(reading, sketch, np.arange(sketch.n_features))
+            return {"eigenpairs": self._recover(sketch, rank, product_variance=variances)}
+        return self._recover_from_data(sketch, rank, reading)
+
     def _recover_from_data(
-        self, sketch: EigenSketch, rank: Rank, X: Any, weights: Any
+        self, sketch: EigenSketch, rank: Rank, reading: SecondReading
     ) -> dict[str, Any]:
-        """Recover on the exact covariance of the candidate features, read from X again."""
-        n_features = X.shape[1]
+        """Recover on the exact covariance of the candidate features, read from the rows again."""
+        n_features = sketch.n_features
         scale = noise_scale(sketch) if self.noise == "diagonal" else None
-        reading = self._reading(X, weights, sketch)
-        sizes, vectors = self._wanted_sizes(), None
-        polishes = sizes is not None and self._can_polish(sketch, rank.count)
-        if polishes and scale is None and self._is_crowded(sketch, rank, sizes):
-            # The supports alone take up most of the candidates, so their choice decides much.
-            options = self._recovery_options()
-            options["noise_is_known"] = True  # or will be, when the vectors are recovered
-            first = recover(sketch, rank.count, **options)
-            ids, noise_variance = first.support, first.noise_variance
-            vectors = first.eigenvectors[ids].toarray()
-        else:
-            ids, noise_variance = self._find_candidates(sketch, rank, reading, scale)
-        if sizes is not None and polishes:
-            ids, vectors = polished_candidates(
-                reading.scaled(scale),
-                ids,
-                np.broadcast_to(sizes, (rank.count,)),
-                most_candidates(self.memory_budget),
-                start_vectors=vectors,
-                positive=self.positive,
-            )
-            if scale is not None:
-                vectors = scale[ids, None] * vectors
+        ids, vectors, noise_variance = self._candidates_from_data(sketch, rank, reading, scale)
+        if scale is not None and vectors is not None:
+            vectors = scale[ids, None] * vectors
         exact = reading.covariance(ids)
         pairs = self._recover(
             exact,
@@ -195,18 +187,34 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
         # The means of the support are exact here, which a compressed sketch cannot give later.
         return {"eigenpairs": pairs} | ({} if mean is None else {"support_mean": mean})
 
+    def _candidates_from_data(self, sketch, rank, reading, scale=None):
+        """Return candidate features, start vectors among them or None, and the noise variance."""
+        sizes, vectors = self._wanted_sizes(), None
+        polishes = sizes is not None and self._can_polish(sketch, rank.count)
+        if polishes and scale is None and self._is_crowded(sketch, rank, sizes):
+            # The supports alone take up most of the candidates, so their choice decides much.
+            options = self._recovery_options()
+            options["noise_is_known"] = True  # or will be, when the vectors are recovered
+            first = recover(sketch, rank.count, **options)
+            ids, noise_variance = first.support, first.noise_variance
+            vectors = first.eigenvectors[ids].toarray()
+        else:
+            ids, noise_variance = self._find_candidates(sketch, rank, reading, scale)
+        if polishes:
+            ids, vectors = polished_candidates(
+                reading.scaled(scale),
+                ids,
+                np.broadcast_to(sizes, (rank.count,)),
+                most_candidates(self.memory_budget),
+                start_vectors=vectors,
+                positive=self.positive,
+            )
+        return ids, vectors, noise_variance
+
     def _is_crowded(self, sketch, rank, sizes):
         n_nonzero = int(np.broadcast_to(sizes, (rank.count,)).sum())
         few = 2 * n_nonzero > most_candidates(self.memory_budget)
         return few and sketch.measurement.keeps_features
-
-    def _recover_exactly(
-        self, sketch: EigenSketch, rank: Rank, X: Any, weights: Any
-    ) -> dict[str, Any]:
-        """Recover from the exact covariance of all features, with X at hand."""
-        reading = self._reading(X, weights, sketch)
-        variances = self._product_variance(reading, sketch, np.arange(X.shape[1]))
-        return {"eigenpairs": self._recover(sketch, rank, product_variance=variances)}
 
     def _reading(self, X: Any, weights: Any, sketch: EigenSketch) -> SecondReading:
         return SecondReading(
@@ -302,7 +310,10 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
     def explained_variance_ratio_(self) -> np.ndarray:
         check_is_fitted(self)
         with locked(self), locked(self.sketch_):
-            return self.explained_variance_ / self.sketch_.total_variance()
+            return self.explained_variance_ / self._total_variance()
+
+    def _total_variance(self) -> float:
+        return cast(float, self.sketch_.total_variance())  # known of rows
 
     @lazy_property
     def singular_values_(self) -> np.ndarray:

@@ -14,6 +14,7 @@ from ..recovery import (
     joint_principal_vectors,
     n_candidates,
     polish,
+    wider_candidates,
 )
 from ..sketching import EigenSketch
 from ._rows import columns_of
@@ -138,6 +139,20 @@ class SecondReading:
             if sp.issparse(rows):
                 total += measured.sum(axis=0)
         return (images - np.outer(mean, total)) / weight
+
+    def wider_candidates(
+        self, ids: np.ndarray, sizes: np.ndarray, max_candidates: int
+    ) -> np.ndarray:
+        """Return candidates for vectors of so many nonzeros, improved over all features, sorted."""
+        mean, weight = self.mean()
+        return wider_candidates(
+            lambda ids: self.covariance(ids).matrix(),
+            lambda Q: self.multiply(Q, mean, weight),
+            ids,
+            sizes,
+            self.n_features,
+            max_candidates,
+        )
 
 
 def _column_blocks(rows):

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from .._base.dtypes import check_finite
+from .._base.dtypes import check_finite, check_squares
 from .._base.rows import admit
 from .._base.symmetric import check_real, is_linear_operator, symmetric_part
 from .._base.threads import limit_blas
@@ -227,6 +227,7 @@ def _check_matrix(A: Any) -> tuple[Any, int]:
         raise ValueError(f"A must be a square matrix, got shape {tuple(A.shape)}.")
     if not operator:
         check_finite(A, "A")
+        check_squares(A, "A")
         A = symmetric_part(A)
     return A, A.shape[0]
 

@@ -21,11 +21,13 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     GradientFeatures,
     GradPCADetector,
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
     WeightedFourierRegressor,
 )
 
@@ -46,6 +48,7 @@ CONFIGURATIONS = [
         n_measurements=48, range_size=16, n_nonzero_coefs=1, refine="sketch", random_state=0
     ),
     SketchedSparsePCA(sketch="mam", n_measurements=64, refine="sketch", random_state=0),
+    SketchedSparsePCACV([1, 2], [1, 2], cv=2, random_state=0),
     GradientFeatures(random_state=0),
     GradPCADetector(random_state=0),
     GradPCADetector(LogisticRegression(), random_state=0),
@@ -91,6 +94,8 @@ CONFIGURATIONS += [
     DiagonalNetworkRegressor(joint=True, solver="mirror", tol=1e-6),
     DiagonalNetworkRegressor(solver="gd", init_scale=0.1, fit_intercept=False, max_iter=100),
     DiagonalNetworkRegressor(solver="gd", depth=2, max_iter=100),
+    DiagonalNetworkRegressor(stopping=5.0, average=False),
+    DiagonalNetworkRegressorCV(4, [0.1], cv=3),
 ]
 
 

@@ -43,6 +43,7 @@ def pca(**options):
 COMPRESSED = {"sketch": "two_sided", "n_measurements": 12, "range_size": 6, "n_nonzero_coefs": 3}
 # Name: what makes the object, what is done to it with rows, the rows, whether sparse ones count.
 DOORS = {
+    "pca_cv.fit": (FITS["pca_cv"][0], call("fit"), X, True),
     "fourier.fit": (FITS["fourier"][0], call("fit", X[:, 0]), X[:, :1], False),
     "matrix.fit": (FITS["matrix"][0], call("fit"), X[:, :4], False),
     "covariance.fit": (FITS["covariance"][0], call("fit"), X, False),
@@ -53,6 +54,7 @@ DOORS = {
         False,
     ),
     "diagonal.fit": (FITS["diagonal_network"][0], call("fit", X[:6, 0]), X[:6], True),
+    "diagonal cv.fit": (FITS["diagonal_network_cv"][0], call("fit", X[:6, 0]), X[:6], True),
     "diagonal.partial_fit": (
         lambda: DiagonalNetworkRegressor(
             solver="gd", learning_rate=1e-3, fit_intercept=False
@@ -99,8 +101,10 @@ for name, options in {"exact": EXACT, "two_sided": TWO_SIDED}.items():
 DOORS["sparse_eigsh"] = (dict, lambda _, A: sparse_eigsh(A, 1), SQUARE, True)
 FITTED = {
     "pca": (pca(), (X,), ("transform", "score"), True),
+    "pca_cv": (FITS["pca_cv"][0], (X,), ("transform", "score"), True),
     "low rank": (lambda: LowRankRegressor(rank=1), (X, X[:, 0]), ("predict",), True),
     "diagonal": (lambda: DiagonalNetworkRegressor(), (X[:6], X[:6, 0]), ("predict",), True),
+    "diagonal cv": (*FITS["diagonal_network_cv"], ("predict",), True),
     "features": (lambda: GradientFeatures(MODEL), (X, Y), ("transform",), True),
     "detector": (
         lambda: GradPCADetector(MODEL, random_state=0),
@@ -121,6 +125,7 @@ for name, (make, data, methods, sparse) in FITTED.items():
             return fitted
 
         DOORS[f"{name}.{method}"] = (read, call(method), data[0], sparse)
+TIMES = {"fourier.fit"}
 MISSING = {name for name in DOORS if name.startswith("matrix.")}
 
 
@@ -128,7 +133,7 @@ MISSING = {name for name in DOORS if name.startswith("matrix.")}
 def test_what_is_no_row_of_numbers_is_refused(name):
     make, act, rows, sparse = DOORS[name]
     for check in checks.yield_input_checks(
-        make, act, rows, sparse=sparse, allow_nan=name in MISSING
+        make, act, rows, sparse=sparse, allow_nan=name in MISSING, allow_times=name in TIMES
     ):
         check()
 
@@ -141,6 +146,7 @@ def test_a_pipeline_takes_what_it_takes_but_no_damaged_indices():
 SEEDS = FITS["seeds"][0]().fit(X, Y)
 WEIGHTS = {
     "pca.fit": (pca(), lambda fitted, w: fitted.fit(X, sample_weight=w)),
+    "pca_cv.fit": (FITS["pca_cv"][0], lambda fitted, w: fitted.fit(X, sample_weight=w)),
     "pca.partial_fit": (
         lambda: pca()().partial_fit(X),
         lambda fitted, w: fitted.partial_fit(X, sample_weight=w),
@@ -163,6 +169,10 @@ WEIGHTS = {
     ),
     "diagonal.fit": (
         lambda: DiagonalNetworkRegressor().fit(X[:6], X[:6, 0]),
+        lambda fitted, w: fitted.fit(X, X[:, 0], w),
+    ),
+    "diagonal cv.fit": (
+        FITS["diagonal_network_cv"][0],
         lambda fitted, w: fitted.fit(X, X[:, 0], w),
     ),
     "seeds.score": (

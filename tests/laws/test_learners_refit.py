@@ -11,6 +11,7 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     EigenSketch,
     LowRankRegressor,
     SeedConfidenceFilter,
@@ -70,6 +71,11 @@ CASES = {
         lambda: DiagonalNetworkRegressor(solver="limit").fit(A, y),
         lambda m: m.fit(B, y),
         lambda m: m.fit(np.vstack([B, B]), rng.normal(size=24)),
+    ),
+    "network cv": (
+        lambda: DiagonalNetworkRegressorCV([3], [0.1], stopping_times=[2.0], cv=2).fit(A, y),
+        lambda m: m.fit(B, y),
+        lambda m: m.set_params(stopping_times=[-1.0]).fit(B, y),
     ),
     "network partial_fit": (
         lambda: DiagonalNetworkRegressor(solver="gd", fit_intercept=False).partial_fit(A, y),

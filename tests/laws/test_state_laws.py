@@ -9,12 +9,14 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
     WeightedFourierRegressor,
 )
 from sklearn_sparse_eig import estimator_checks as checks
@@ -93,12 +95,17 @@ STREAMS = {
 }
 FITS = {
     "pca": (lambda: SketchedSparsePCA(1, random_state=0), (X,)),
+    "pca_cv": (lambda: SketchedSparsePCACV([1, 2], [3], cv=2, random_state=0), (X,)),
     "grad_pca": (lambda: GradPCADetector(LogisticRegression(), random_state=0), (X, Y)),
     "gradient_features": (lambda: GradientFeatures(random_state=0), (X, Y)),
     "covariance": (lambda: DeepFactorizationCovariance(), (X,)),
     "matrix": (lambda: DeepMatrixFactorization(), (X[:, :4], X[:, 4])),
     "low_rank": (lambda: LowRankRegressor(rank=1), (X, X[:, 0])),
     "diagonal_network": (lambda: DiagonalNetworkRegressor(), (X[:6], X[:6, 0])),
+    "diagonal_network_cv": (
+        lambda: DiagonalNetworkRegressorCV([3], [0.1], stopping_times=[2.0, 9.0], cv=2),
+        (X[:6], X[:6, 0]),
+    ),
     "fourier": (lambda: WeightedFourierRegressor(5, alpha=0.1), (X[:, :1], X[:, 0])),
     "seeds": (
         lambda: SeedConfidenceFilter(FunctionTransformer(), LogisticRegression(), quantile=0.5),

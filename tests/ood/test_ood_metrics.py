@@ -63,3 +63,18 @@ def test_bad_scores_are_refused(known):
         ood_metrics(known, [0.0, 1.0])
     with pytest.raises(ValueError, match="new must be the scores"):
         ood_metrics([0.0, 1.0], known)
+
+
+@pytest.mark.parametrize("known, new", SCORES[:3])
+def test_the_same_as_pytorch_ood(known, new):
+    torch = pytest.importorskip("torch")
+    metrics = pytest.importorskip("pytorch_ood.metrics").OODMetrics()
+    # There scores are higher for what is new, and labels of new inputs are negative.
+    scores = -np.concatenate([known, new]).astype(np.float64)
+    labels = np.repeat([1, -1], [len(known), len(new)])
+    metrics.update(torch.as_tensor(scores), torch.as_tensor(labels))
+    theirs, ours = metrics.compute(), ood_metrics(known, new)
+    shared = {"AUROC", "AUPR-IN", "AUPR-OUT", "FPR95TPR"}
+    assert shared <= theirs.keys()
+    for name in shared:
+        assert ours[name] == pytest.approx(theirs[name], abs=1e-6), name

@@ -12,6 +12,7 @@ from sklearn.neural_network import MLPClassifier
 
 from sklearn_sparse_eig import GradPCADetector
 from sklearn_sparse_eig.gradients import DenseNetwork, Network, make_network
+from sklearn_sparse_eig.ood._confidence import Confidence, logit_sums
 from sklearn_sparse_eig.ood._relative_distance import RelativeDistance
 from sklearn_sparse_eig.ood.subspaces import KnownGradients
 
@@ -35,10 +36,6 @@ def features_of(model, X):
     return network.forward(X)[-2] if isinstance(network, DenseNetwork) else network.features(X)
 
 
-def margins(logits):
-    return logits.max(axis=1) - logits.mean(axis=1)
-
-
 def test_score_is_the_formula(blobs):
     model, X, y, Z = blobs
     detector = detector_of(model).fit(X, y)
@@ -59,9 +56,9 @@ def test_score_is_the_formula(blobs):
         squares += np.einsum("np,pq,nq->n", layer.dense(), inverse, layer.dense())
         moments = [r.T @ r / len(r) for r in (fitted.inputs, fitted.deltas)]
         mean_square += np.trace(inverse @ np.kron(*moments))
-    margin = margins(known.logits)
+    confidence = Confidence.from_sums(logit_sums(known.logits, y), len(y))
     expected = (
-        np.minimum((margins(new.logits) - margin.mean()) / margin.std(), 2.0)
+        np.minimum(confidence.of(new.logits), 2.0)
         + 0.4 * distance.of(features_of(model, Z)) / distance.spread
         - 2.0 * np.log(1.0 + squares / mean_square)
     )

@@ -13,12 +13,15 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     WeightedFourierRegressor,
 )
 from sklearn_sparse_eig.datasets import GaussianMixturePosterior, GaussianMixtureSampler
@@ -30,7 +33,16 @@ from sklearn_sparse_eig.gradients import (
     LayerPlaces,
     Network,
 )
-from sklearn_sparse_eig.plotting import ComponentsDisplay
+from sklearn_sparse_eig.plotting import (
+    ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -59,15 +71,24 @@ MODULES = [
 WITH_EXAMPLE = {
     "CollapseMonitor",
     "ComponentsDisplay",
+    "EffectiveRankDisplay",
+    "OODScoresDisplay",
+    "PhaseDiagramDisplay",
+    "RegularizationPathDisplay",
+    "ScreeDisplay",
+    "SupportMapDisplay",
+    "SupportStabilityDisplay",
     "DeepFactorizationCovariance",
     "DeepMatrixFactorization",
     "DiagonalNetworkRegressor",
+    "DiagonalNetworkRegressorCV",
     "EigenSketch",
     "GradPCADetector",
     "GradientFeatures",
     "HashedTextVectorizer",
     "SeedConfidenceFilter",
     "SketchedSparsePCA",
+    "SketchedSparsePCACV",
     "LowRankRegressor",
     "WeightedFourierRegressor",
     "effective_rank",
@@ -89,6 +110,7 @@ WITH_EXAMPLE = {
     "ood_metrics",
     "recommend_sketch",
     "sparse_eigsh",
+    "support_stability",
     "tree_merge",
     "trigonometric_risk",
 }
@@ -149,10 +171,13 @@ def test_docstring(item):
 
 CLASSES = [
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
+    SupportStability,
     LowRankRegressor,
     WeightedFourierRegressor,
     GaussianMixturePosterior,
@@ -160,6 +185,13 @@ CLASSES = [
     EigenSketch,
     CollapseMonitor,
     ComponentsDisplay,
+    EffectiveRankDisplay,
+    OODScoresDisplay,
+    PhaseDiagramDisplay,
+    RegularizationPathDisplay,
+    ScreeDisplay,
+    SupportMapDisplay,
+    SupportStabilityDisplay,
     GradPCADetector,
     GradientFeatures,
     Gradients,

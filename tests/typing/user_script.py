@@ -12,12 +12,14 @@ from sklearn_sparse_eig import (
     DeepFactorizationCovariance,
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
+    DiagonalNetworkRegressorCV,
     EigenSketch,
     GradientFeatures,
     GradPCADetector,
     LowRankRegressor,
     SeedConfidenceFilter,
     SketchedSparsePCA,
+    SketchedSparsePCACV,
     SparseEigenpairs,
     WeightedFourierRegressor,
     diagonal_network_path,
@@ -64,6 +66,11 @@ def sparse_components(X: np.ndarray) -> None:
     assert_type(pca.singular_values_, np.ndarray)
     assert_type(pca.eigenpairs_.support, np.ndarray)
     assert_type(pca.sketch_, EigenSketch)
+    assert_type(pca.describe(max_features=3), list[list[tuple[str | int, float]]])
+    searched = SketchedSparsePCACV([1, 2, "auto"], np.array([3, 5]), cv=3, random_state=0)
+    assert_type(searched.fit(X), SketchedSparsePCACV)
+    assert_type(searched.best_estimator_, SketchedSparsePCA)
+    assert_type(searched.transform(X), np.ndarray)
     assert_type(pca.set_params(n_components="auto").get_params(), dict[str, Any])
     halves = [SketchedSparsePCA(2, random_state=0).partial_fit(part) for part in (X[:50], X[50:])]
     assert_type(merge_copies(halves), SketchedSparsePCA)
@@ -137,6 +144,12 @@ def learners(X: np.ndarray, y: np.ndarray) -> None:
     chosen = DiagonalNetworkRegressor(solver="auto", init_scale="auto", random_state=0).fit(X, y)
     assert_type(chosen.stopping_time_, float | np.ndarray | None)
     assert_type(chosen.init_scale_, float | np.ndarray)
+    searched = DiagonalNetworkRegressorCV([3, 4], stopping_times=[1.0, 9.0], cv=2).fit(X, y)
+    assert_type(searched, DiagonalNetworkRegressorCV)
+    assert_type(searched.mse_path_, np.ndarray)
+    assert_type(searched.best_estimator_, DiagonalNetworkRegressor)
+    assert_type(searched.predict(X), np.ndarray)
+    DiagonalNetworkRegressor(stopping=searched.stopping_time_, average=searched.average_)
     alphas, coefs, gaps = diagonal_network_path(X, y, n_alphas=2)
     assert_type(alphas, np.ndarray)
     assert_type(learning_rate_path(X, y, max_iter=10).critical_learning_rate, float)

@@ -94,6 +94,7 @@ def mistakes(X: np.ndarray, y: np.ndarray, model: Any) -> None:
     DiagonalNetworkRegressor(solver="lasso")  # error: arg-type
     DiagonalNetworkRegressor(init_scale="small")  # error: arg-type
     DiagonalNetworkRegressor(stopping="early")  # error: arg-type
+    DiagonalNetworkRegressor(average="mean")  # error: arg-type
     print(DiagonalNetworkRegressor().fit(X, y).stopping_times_)  # error: attr-defined
     print(DiagonalNetworkRegressor().fit(X, y).coeff_)  # error: attr-defined
     DeepMatrixFactorization(solver="svd")  # error: arg-type

@@ -8,7 +8,7 @@ from .._evidence import Evidence
 from ._place import Place
 from ._registry import register_score
 
-# Spreads beyond the mean from where on a margin is no more evidence than at that point.
+# Spreads beyond the mean from where on confidence is no more evidence than at that point.
 _CAP = 2.0
 # Distances vary about twice as much as if classes were Gaussian; chosen as doc/gradpca.md tells.
 _DISTANCE_WEIGHT = 0.4
@@ -24,9 +24,7 @@ def _relative(f: np.ndarray, place: Place) -> np.ndarray:
     excess = 2.0 * np.log(place.norm) - np.log(evidence.mean_square(place.span))
     score = -_NORM_WEIGHT * np.logaddexp(0.0, excess)
     # In units of what they vary by among known samples; what does not vary tells nothing.
-    if known.margin_spread > 0.0:
-        margin = (evidence.margin - known.margin) / known.margin_spread
-        score += np.minimum(margin, _CAP)
+    score += np.minimum(evidence.confidence, _CAP)
     if known.distance.spread > 0.0:
         score += _DISTANCE_WEIGHT * evidence.relative_distance / known.distance.spread
     return score

@@ -8,7 +8,7 @@ from ..._base.folders import import_files
 from ._base import KnownGradients, Plan, SpanRequest
 from ._class_means import ClassMeanSubspace
 from ._exact import GradientState
-from ._feature_sums import FeatureSums, KnownFeatures, margin
+from ._feature_sums import FeatureSums, KnownFeatures
 from ._frozen_metric import FrozenMetricState, LookAheadState, warn_if_few
 from ._low_rank import LowRankState, class_floats
 from ._pair_sums import is_one_hot
@@ -45,7 +45,6 @@ __all__ = [
     "class_floats",
     "is_one_hot",
     "make_known",
-    "margin",
     "register",
     "warn_if_few",
 ]

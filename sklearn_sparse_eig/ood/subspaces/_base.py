@@ -208,14 +208,18 @@ class KnownGradients(LinearState):
         """
         self._prepare_all()
         for layers, labels, *evidence in batches:
-            self._update(layers, labels)
-            if self.features is not None:
-                features, logits = evidence
-                self.features.add(features, logits, labels, self.plan.is_diagonal)
-                if self.plan.metric == "euclidean":  # which does not know how long they are
-                    self.features.energy += float(sum(g.squared_norms().sum() for g in layers))
-            self.counts = self.counts + np.bincount(labels, minlength=len(self.counts))
+            with np.errstate(over="ignore", invalid="ignore"):  # refused by the sums themselves
+                self._extend(layers, labels, evidence)
         return self
+
+    def _extend(self, layers, labels, evidence):
+        self._update(layers, labels)
+        if self.features is not None:
+            features, logits = evidence
+            self.features.add(features, logits, labels, self.plan.is_diagonal)
+            if self.plan.metric == "euclidean":  # which does not know how long they are
+                self.features.energy += float(sum(g.squared_norms().sum() for g in layers))
+        self.counts = self.counts + np.bincount(labels, minlength=len(self.counts))
 
     @all_or_nothing
     def note_rows(self, hashes: np.ndarray) -> None:

@@ -8,12 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..._base.atomic import Journal
+from .._confidence import NO_SUMS, Confidence, logit_sums
 from .._moments import Moment
 from .._relative_distance import RelativeDistance
 from ._sums_by_key import SumsByKey
-
-# Of the square of a mean: a variance that is smaller may be rounding.
-_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -23,20 +21,18 @@ class KnownFeatures:
     Parameters
     ----------
     distance : RelativeDistance
-    margin, margin_spread : float
-        Mean and standard deviation of the margin of the logits.
+    confidence : Confidence
     mean_square : float
         Mean squared norm of the gradients in the Euclidean metric.
     """
 
     distance: RelativeDistance
-    margin: float
-    margin_spread: float
+    confidence: Confidence
     mean_square: float
 
 
 class FeatureSums:
-    """Class sums and second moment of features, and moments of the margin of the logits.
+    """X
 
     A feature is what enters the last layer of a model. All of this adds up over samples.
 
@@ -45,7 +41,7 @@ class FeatureSums:
     classes : SumsByKey, default=None
     second : Moment or None, default=None
         None until a row has come.
-    margins : tuple of (float, float), default=(0.0, 0.0)
+    margins : tuple of float, default=NO_SUMS
     energy : float, default=0.0
 
     Attributes
@@ -54,8 +50,9 @@ class FeatureSums:
         Sums of the features of each class and, in the last entry, of their squared norms.
     second : Moment or None
         Sum of h h^T over features h.
-    margins : tuple of (float, float)
-        Sums of the margins and of their squares.
+    margins : tuple of float
+        Sums of what :func:`logit_sums` names. States that were saved before there were so many have
+        the first two, and go on with these.
     energy : float
         Sum of the squared norms of gradients, where it is needed.
     """
@@ -64,7 +61,7 @@ class FeatureSums:
         self,
         classes: SumsByKey | None = None,
         second: Moment | None = None,
-        margins: tuple[float, float] = (0.0, 0.0),
+        margins: tuple[float, ...] = NO_SUMS,
         energy: float = 0.0,
     ) -> None:
         self.classes = SumsByKey() if classes is None else classes
@@ -103,11 +100,7 @@ class FeatureSums:
         sums = np.column_stack([_dense(sums), gather @ _squared_norms(features)])
         for label, values in zip(present, sums, strict=True):
             self.classes.add(int(label), values)
-        margins = margin(logits)
-        self.margins = (
-            self.margins[0] + float(margins.sum()),
-            self.margins[1] + float(margins @ margins),
-        )
+        self._add_margins(logit_sums(logits, labels), 1.0)
 
     def merge(self, other: "FeatureSums", sign: float) -> None:
         """Add `sign` times other sums."""
@@ -118,10 +111,11 @@ class FeatureSums:
         self.second.merge(other.second, sign)
         self.classes.merge(other.classes, sign)
         self.energy += sign * other.energy
-        self.margins = (
-            self.margins[0] + sign * other.margins[0],
-            self.margins[1] + sign * other.margins[1],
-        )
+        self._add_margins(other.margins, sign)
+
+    def _add_margins(self, margins, sign):
+        pairs = zip(self.margins, margins, strict=False)  # as many as both have
+        self.margins = tuple(mine + sign * theirs for mine, theirs in pairs)
 
     def known(self, counts: np.ndarray) -> KnownFeatures:
         """Return what the samples so far say.
@@ -141,25 +135,13 @@ class FeatureSums:
             raise ValueError("There are no samples yet.")
         sums = self.classes.stacked(present.tolist(), (len(self.second.total) + 1,))
         n = counts.sum()
-        mean = self.margins[0] / n
-        variance = self.margins[1] / n - mean**2
         return KnownFeatures(
             RelativeDistance.from_sums(
                 sums[:, :-1], sums[:, -1], counts[present], self.second.total
             ),
-            mean,
-            float(np.sqrt(variance)) if variance > _ROUNDING * mean**2 else 0.0,
+            Confidence.from_sums(self.margins, n),
             self.energy / n,
         )
-
-
-def margin(logits: np.ndarray) -> np.ndarray:
-    """Return how far the largest logit of each row is above their mean.
-
-    What is the same for all logits does not change the probabilities, and does not count.
-    """
-    logits = logits.astype(np.float64)
-    return logits.max(axis=1) - logits.mean(axis=1)
 
 
 def _squared_norms(rows):

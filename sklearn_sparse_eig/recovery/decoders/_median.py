@@ -51,7 +51,8 @@ class MedianDecoder(Decoder):
         K = np.diff(columns.indptr)
         if (K != K[0]).any():
             raise ValueError(
-                "decoder='median' needs a measurement with equally many nonzeros in each column."
+                "decoder='median' needs a measurement with equally many nonzeros in each column, "
+                f"and {type(measurement).__name__} has {K.min()} to {K.max()}. Use decoder='htp'."
             )
         readings = Q[columns.indices] / columns.data[:, None]
         return np.median(readings.reshape(len(ids), K[0], -1), axis=1)
