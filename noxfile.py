@@ -79,8 +79,9 @@ def torch(session):
 @nox.session
 def io(session):
     """The readers of all formats, with their libraries."""
-    session.install(".[fast,io,plot,test]")
+    session.install(".[fast,io,plot,test]", "skops")
     pytest(session, "-m", "", "tests/streams", "tests/cli", "tests/text")
+    pytest(session, "tests/laws/test_saved_files.py")
 
 
 @nox.session

@@ -213,5 +213,7 @@ PROBLEMS = {
     "audio_linear": Problem(
         "Freepats, CREPE + LogReg", instruments, logistic(10.0), True, has_tones
     ),
-    "audio_mlp": Problem("Freepats, CREPE + MLP", instruments, mlp(128), True, has_tones),
+    "audio_mlp": Problem(
+        "Freepats, CREPE + MLP", instruments, mlp(128, max_iter=200), True, has_tones
+    ),
 }
