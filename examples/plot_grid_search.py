@@ -59,3 +59,8 @@ else:
     figure.suptitle("Sparse pixel masks and the variance each adds")
     figure.savefig("grid_search.png", dpi=150)
     print(f"Plot saved as {Path('grid_search.png').resolve()}")
+
+# %%
+# **Conclusion.** More components help more than more pixels: sixteen single pixels do better than
+# eight components of ten. The best has 0.91 with 44 of the 64 pixels, twenty of which nobody need
+# measure.

@@ -18,6 +18,7 @@ from sklearn.linear_model import OrthogonalMatchingPursuit
 
 from sklearn_sparse_eig import DiagonalNetworkRegressor
 from sklearn_sparse_eig.implicit import l1_gap_bound
+from sklearn_sparse_eig.plotting import PhaseDiagramDisplay
 
 N, REPEATS = 100, 4
 EQUATIONS, SHARES = (20, 35, 50, 65, 80), (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -79,12 +80,10 @@ except ImportError:
 else:
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
     for panel, share, title in zip(axes, solved / REPEATS, ("gradient flow", "OMP"), strict=False):
-        image = panel.imshow(share, origin="lower", cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        panel.set_xticks(range(len(EQUATIONS)), EQUATIONS)
-        panel.set_yticks(range(len(SHARES)), SHARES)
-        panel.set_xlabel("equations")
+        labels = {"xlabel": "equations", "ylabel": "nonzeros / equations"}
+        phases = PhaseDiagramDisplay(share, EQUATIONS, SHARES, **labels)
+        image = phases.plot(ax=panel, colorbar=False).image_
         panel.set_title(f"solved, {title}", loc="left")
-    axes[0].set_ylabel("nonzeros / equations")
     figure.colorbar(image, ax=axes[1])
     for depth, gap, bound, color in zip(
         (2, 3, 4), gaps, bounds, ("0.45", "#2a6fbb", "#c1440e"), strict=True

@@ -65,6 +65,11 @@ except ImportError:
     print('No plot: matplotlib is not installed. pip install "sklearn_sparse_eig[plot]"')
 else:
     title = f"Scores of digits not trained on; {', '.join(map(str, NEW))} are new"
-    panels[0].set_title(title, loc="left")
+    panels[0].set_title(title, loc="left", fontsize=8.5)
     panels[0].figure.savefig("ood_digits.png", dpi=150)
     print(f"Plot saved as {Path('ood_digits.png').resolve()}")
+
+# %%
+# **Conclusion.** Held-out digits keep the promise of at most 5 % false alarms, up to the luck of a
+# few hundred digits, and seven in ten of the new ones are noticed. The probability of the predicted
+# class is behind at nearly every threshold.

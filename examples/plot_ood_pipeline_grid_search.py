@@ -143,3 +143,8 @@ else:
     panels[0].legend(frameon=False, loc="lower right")
     figure.savefig("ood_pipeline_grid_search.png", dpi=150)
     print(f"Plot saved as {Path('ood_pipeline_grid_search.png').resolve()}")
+
+# %%
+# **Conclusion.** Search by classes that neither network nor detector has seen, or by a new class
+# that is at hand. Classes that only the detector has not seen are no stand-in: what looks best
+# there is not what finds new digits.

@@ -140,3 +140,7 @@ except ImportError as error:
 else:
     panels[0].figure.savefig("ood_sentences.png", dpi=150)
     print(f"Plot saved as {Path('ood_sentences.png').resolve()}")
+
+# %%
+# **Conclusion.** Most of the queries that nobody has foreseen are noticed, at few false alarms. For
+# intents as different as these, a look at the largest probability would do.

@@ -88,3 +88,8 @@ else:
         panel.spines[["top", "right"]].set_visible(False)
     figure.savefig("ood_stream_monitor.png", dpi=150)
     print(f"Plot saved as {Path('ood_stream_monitor.png').resolve()}")
+
+# %%
+# **Conclusion.** P-values stay uniform for as long as nothing changes, so a share is all there is
+# to watch. The alarm comes when about a quarter of a batch of twenty is new; in larger batches a
+# smaller share is noticed.

@@ -16,6 +16,7 @@ from scipy.optimize import linprog
 from sklearn.linear_model import OrthogonalMatchingPursuit
 
 from sklearn_sparse_eig import DiagonalNetworkRegressor
+from sklearn_sparse_eig.plotting import PhaseDiagramDisplay
 
 N, REPEATS = 100, 5
 EQUATIONS = (10, 20, 30, 40, 50, 60)
@@ -68,12 +69,10 @@ except ImportError:
 else:
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained", sharey=True)
     for panel, share, method in zip(axes, solved, METHODS, strict=True):
-        image = panel.imshow(share, origin="lower", cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        panel.set_xticks(range(len(EQUATIONS)), EQUATIONS)
-        panel.set_yticks(range(len(NONZEROS)), NONZEROS)
-        panel.set_xlabel("equations")
+        labels = {"xlabel": "equations", "ylabel": "nonzeros of 100" if panel is axes[0] else ""}
+        phases = PhaseDiagramDisplay(share, EQUATIONS, NONZEROS, **labels)
+        image = phases.plot(ax=panel, colorbar=False).image_
         panel.set_title(method, loc="left")
-    axes[0].set_ylabel("nonzeros of 100")
-    figure.colorbar(image, ax=axes, label="share solved")
+    figure.colorbar(image, ax=axes, label="share solved (white line: half)")
     figure.savefig("sparse_phase_transition.png", dpi=150)
     print(f"Plot saved as {Path('sparse_phase_transition.png').resolve()}")

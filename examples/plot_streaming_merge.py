@@ -81,3 +81,7 @@ else:
     axes[2].set_xlabel(f"the {len(features)} features planted or found, of {N_FEATURES:,}")
     figure.savefig("streaming_merge.png", dpi=150)
     print(f"Plot saved as {Path('streaming_merge.png').resolve()}")
+
+# %%
+# **Conclusion.** Two messages of 3.5 MB suffice: their sum finds all 36 planted features among
+# 100,000 and no other, without a row having left its machine.

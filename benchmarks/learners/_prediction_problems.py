@@ -116,6 +116,15 @@ def problems(seed, names=""):
             yield name, X, y, w
 
 
+def fast_predictors():
+    """Return the network, and what `LassoCV` does by the fastest solver, on columns as they are."""
+    return {
+        "**diagonal network**": DiagonalNetworkRegressor(),
+        "celer": _CelerCV(),
+        "celer, standardised": make_pipeline(StandardScaler(), _CelerCV()),
+    }
+
+
 def predictors():
     """Return estimators by name."""
     found = {

@@ -4,10 +4,10 @@ from typing import Any
 
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples as n_rows
 
-__all__ = ["Interval", "StrOptions", "fit_context", "n_rows", "take_rows"]
+__all__ = ["Interval", "RealNotInt", "StrOptions", "fit_context", "n_rows", "take_rows"]
 
 
 def take_rows(X: Any, rows: Any) -> Any:

@@ -1,5 +1,6 @@
 """Pickles remember the version that wrote them."""
 
+import inspect
 from typing import Any
 
 from .messages import warn_user
@@ -15,6 +16,12 @@ class PickledMixin:
         state: Any = super().__getstate__()
         return {**state, _KEY: __version__}
 
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        """Return the parameters that have a default."""
+        parameters = inspect.signature(cls).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not p.empty}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         written = state.get(_KEY, "an unknown version")
         if written != __version__:
@@ -24,4 +31,6 @@ class PickledMixin:
                 "read it by the version that wrote it."
             )
         own = {name: value for name, value in state.items() if name != _KEY}
+        # Parameters that came after it was written.
+        own = {n: v for n, v in self._defaults().items() if n not in own} | own
         super().__setstate__(own)  # type: ignore[misc]  # of scikit-learn's BaseEstimator

@@ -2,7 +2,8 @@
 
 Scikit-learn states no types, so that to a checker its classes are ``Any``, and so is whatever
 inherits from them: every misspelt method of ours would pass. Where types are checked, the classes
-below stand in with what users call; where programs run, they are scikit-learn's own.
+below stand in with what users call; where programs run, they are scikit-learn's own, of which
+those of estimators also know where the pages of ours are.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -134,9 +135,10 @@ else:
     from sklearn.utils.metaestimators import available_if
 
     from .pickling import PickledMixin
+    from .site import SitePageMixin
 
-    class BaseEstimator(PickledMixin, base.BaseEstimator):
-        """Scikit-learn's own, whose pickles remember our version."""
+    class BaseEstimator(PickledMixin, SitePageMixin, base.BaseEstimator):
+        """Scikit-learn's own, whose pickles remember our version, and with links to our pages."""
 
-    class EmpiricalCovariance(PickledMixin, covariance.EmpiricalCovariance):
-        """Scikit-learn's own, whose pickles remember our version."""
+    class EmpiricalCovariance(PickledMixin, SitePageMixin, covariance.EmpiricalCovariance):
+        """Scikit-learn's own, whose pickles remember our version, and with links to our pages."""

@@ -171,6 +171,9 @@ def _instants(column, j):
     None in place of the first where it holds no datetimes.
     """
     dtype = column.dtype
+    if dtype.kind == "M" and getattr(dtype, "tz", None) is None:
+        column = np.asarray(column)  # objects, where Arrow has a time zone
+        dtype = column.dtype
     if dtype.kind == "O":
         entries = list(column)
         if not any(isinstance(entry, date | np.datetime64) for entry in entries):
@@ -179,7 +182,7 @@ def _instants(column, j):
     elif dtype.kind != "M":
         return None, False
     elif getattr(dtype, "tz", None) is None:
-        instants, aware = np.asarray(column), False
+        instants, aware = column, False
     else:  # of pandas
         instants, aware = column.to_numpy(dtype="datetime64[ns]"), True
     if instants.dtype.name in ("datetime64[Y]", "datetime64[M]"):

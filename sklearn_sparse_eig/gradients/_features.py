@@ -99,7 +99,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     n_parameters_: int
 
     _parameter_constraints: dict = {
-        "estimator": [object],
+        "estimator": "no_validation",
         "output": [StrOptions(set(OUTPUTS))],
         "params": [str, "array-like"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],

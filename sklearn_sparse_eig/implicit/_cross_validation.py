@@ -6,12 +6,13 @@ are much alike; the flow itself is, where they are not. The same rows held out c
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
+from .._base.progress import tell
 from ._equations import Equations
 from ._flow_path import Rows, comparable, end_at, follow, path_times, sparse_coefficients
 from ._folds import fold_numbers
@@ -64,7 +65,7 @@ def fit_on_comparable_columns(
     parts, taus = [], np.empty(Y.shape[1])
     for part in targets_together(options, Equations(rows.design, rows.Y, len(Y))):
         if options.stops_at_time:
-            tau, average = float(options.stopping), bool(options.average)
+            tau, average = float(cast(float, options.stopping)), bool(options.average)
         else:
             tau, average = _best_point(options.average, folds, labels, part)
         trained, taus[part] = end_at(options, rows, labels, part, tau, average)
@@ -180,6 +181,7 @@ def _best_point(average, folds, labels, part):
     least, best, errors, k = np.full(2, first), np.zeros(2, dtype=int), np.full(2, first), 0
     paths = [follow(options, fold.rows, labels, part, taus) for options, fold in folds]
     for k, points in enumerate(zip(*paths, strict=False), start=1):
+        tell("cross-validation", "times", k, len(taus))
         errors = sum(
             np.array(fold.errors(options, labels, part, (point.average, point.flow)))
             for (options, fold), point in zip(folds, points, strict=True)

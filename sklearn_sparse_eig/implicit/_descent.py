@@ -7,6 +7,7 @@ targets along the last.
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from .._base.progress import tell
 from ._mirror import DivergedError
 
 # Of the largest step that is stable by the estimates below: they may be low.
@@ -78,6 +79,7 @@ def solve_descent(design, y, descent, stopping, max_iter, learning_rate):
     """
     start = np.linalg.norm(y, axis=0)
     for n_iter in range(max_iter + 1):
+        tell("gradient descent", "steps", n_iter, max_iter)
         x = descent.coef()
         residual = y - design.matvec(x)
         size = np.linalg.norm(residual, axis=0)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._base.progress import tell
 from ._descent import Descent, sharpness, solution_sharpness
 from ._mirror import implicit_flow
 
@@ -98,6 +99,7 @@ def descend_all(design, y, potential, learning_rates, tol, max_iter):
     descent = Descent(potential.depth, weights.copy(), len(y))
     start = y @ y / (2 * n)
     for n_iter in range(max_iter + 1):
+        tell("gradient descent", "steps", n_iter, max_iter)
         # All step sizes are one target each: the same y.
         residual = y[:, None] - design.matvec(descent.coef())
         with np.errstate(over="ignore", invalid="ignore"):

@@ -1,16 +1,44 @@
 """The parameters of a diagonal network, as they are handed inward."""
 
 from dataclasses import dataclass, fields, replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 
+from .._base.compat import Interval, StrOptions
 from ._design import Design
 from ._potential import Potential
 
 # Weights at the start where they are chosen, for a solution of size 1.
 RELATIVE_SCALE = 0.03
+
+# What the parameters of the estimator may be.
+CONSTRAINTS: dict = {
+    "depth": [Interval(Integral, 2, None, closed="left")],
+    "init_scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+    "positive": ["boolean"],
+    "joint": ["boolean"],
+    "groups": ["array-like", None],
+    "solver": [StrOptions({"auto", "limit", "mirror", "gd"})],
+    "weight_normalization": ["boolean"],
+    "lr_ratio": [Interval(Real, 0, None, closed="neither")],
+    "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "stopping": [
+        StrOptions({"discrepancy", "validation"}),
+        Interval(Real, 0, None, closed="both"),
+        None,
+    ],
+    "average": ["boolean", StrOptions({"auto"})],
+    "noise_level": [Interval(Real, 0, None, closed="left"), None],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "refit_support": ["boolean"],
+    "fit_intercept": ["boolean"],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ search would find.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from .._base.progress import tell
 from .._base.threads import limit_blas
 from ._cross_validation import Fold, is_averaged, is_exact
 from ._flow_path import follow
@@ -60,12 +62,14 @@ def held_out_errors(
     ndarray of shape (*networks.shape, 2, n_times, n_folds)
         Of the average and of the flow.
     """
-    tasks = (
-        delayed(_errors_of_path)(options, fold, labels, taus)
-        for options in networks.ravel()
-        for fold in folds
-    )
-    errors = np.array(Parallel(n_jobs=n_jobs)(tasks))
+    n_paths = networks.size * len(folds)
+
+    def tasks():
+        for i, (options, fold) in enumerate(product(networks.ravel(), folds)):
+            tell("cross-validation", "paths", i, n_paths)  # about to be followed
+            yield delayed(_errors_of_path)(options, fold, labels, taus)
+
+    errors = np.array(Parallel(n_jobs=n_jobs)(tasks()))
     return np.moveaxis(errors.reshape(*networks.shape, len(folds), 2, len(taus)), -3, -1)
 
 

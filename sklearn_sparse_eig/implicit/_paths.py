@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_X_y
 
+from .._base.progress import listening
 from .._base.threads import limit_blas
 from .._base.typed import ArrayLike, MatrixLike
 from ._averaged_path import averaged_path
@@ -137,6 +138,7 @@ def learning_rate_path(
     positive: bool = False,
     tol: float = 1e-10,
     max_iter: int = 100_000,
+    verbose: int = 0,
 ) -> LearningRatePath:
     """Train a diagonal network with several step sizes, and report where each run ends.
 
@@ -161,6 +163,8 @@ def learning_rate_path(
         Loss at which training ends.
     max_iter : int, default=100000
         Largest number of steps.
+    verbose : int, default=0
+        1 reports the steps made, once they have taken five seconds.
 
     Returns
     -------
@@ -203,4 +207,5 @@ def learning_rate_path(
         learning_rates = np.asarray(learning_rates, dtype=np.float64).ravel()
         if len(learning_rates) == 0 or not (learning_rates > 0).all():
             raise ValueError("learning_rates must be positive numbers, at least one.")
-        return learning_rates_end(design, y, potential, learning_rates, flow, tol, max_iter)
+        with listening("learning_rate_path", verbose):
+            return learning_rates_end(design, y, potential, learning_rates, flow, tol, max_iter)

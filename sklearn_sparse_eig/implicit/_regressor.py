@@ -1,7 +1,6 @@
 """Regression with what gradient descent on a diagonal network computes: the estimator."""
 
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -9,8 +8,8 @@ from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 from sklearn.utils.validation import check_is_fitted
 
-from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
+from .._base.progress import listening
 from .._base.rows import validate_array, validate_regression, validate_rows
 from .._base.symmetric import check_real
 from .._base.threads import limit_blas
@@ -21,7 +20,7 @@ from ._descent import Descent, solution_sharpness
 from ._design import Design
 from ._equations import labels_of_groups, make_equations
 from ._linear_predictor import LinearPredictor
-from ._options import NetworkOptions
+from ._options import CONSTRAINTS, NetworkOptions
 from ._results import results_of, warn_of_large_scale
 from ._row_weights import of_all_rows, rows_that_count
 from ._training import Trained, train
@@ -116,6 +115,8 @@ class DiagonalNetworkRegressor(
         least norm among those of centred data, not among those with an intercept in the norm.
     random_state : int, RandomState instance or None, default=None
         Seed of the choice of held-out rows.
+    verbose : int, default=0
+        1 reports how far a fit is, once it has taken five seconds.
 
     Attributes
     ----------
@@ -208,30 +209,7 @@ class DiagonalNetworkRegressor(
     magnification_: float | np.ndarray
     n_iter_: int | np.ndarray
 
-    _parameter_constraints: dict = {
-        "depth": [Interval(Integral, 2, None, closed="left")],
-        "init_scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "positive": ["boolean"],
-        "joint": ["boolean"],
-        "groups": ["array-like", None],
-        "solver": [StrOptions({"auto", "limit", "mirror", "gd"})],
-        "weight_normalization": ["boolean"],
-        "lr_ratio": [Interval(Real, 0, None, closed="neither")],
-        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "stopping": [
-            StrOptions({"discrepancy", "validation"}),
-            Interval(Real, 0, None, closed="both"),
-            None,
-        ],
-        "average": ["boolean", StrOptions({"auto"})],
-        "noise_level": [Interval(Real, 0, None, closed="left"), None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "refit_support": ["boolean"],
-        "fit_intercept": ["boolean"],
-        "random_state": ["random_state"],
-    }
+    _parameter_constraints: dict = CONSTRAINTS
 
     def __init__(
         self,
@@ -254,6 +232,7 @@ class DiagonalNetworkRegressor(
         refit_support: bool = False,
         fit_intercept: bool = True,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.depth = depth
         self.init_scale = init_scale
@@ -273,6 +252,7 @@ class DiagonalNetworkRegressor(
         self.refit_support = refit_support
         self.fit_intercept = fit_intercept
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -304,7 +284,8 @@ class DiagonalNetworkRegressor(
         """
         options = NetworkOptions.of(self)
         data, targets = self._check_data(X, y, reset=True)
-        with limit_blas(1):  # products that memory bounds: threads would wait for one another
+        # Products that memory bounds: threads would wait for one another.
+        with limit_blas(1), listening(type(self).__name__, self.verbose):
             self._fit(options, data, targets, sample_weight)
         return self
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from .._base.messages import warn_user
+from .._base.progress import tell
 from ._descent import Descent, solve_descent
 from ._equations import Equations
 from ._group_limit import group_flow, group_flow_limit
@@ -62,6 +63,7 @@ def _limit(options, equations):
     limits, scales = [], options.init_scale.copy()
     accuracy = {"tol": options.tol, "max_iter": min(options.max_iter, _NEWTON_STEPS)}
     for j, y in enumerate(_columns(equations.Y)):
+        tell("limit of the flow", "targets", j, equations.Y.shape[1])
         potential = options.potential(j)
         if options.weight_normalization and y.any():
             limit, effective = normalised_flow_limit(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .._base.progress import tell
+
 
 def monotone_step(largest, depth, scale):
     """Return the step size up to which eigenvalues rise without overshooting, derived in doc/.
@@ -84,7 +86,8 @@ def descend(factors, target, observed, n_steps, learning_rate):
 def descend_by(gradient, factors, n_steps, learning_rate):
     """Return the factors after `n_steps`, for a loss whose gradient in the product is given."""
     depth = len(factors)
-    for _ in range(n_steps):
+    for step in range(n_steps):
+        tell("gradient descent", "steps", step, n_steps)
         before = [None] * depth  # W_{j-1} ... W_1
         for j in range(1, depth):
             before[j] = factors[j - 1] if j == 1 else factors[j - 1] @ before[j - 1]

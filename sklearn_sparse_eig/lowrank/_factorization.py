@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.compat import Interval, StrOptions
 from .._base.dtypes import check_squares
 from .._base.fitting import fitting
+from .._base.progress import listening
 from .._base.rows import validate_array, validate_rows
 from .._base.typed import (
     ArrayLike,
@@ -93,6 +94,8 @@ class DeepMatrixFactorization(
         times where that makes less than 1000 entries.
     random_state : int, RandomState instance or None, default=None
         Which entries are held out. Pass an int for the same result at every call.
+    verbose : int, default=0
+        1 reports how far a fit is, once it has taken five seconds.
 
     Attributes
     ----------
@@ -182,6 +185,7 @@ class DeepMatrixFactorization(
         "center": [StrOptions({"auto", "columns", "effects"}), None],
         "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -201,6 +205,7 @@ class DeepMatrixFactorization(
         center: Literal["auto", "columns", "effects"] | None = "auto",
         validation_fraction: float = 0.1,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.depth = depth
         self.init_scale = init_scale
@@ -216,6 +221,7 @@ class DeepMatrixFactorization(
         self.center = center
         self.validation_fraction = validation_fraction
         self.random_state = random_state
+        self.verbose = verbose
 
     @fitting(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
@@ -250,19 +256,18 @@ class DeepMatrixFactorization(
         observed = ~np.isnan(X)
         solver = self._choose_solver(observed)
         run, symmetric = self._run(solver), is_symmetric(X)
-        if solver == "greedy" or not observed.all():
-            rng = check_random_state(self.random_state)
-            literal = solver == "gd"
-            fit, offsets = fit_missing(
-                X, observed, run, symmetric=symmetric, literal=literal, rng=rng
-            )
-        else:
-            offsets = make_offsets(run.center, X, np.ones(X.shape))
-            # What is symmetric has eigenvectors only as it is.
-            symmetric = symmetric and not offsets.columns.any()
-            fit = fit_complete(
-                X - offsets.columns, run, symmetric=symmetric, literal=solver == "gd"
-            )
+        literal = solver == "gd"
+        with listening(type(self).__name__, self.verbose):
+            if solver == "greedy" or not observed.all():
+                rng = check_random_state(self.random_state)
+                fit, offsets = fit_missing(
+                    X, observed, run, symmetric=symmetric, literal=literal, rng=rng
+                )
+            else:
+                offsets = make_offsets(run.center, X, np.ones(X.shape))
+                # What is symmetric has eigenvectors only as it is.
+                symmetric = symmetric and not offsets.columns.any()
+                fit = fit_complete(X - offsets.columns, run, symmetric=symmetric, literal=literal)
         self._has_flow = solver != "greedy" and bool(observed.all())
         self._set_run(fit)
         self.mean_ = offsets.columns
@@ -333,6 +338,10 @@ class DeepMatrixFactorization(
         check_is_fitted(self)
         X = validate_rows(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         check_squares(X)
+        return self._coordinates(X)
+
+    def _coordinates(self, X: np.ndarray) -> np.ndarray:
+        """Return what `transform` does, of checked rows and as an array whatever the output."""
         coordinates = self._rows.coordinates(X, ~np.isnan(X), self.components_)
         return coordinates * self.filter_[: self.n_components_]
 

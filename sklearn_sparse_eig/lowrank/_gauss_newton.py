@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, lsmr
 
+from .._base.progress import tell
 from ._measurements import Measurements
 
 # Damping at the start, relative to the squared norm of what is linearised; by how much it falls
@@ -116,6 +117,7 @@ def factors_by_rank(
     found: list[Factors] = []
     n_iter = 0
     while len(found) < max_rank:
+        tell("Gauss-Newton steps", "ranks", len(found), max_rank)
         residual = y - A.forward(U @ V.T)
         if float(residual @ residual) <= _EXACT * float(y @ y):
             break

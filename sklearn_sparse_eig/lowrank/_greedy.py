@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import svds
 
+from .._base.progress import tell
+
 # Ranks that are tried where none is given.
 MAX_RANK = 30
 # Relative size of a residual that is rounding.
@@ -77,6 +79,7 @@ def complete_by_rank(
     A, B = np.zeros((n, 0)), np.zeros((m, 0))
     norms, factors, n_iter = [], [], 0
     for rank in range(max_rank + 1):
+        tell("alternating least squares", "ranks", rank, max_rank)
         u, norm, v = _leading_pair(residual)
         norms.append(norm)
         if rank == max_rank or norm <= max(until, _EXACT * norms[0]):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._base.progress import tell
 from ._greedy import complete_by_rank, most_ranks
 from ._offsets import Offsets
 
@@ -95,14 +96,19 @@ def choose_by_held_out(
         ranks = range(least, length if max_rank is None else min(length, max_rank + 1))
         return [(summed[rank], Choice(center, ridge, rank)) for rank in ranks]
 
-    found = [pair for center in centers for pair in errors(center, _FIRST_RIDGE)]
+    n_all = len(centers) + len(_OTHER_RIDGES)
+    found = []
+    for i, center in enumerate(centers):
+        tell("entries held out", "settings", i, n_all)
+        found += errors(center, _FIRST_RIDGE)
     if not found:
         raise ValueError(
             "There is no rank to be chosen by held-out entries: those known of X (n_samples = "
             f"{len(known)}) are zero once they are centred. Give more rows, or center=None."
         )
     center = min(found, key=_error)[1].center
-    for ridge in _OTHER_RIDGES:
+    for i, ridge in enumerate(_OTHER_RIDGES):
+        tell("entries held out", "settings", len(centers) + i, n_all)
         found += errors(center, ridge)
     return min(found, key=_error)[1]
 

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
 from .._base.messages import warn_user
+from .._base.progress import listening
 from .._base.rows import validate_array, validate_regression, validate_rows
 from .._base.symmetric import check_real
 from .._base.typed import Auto, BaseEstimator
@@ -64,6 +65,8 @@ class LowRankRegressor(RegressorMixin, BaseEstimator):
         five times where that makes less than 200.
     random_state : int, RandomState instance or None, default=None
         What is held out, and the start of ``"gd"``. Pass an int for the same result at every call.
+    verbose : int, default=0
+        1 reports how far a fit is, once it has taken five seconds.
 
     Attributes
     ----------
@@ -138,6 +141,7 @@ class LowRankRegressor(RegressorMixin, BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -154,6 +158,7 @@ class LowRankRegressor(RegressorMixin, BaseEstimator):
         tol: float = 1e-6,
         validation_fraction: float = 0.1,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.shape = shape
         self.rank = rank
@@ -166,6 +171,7 @@ class LowRankRegressor(RegressorMixin, BaseEstimator):
         self.tol = tol
         self.validation_fraction = validation_fraction
         self.random_state = random_state
+        self.verbose = verbose
 
     @fitting(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any) -> Self:
@@ -197,9 +203,21 @@ class LowRankRegressor(RegressorMixin, BaseEstimator):
         X, y = self._check_data(X, y)
         shape = shape_of(self.shape, X.shape[1])
         A = Measurements(X, shape, center=self.fit_intercept)
+        with listening(type(self).__name__, self.verbose):
+            found = self._solve(A, y)
+        self._store(found, A)
+        if not found.converged:
+            warn_user(
+                f"max_iter={self.max_iter} steps did not suffice for tol={self.tol:g}. Raise "
+                "max_iter or tol.",
+                ConvergenceWarning,
+            )
+        return self
+
+    def _solve(self, A, y):
         rng = check_random_state(self.random_state)
         if self.solver == "gd":
-            found = sense_by_descent(
+            return sense_by_descent(
                 A,
                 y,
                 depth=self.depth,
@@ -209,25 +227,16 @@ class LowRankRegressor(RegressorMixin, BaseEstimator):
                 tol=self.tol,
                 rng=np.random.default_rng(rng.randint(2**31)),
             )
-        else:
-            self._check_rank(shape, len(y))
-            found = sense(
-                A,
-                y,
-                rank=self.rank,
-                share=self.validation_fraction,
-                max_iter=self.max_iter,
-                tol=self.tol**2,
-                rng=rng,
-            )
-        self._store(found, A)
-        if not found.converged:
-            warn_user(
-                f"max_iter={self.max_iter} steps did not suffice for tol={self.tol:g}. Raise "
-                "max_iter or tol.",
-                ConvergenceWarning,
-            )
-        return self
+        self._check_rank(A.shape, len(y))
+        return sense(
+            A,
+            y,
+            rank=self.rank,
+            share=self.validation_fraction,
+            max_iter=self.max_iter,
+            tol=self.tol**2,
+            rng=rng,
+        )
 
     def _store(self, found, A):
         values = np.linalg.svd(found.coef, compute_uv=False)

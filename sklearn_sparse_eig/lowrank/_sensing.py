@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._base.progress import tell
 from ._descent import descend_by, monotone_step, product, random_factors
 from ._effective_rank import effective_rank
 from ._gauss_newton import factors_by_rank, fit_factors
@@ -70,7 +71,8 @@ def _choose(A, y, share, rng):
     """Return the ridge and the rank with the least squared error at held-out measurements."""
     splits = held_out_parts(len(y), share, _WANTED, rng)
     found = []
-    for ridge in _RIDGES:
+    for i, ridge in enumerate(_RIDGES):
+        tell("measurements held out", "settings", i, len(_RIDGES))
         parts = [_errors_by_rank(A, y, hidden, ridge) for hidden in splits]
         length = min(map(len, parts))
         errors = np.sum([part[:length] for part in parts], axis=0)

@@ -35,7 +35,7 @@ def warn_if_running_away(X: np.ndarray, observed: np.ndarray, model: Any) -> Non
     """Warn where missing entries are completed by numbers far beyond the known ones."""
     if observed.all():
         return
-    found = model.inverse_transform(model.transform(X))
+    found = model.inverse_transform(model._coordinates(X))
     largest, known = np.abs(found).max(), np.abs(X[observed]).max()
     if not largest <= _FAR * known:
         warn_user(
@@ -51,7 +51,7 @@ def warn_if_only_mean(X: np.ndarray, observed: np.ndarray, model: Any) -> None:
     if model.n_components_ != 1 or model.mean_.any():
         return
     component = model.components_[0]
-    coordinates = model.transform(X)[:, 0]
+    coordinates = model._coordinates(X)[:, 0]
     flat = [
         vector.sum() ** 2 / max(len(vector) * (vector @ vector), np.finfo(float).tiny)
         for vector in (component, coordinates)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._base.compat import Interval, StrOptions, n_rows, take_rows
+from .._base.compat import Interval, RealNotInt, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
 from .._base.streams import StreamMixin
 from .._base.typed import (
@@ -221,7 +221,7 @@ class GradPCADetector(
 
     # The names of scores and subspaces are those that are registered when they are checked.
     _parameter_constraints: dict = {
-        "estimator": [object],
+        "estimator": "no_validation",
         "output": [StrOptions(set(OUTPUTS))],
         "params": [str, "array-like"],
         "budget": [Interval(Real, 0, None, closed="neither"), str, None],
@@ -229,7 +229,7 @@ class GradPCADetector(
         "score_function": [StrOptions(SCORES.keys())],
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
             None,
         ],
         "mean_rank": [Interval(Integral, 1, None, closed="left"), None],
@@ -239,7 +239,7 @@ class GradPCADetector(
         "n_measurements": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "contamination": [Interval(Real, 0, 0.5, closed="right")],
         "backend": [StrOptions({"auto", "sklearn", "torch", *PRECOMPUTED_BACKENDS})],
-        "device": [object],
+        "device": "no_validation",
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.compat import n_rows
 from .._base.locks import locked
 from .._base.messages import warn_user
-from .._base.typed import Auto, InputLike
+from .._base.typed import Auto, InputLike, TransformerMixin
 from ..gradients import Gradients, Network, OutputName, check_rows
 from ._evidence import Evidence, FeatureReader
 from ._pace import Pace
@@ -17,8 +17,11 @@ from .scores import SCORES, score
 from .subspaces import KnownFeatures, KnownGradients, Span, SpanRequest
 
 
-class ScoringMixin:
-    """Scores of a fitted detector: known gradients, and a network that gives those of new rows."""
+class ScoringMixin(TransformerMixin):
+    """Scores of a fitted detector: known gradients, and a network that gives those of new rows.
+
+    ``transform`` obeys ``set_output`` only if its class is a TransformerMixin itself.
+    """
 
     score_function: str
     output: OutputName

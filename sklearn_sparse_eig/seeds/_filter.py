@@ -1,7 +1,7 @@
 """Seeds of a generator by the confidence of their samples: the estimator."""
 
 from collections.abc import Callable
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,8 +12,8 @@ from sklearn.utils import Bunch, TransformerTags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from .._base.compat import Interval, StrOptions
 from .._base.fitting import fitting
+from .._base.progress import listening
 from .._base.rows import validate_rows
 from .._base.typed import Auto, BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from .._base.weights import check_counts_of_rows
@@ -21,7 +21,7 @@ from ..gradients import is_ready
 from ._by_confidence import report_bins
 from ._generate import as_array, first_samples
 from ._labels import all_samples, examine, judged_labels, label_seeds
-from ._options import SeedOptions
+from ._options import CONSTRAINTS, SeedOptions
 from ._prediction import SEED_TYPES, PredictsFromSeeds
 from ._sampling import SampleRequest, confident_samples
 from ._training import features_of_seeds, fit_probe_to_seeds
@@ -71,6 +71,8 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         are few of them: in the benchmark a probe of all seeds is better everywhere.
     random_state : int, RandomState instance or None, default=None
         Seed of the halves of bins and the permuted labels of the diagnostics, not of the probe.
+    verbose : int, default=0
+        1 reports how many seeds have been generated from, once that has taken five seconds.
 
     Attributes
     ----------
@@ -167,19 +169,7 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
     bin_agreement_: np.ndarray
     agreement_: float
 
-    _parameter_constraints: dict = {
-        "generator": [object],
-        "classifier": [object],
-        "probe": [object],
-        "threshold": [Interval(Real, 0, 1, closed="both"), None],
-        "quantile": [Interval(Real, 0, 1, closed="left")],
-        "n_bins": [Interval(Integral, 1, None, closed="left")],
-        "evaluator": [object],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "state": [callable, None],
-        "train_on": [StrOptions({"confident", "all"})],
-        "random_state": ["random_state"],
-    }
+    _parameter_constraints: dict = CONSTRAINTS
 
     def __init__(
         self,
@@ -195,6 +185,7 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         state: Callable | None = None,
         train_on: Literal["confident", "all"] = "confident",
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.generator = generator
         self.classifier = classifier
@@ -207,6 +198,7 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         self.state = state
         self.train_on = train_on
         self.random_state = random_state
+        self.verbose = verbose
 
     @fitting(prefer_skip_nested_validation=False)
     def fit(self, Z: ArrayLike, y: ArrayLike | None = None) -> Self:
@@ -245,7 +237,8 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         else:
             rows, y = validate_rows(self, Z, y, **least)
             check_classification_targets(y)
-        self._fit(rows, y)
+        with listening(type(self).__name__, self.verbose):
+            self._fit(rows, y)
         return self
 
     def _fit(self, Z, y):
@@ -296,11 +289,7 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         ndarray of bool, shape (n,), or of int
         """
         check_is_fitted(self)
-        mask = self.support_mask_
-        if Z is not None:
-            seeds = self._check_seeds(Z)
-            confidence = examine(self._options(), seeds, self.classes_)[2]
-            mask = confidence >= self.threshold_
+        mask = self.support_mask_ if Z is None else self._is_confident(self._check_seeds(Z))
         return np.flatnonzero(mask) if indices else mask.copy()
 
     def transform(self, Z: ArrayLike) -> np.ndarray:
@@ -317,7 +306,10 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         ndarray of shape (n_confident, n_features)
         """
         seeds = self._check_seeds(Z)
-        return seeds[self.get_support(seeds)]
+        return seeds[self._is_confident(seeds)]
+
+    def _is_confident(self, seeds):
+        return examine(self._options(), seeds, self.classes_)[2] >= self.threshold_
 
     def fit_transform(self, Z: ArrayLike, y: ArrayLike | None = None) -> np.ndarray:
         """Fit, and return the rows whose samples are confident.
@@ -439,7 +431,8 @@ class SeedConfidenceFilter(PredictsFromSeeds, MetaEstimatorMixin, ClassifierMixi
         request = SampleRequest(
             n_samples, n_candidates, max_calls, target_class, draw_seeds, rate, self.threshold_
         )
-        return confident_samples(options, self.classes_, request)
+        with listening(type(self).__name__, self.verbose):
+            return confident_samples(options, self.classes_, request)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

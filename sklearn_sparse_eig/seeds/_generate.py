@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .._base.batches import in_batches
+from .._base.progress import tell
 from .._base.typed import Auto
 
 # Rows that are generated twice, to see that a seed decides its sample: the second time alone, and
@@ -81,6 +82,7 @@ def generate_batches(
     for start, samples in in_batches(
         lambda rows: generate(generator, rows), Z, batch_size, floats_per_sample
     ):
+        tell("generator", "seeds", start + len(samples), len(Z))
         yield slice(start, start + len(samples)), samples
 
 

@@ -2,9 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any, Self
 
+from .._base.compat import Interval, StrOptions
 from .._base.typed import Auto
+
+# What the parameters of the estimator may be.
+CONSTRAINTS: dict = {
+    "generator": "no_validation",
+    "classifier": "no_validation",
+    "probe": "no_validation",
+    "threshold": [Interval(Real, 0, 1, closed="both"), None],
+    "quantile": [Interval(Real, 0, 1, closed="left")],
+    "n_bins": [Interval(Integral, 1, None, closed="left")],
+    "evaluator": "no_validation",
+    "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+    "state": [callable, None],
+    "train_on": [StrOptions({"confident", "all"})],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 
 
 @dataclass(frozen=True)

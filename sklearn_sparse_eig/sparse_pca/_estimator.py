@@ -162,6 +162,8 @@ default="sparse_sign"
 
     See Also
     --------
+    SketchedSparsePCACV : The number and the size of components, chosen by rows held out.
+    support_stability : Which features are kept whatever the rows.
     EigenSketch : The sketch alone, also for matrices that are given by entries.
     sparse_eigsh : Sparse eigenvectors of a matrix that is at hand.
     sklearn.decomposition.IncrementalPCA : Dense components of dense rows.

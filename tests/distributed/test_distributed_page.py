@@ -14,7 +14,7 @@ def run_page(engine, **names):
     """Run the blocks of the page that need no engine or the given one."""
     text, ran = PAGE.read_text(encoding="utf-8"), 0
     for block in re.finditer(r"^```(python|py)\n(.*?)^```", text, flags=re.S | re.M):
-        heading = re.findall(r"(?m)^## (.*)$", text[: block.start()])[-1]
+        heading = (re.findall(r"(?m)^## (.*)$", text[: block.start()]) or [""])[-1]
         if block[1] == "py" and heading != engine:
             continue
         line = text[: block.start(2)].count("\n")

@@ -39,7 +39,18 @@ def test_every_estimator_has_a_pickle_of_each_version():
 )
 @pytest.mark.parametrize("path", PICKLES, ids=label)
 def test_pickles_are_read(path):
-    check_answer(pickle.loads(path.read_bytes()), path)
+    estimator = pickle.loads(path.read_bytes())
+    check_answer(estimator, path)
+    # Parameters that came later have their defaults.
+    assert set(estimator.get_params(deep=False)) == set(type(estimator)._get_param_names())
+
+
+def test_parameters_that_came_after_a_pickle_have_their_defaults():
+    state = SketchedSparsePCA(3).__getstate__()
+    del state["positive"], state["verbose"]
+    new = SketchedSparsePCA.__new__(SketchedSparsePCA)
+    new.__setstate__(state)
+    assert new.get_params() == SketchedSparsePCA(3).get_params()
 
 
 @pytest.mark.parametrize("path", SAVED, ids=label)

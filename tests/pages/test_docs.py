@@ -2,8 +2,12 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
+import os
 import re
+import shutil
+import sys
 import textwrap
 from pathlib import Path
 
@@ -45,9 +49,16 @@ from sklearn_sparse_eig.plotting import (
 )
 
 ROOT = Path(__file__).parents[2]
+
+
+def _page_id(page):
+    return str(page.relative_to(ROOT / "doc"))
+
+
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     *sorted((ROOT / "doc").glob("*.md")),
+    *sorted((ROOT / "doc" / "recipes").glob("*.md")),
     *sorted((ROOT / "benchmarks").rglob("*.md")),
 ]
 MODULES = [
@@ -238,21 +249,55 @@ def _anchor(heading):
 
 
 # Pages whose code takes ten seconds or more.
-LONG = {"extending.md", "how_the_sketch_works.md", "recipes.md"}
+LONG = {"extending.md", "how_the_sketch_works.md", "many_rows.md", "words.md"}
+# A block of code, and the packages that it needs beyond those of the library.
+BLOCK = re.compile(r"^(?:<!-- needs: ([^\n]*) -->\n)?```python\n(.*?)^```", flags=re.S | re.M)
 
 
+def _is_here(need):
+    if need == "java":
+        return bool(os.environ.get("JAVA_HOME") or shutil.which("java"))
+    try:
+        return importlib.util.find_spec(need) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False
+
+
+@pytest.fixture
+def spark_on_this_machine(monkeypatch):
+    """Let a session of Spark that is begun here use this Python, and end here."""
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    before = _spark_session()
+    yield
+    if before is None and (begun := _spark_session()) is not None:
+        begun.stop()
+
+
+def _spark_session():
+    sql = sys.modules.get("pyspark.sql")
+    return None if sql is None else sql.SparkSession.getActiveSession()
+
+
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(p, id=p.name, marks=pytest.mark.slow if p.name in LONG else [])
+        pytest.param(p, id=_page_id(p), marks=pytest.mark.slow if p.name in LONG else [])
         for p in PAGES
-        if p.parent.name == "doc"
+        if ROOT / "doc" in p.parents
     ],
 )
-def test_code_of_the_page_runs(page):
-    namespace = {"__name__": page.stem}
+def test_code_of_the_page_runs(page, spark_on_this_machine):
+    namespace, missing = {"__name__": page.stem}, []
     text = page.read_text(encoding="utf-8")
-    for block in re.finditer(r"^```python\n(.*?)^```", text, flags=re.S | re.M):
-        line = text[: block.start(1)].count("\n")
+    for block in BLOCK.finditer(text):
+        needs = block[1].split(", ") if block[1] else []
+        if not all(map(_is_here, needs)):
+            missing += needs
+            continue
+        line = text[: block.start(2)].count("\n")
         # Padded, so that an error names the line of the page.
-        exec(compile("\n" * line + block.group(1), str(page), "exec"), namespace)
+        exec(compile("\n" * line + block[2], str(page), "exec"), namespace)
+    if missing:
+        pytest.skip(f"all but the code that needs {', '.join(missing)}, which is not here")

@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ NEEDS = {
     "plot_ood_torch_cnn": "torch",
     "plot_edge_of_stability": "torch",
     "plot_ood_sentences": "sentence_transformers",
+    "plot_anndata_programmes": "anndata",
+    "plot_dask_blocks": "dask.array",
+    "plot_spark_days": "pyspark",
 }
 PROMISES = {
     "plot_docstring_topics": [
@@ -41,6 +45,29 @@ PROMISES = {
         r"(\n +\d\.\d\d%(,? +[a-z]+( & [a-z]+){2} [+-]\d\.\d\d){5}\n +[a-z]+ & .*: .*){8}\n",
         r"[1-9]\d* times, 0\.\d+ by chance",
         r"(0\.[5-9]|[1-9]\.\d)\d% of the variance of held-out sentences",
+    ],
+    "plot_checkpoint_resume": [
+        r"killed three times, with [\d,]+, [\d,]+ and [\d,]+ of 30,000 rows kept",
+        r"rows in the result: 30,000, each once\nthe bits of the undisturbed run: True\n",
+        r"the planted features: True",
+    ],
+    "plot_dask_blocks": [
+        r"( *\d+ blocks: 20,000 rows, difference \de-1[56]\n){5}",
+        r"one half of the rows and the other: difference 0\.\d\d\n",
+        r"same features in all: True\nthe planted ones: True\n",
+        r"coordinates: \(20000, 3\), lazy, in 200 blocks",
+    ],
+    "plot_spark_days": [
+        r"12 sketches of \d+ kB for 24,000 rows",
+        r"days 0 to 5: 12,000 rows, features \[0, 1, 2, 3, 4\]\n",
+        r"days 6 to 11: 12,000 rows, features \[30, 31, 32, 33, 34\]\n",
+    ],
+    "plot_anndata_programmes": [
+        r"from the file as in memory: True",
+        r"20 genes each: (\d+ \+ \d+ \+ 20 \+ 0(; )?|0 \+ 20 \+ 0 \+ 0(; )?){4}\n",
+        # All of a programme and no other, and one broad component.
+        r'"auto": (?=.*0 \+ 0 \+ 60 \+ 0)(?=.*0 \+ 20 \+ 0 \+ 0)(?=.*8 \+ 0 \+ 0 \+ 0).* \+ \d{3}',
+        r"the broad one follows the depth of a cell: 0\.[89]\d",
     ],
     "plot_mam_paper": [
         r"tiles +ours +before \de-0\d, after \de-1[4-6]",
@@ -166,6 +193,13 @@ def test_every_example_is_tested():
     assert sorted(PROMISES) == sorted(path.stem for path in EXAMPLES.glob("plot_*.py"))
 
 
+@pytest.mark.parametrize("name", PROMISES)
+def test_every_example_concludes(name):
+    source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    says = re.search(r"\n# %%\n# \*\*Conclusion\.\*\* .*\n(# .*\n)*$", source)
+    assert says or "reproduced: " in source
+
+
 # One that takes a few seconds shows by default that examples run; .ci/run runs them all.
 QUICK = {"plot_grid_search"}
 
@@ -176,6 +210,8 @@ QUICK = {"plot_grid_search"}
 def test_example(name, tmp_path):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
+    if name == "plot_spark_days" and not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        pytest.skip("Spark needs Java, which is not here")
     source = EXAMPLES / f"{name}.py"
     # The package may not be installed but lie beside the tests.
     path = os.pathsep.join(filter(None, [str(EXAMPLES.parent), os.environ.get("PYTHONPATH")]))

@@ -114,6 +114,8 @@ def test_literals_are_those_that_fit_accepts(estimator):
     hints = typing.get_type_hints(estimator.__init__)
     compared = 0
     for name, constraints in estimator._parameter_constraints.items():
+        if constraints == "no_validation":
+            continue  # objects, which are judged by what they can do
         options = [c.options for c in constraints if isinstance(c, StrOptions)]
         if str in constraints or not options:
             continue
