@@ -15,7 +15,10 @@ _ADVICE = {
     "V": (
         "Make columns of the fields first: numpy.lib.recfunctions.structured_to_unstructured(X)."
     ),
-    "U": "Parse numbers written as text by X.astype(float), encode other text by OneHotEncoder.",
+    "U": (
+        "Parse numbers written as text by X.astype(float), and times by pandas.to_datetime; encode "
+        "categories by OneHotEncoder, and documents by TfidfVectorizer."
+    ),
 }
 _ADVICE["S"] = _ADVICE["T"] = _ADVICE["U"]
 
@@ -36,10 +39,12 @@ def check_numbers(X: Any, name: str = "X") -> Any:
     ValueError
         If entries are times, durations, complex, text or records.
     TypeError
-        If they are objects that are no numbers.
+        If they are objects that are no numbers, or X is an AnnData.
     """
     if isinstance(X, list | tuple):
         X = np.asarray(X)
+    if hasattr(X, "obs_names") and hasattr(X, "layers"):
+        raise TypeError(f"{name} is an {type(X).__name__}: give its matrix, adata.X, or a layer.")
     for dtype in _dtypes(X):
         kind = getattr(dtype, "kind", None)
         if kind in _ADVICE:
