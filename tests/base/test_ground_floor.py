@@ -202,9 +202,11 @@ def test_finite_values_may_have_a_sum_that_is_not():
     np.testing.assert_array_equal(check_values(largest), largest)
 
 
-def test_documents_dates_and_anndata_are_told_what_to_do():
+def test_documents_dates_paths_and_anndata_are_told_what_to_do():
     with pytest.raises(ValueError, match=r"pandas\.to_datetime.* documents by TfidfVectorizer"):
         check_numbers(["words of a document", "words of another"])
+    with pytest.raises(TypeError, match=r"the text 'rows\.parquet'.* iter_batches and fit_stream"):
+        check_numbers("rows.parquet")
     anndata = pytest.importorskip("anndata")
     with pytest.raises(TypeError, match=r"X is an AnnData: give its matrix, adata\.X, or a layer"):
         check_numbers(anndata.AnnData(np.ones((3, 2), np.float32)))
