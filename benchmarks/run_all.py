@@ -48,6 +48,7 @@ SCRIPTS = {
     "mam_paper": "recovery/mam_paper.py",
     "dask": "distributed/bench_dask.py",
     "spark": "distributed/bench_spark.py",
+    "reader": "distributed/bench_reader.py",
     "kernels": "kernels/bench_sketch_throughput.py",
     "dense_updates": "kernels/bench_dense_updates.py",
     "updates": "kernels/bench_updates.py",

@@ -1,6 +1,6 @@
 """What estimators share whose state is a sum over a stream: shards of it merge."""
 
-from copy import copy
+from copy import copy, deepcopy
 from typing import Any, Self, cast
 
 from sklearn.utils.validation import check_is_fitted
@@ -21,6 +21,8 @@ class StreamMixin(SavedMixin):
     """
 
     _state_name: str
+    # Whether any few rows decide all that shards of a stream share: the features and their names.
+    _begins_with_few_rows = True
 
     def _merge_settings(self) -> dict[str, Any]:
         """Return what must agree besides the settings of the state: parameters, fitted models."""
@@ -79,7 +81,10 @@ class StreamMixin(SavedMixin):
         self._check_merge(other)
         check_same(_features(self, other), _features(other, self))
         check_same(self._merge_settings(), other._merge_settings())
+        names = _merged_names(self, other)
         state.merge(theirs, shard_id=shard_id)
+        if names is not None:
+            self.term_names_ = names
         self._state_changed()
         return self
 
@@ -121,6 +126,14 @@ class StreamMixin(SavedMixin):
         if isinstance(other, int) and other == 0:
             return self.empty_copy().merge(self)
         return NotImplemented
+
+
+def _merged_names(estimator, other):
+    """Return the names of hashed features that either knows, or None."""
+    mine, theirs = (vars(e).get("term_names_") for e in (estimator, other))
+    if mine is None or theirs is None or mine is theirs:
+        return mine if theirs is None else theirs
+    return deepcopy(mine).merge(theirs)
 
 
 def _features(estimator, other):

@@ -8,14 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from .._base.messages import warn_user
 from ..lowrank import DeepFactorizationCovariance
 from ..sparse_pca import SketchedSparsePCA
 from ..streams import fit_stream
+from ._log_counts import are_counts
 from ._show import show
-from ._source import add_source, open_source, read_names
+from ._source import add_analysis, add_source, open_source, read_names
 
 EXAMPLES = """examples:
   sparse-eig fit cells.h5ad --layer log1p -o programmes.skse -k 8 -s 30
+  sparse-eig fit letters/ -o topics.skse -k 5 -s 8 --positive --stop-words english --sublinear
+  sparse-eig fit 'news/*.parquet' --text-column body -o topics.skse -k 5 -s 8 --stop-words english
   sparse-eig fit 'folder/*.parquet' --columns words=counts --n-features 4611686018427387904 \\
       -o topics.skse -k 5 -s 8 --checkpoint run.ckpt
 After a crash, give the same command again: it goes on from the checkpoint.
@@ -25,6 +29,7 @@ After a crash, give the same command again: it goes on from the checkpoint.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     add_source(parser)
+    add_analysis(parser)
     parser.add_argument("-o", "--output", required=True, metavar="MODEL", help="file of the model")
     run = parser.add_argument_group("run")
     run.add_argument("--checkpoint", metavar="FILE", help="keep and resume the run in this file")
@@ -65,6 +70,7 @@ def _count(text: str) -> Any:
 def run(options: argparse.Namespace) -> None:
     """Run this command."""
     batches = open_source(options)
+    _look_for_counts(options, batches)
     names = read_names(options.names) or batches.feature_names
     estimator: Any = _estimator(options)
     fit_stream(
@@ -82,10 +88,32 @@ def run(options: argparse.Namespace) -> None:
                 f"There are {len(names)} names for {estimator.n_features_in_} features."
             )
         estimator.feature_names_in_ = np.asarray(names, dtype=object)
+    if batches.vectorizer is not None:
+        _name_terms(estimator, batches)
     estimator.save(options.output)  # what took long first, then what is shown of it
     if not options.quiet:
         show(estimator)
         print(f"{estimator.n_samples_seen_} rows; saved as {options.output}")
+
+
+def _look_for_counts(options: argparse.Namespace, batches: Any) -> None:
+    """Say what to do about raw counts of cells, which AnnData often holds."""
+    if options.log_counts or options.quiet or not options.source[0].endswith(".h5ad"):
+        return
+    if are_counts(next(iter(batches), np.empty(0))):
+        warn_user(
+            "The cells hold raw counts, of which the few loudest genes decide. --log-counts takes "
+            "logarithms of library-normalised counts, as Scanpy does."
+        )
+
+
+def _name_terms(estimator: Any, batches: Any) -> None:
+    """Give the model the terms recorded, and read again for those of its own that are missing."""
+    words = batches.vectorizer
+    missing = [i for i in getattr(estimator, "support_", ()) if int(i) not in words.terms]
+    if missing:  # the run was resumed, or there are very many terms
+        words.merge(batches.names_of(missing))
+    estimator.term_names_ = words
 
 
 def _estimator(options: argparse.Namespace) -> Any:

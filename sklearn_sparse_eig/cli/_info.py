@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> None:
     if "feature_names_in_" in attributes:
         names = [str(name) for name in attributes["feature_names_in_"][:5]]
         print(f"names: {', '.join(names)}{', ...' if attributes['n_features_in_'] > 5 else ''}")
+    if "term_names_" in attributes:
+        print(f"terms: {attributes['term_names_']!r}")
     if "sketch_" in attributes:
         _tell_sketch(attributes["sketch_"])
 

@@ -20,6 +20,7 @@ _COMMANDS = {
 _EXPECTED = (ValueError, TypeError, OSError, ImportError, MemoryError)
 _EXAMPLES = """examples:
   sparse-eig fit shards/*.parquet -o topics.skse -k 10 -s 8 --checkpoint run.ckpt
+  sparse-eig fit letters/ -o topics.skse -k 5 -s 8 --positive --stop-words english
   sparse-eig show topics.skse
   sparse-eig merge monday.skse tuesday.skse -o week.skse
   sparse-eig transform topics.skse new.parquet -o scores.npy

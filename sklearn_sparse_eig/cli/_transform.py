@@ -17,6 +17,7 @@ from ._source import add_source, open_source
 EXAMPLES = """examples:
   sparse-eig transform programmes.skse cells.h5ad -o scores.npy
   sparse-eig transform topics.skse 'new/*.parquet' -o scores.csv
+  sparse-eig transform topics.skse new-letters/ -o scores.csv
 """
 
 
@@ -33,7 +34,9 @@ def run(options: argparse.Namespace) -> None:
     """Run this command."""
     if not options.output.endswith((".npy", ".csv")):
         raise ValueError(f"The output ends with .npy or .csv, got {options.output}.")
-    model, batches = load(options.model), open_source(options)
+    model = load(options.model)
+    names = getattr(model, "term_names_", None)
+    batches = open_source(options, None if names is None else names.vectorizer)
     if not hasattr(model, "transform"):
         raise ValueError(f"{options.model} has no components to transform by.")
     _check_names(model, batches.feature_names, options.model)

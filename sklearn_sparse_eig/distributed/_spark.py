@@ -8,13 +8,15 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from ._arrow_rows import VECTOR_FIELDS, RowColumns
-from ._shards import Shards, add_states, begin, cloudpickle, fresh_copy
+from ._shards import Block, Shards, add_states, begin, cloudpickle, fresh_copy
 from ._trees import Mergeable, tree_merge
 
 _Estimator = TypeVar("_Estimator", bound=Mergeable)
 
 # Partitions in which the states of all others are added before the driver adds what is left.
 _N_SUMS = 4
+# Rows that show how many features there are.
+_FEW = 2
 
 
 def fit_spark(
@@ -73,9 +75,10 @@ def fit_spark(
     Notes
     -----
     The package has to be installed on the workers. A worker holds an Arrow batch and two states;
-    ``memory_budget`` bounds the size of a state. The first batch is read once more at the start,
-    for what all workers share: the names of the features, and for :class:`GradPCADetector` the
-    metric of compressed subspaces and a classifier that is not fitted yet.
+    ``memory_budget`` bounds the size of a state. The first rows are read once more at the start,
+    for what all workers share: the names of the features, and for :class:`GradPCADetector`, of
+    which it is the first batch, the metric of compressed subspaces and a classifier that is not
+    fitted yet.
     ``spark.sql.execution.arrow.maxRecordsPerBatch`` is the number of rows in a batch. Spark gives
     each task ``spark.task.cpus`` threads.
 
@@ -90,11 +93,7 @@ def fit_spark(
     columns = columns_of(df, features, n_features, {k: v for k, v in beside.items() if v})
     # By number: mapInArrow itself takes a dot in a name for that of a field.
     rows = df.select(*quoted(columns.all_names)).toDF(*map(str, range(len(columns.all_names))))
-    begun = rows.mapInArrow(partial(_begin, columns, fresh_copy(estimator)), "shards binary")
-    first = begun.take(1)  # of as many partitions as it takes to find a row
-    if not first:
-        raise ValueError("There are no rows: the DataFrame is empty.")
-    shards = pickle.loads(first[0].shards)
+    shards = _begun(columns, fresh_copy(estimator), rows)
     schema = "part long, state binary"
     states = rows.mapInArrow(partial(_sketch_partition, columns, shards), schema)
     # By the number of the partition, so that the same partitions give the same bits.
@@ -104,11 +103,31 @@ def fit_spark(
     return shards.fitted(tree_merge((pickle.loads(row.state) for row in ordered), add_states))
 
 
+def _begun(columns: RowColumns, estimator: Any, rows: Any) -> Shards:
+    """Return shards that the first rows have begun."""
+    begin_here = partial(_begin, columns, estimator)
+    if estimator._begins_with_few_rows:
+        # Apart: a worker whose rows are not read to the end is thrown away, with all that it has
+        # imported, which takes seconds to do again.
+        few = rows.take(_FEW)
+        if few:
+            apart = rows.sparkSession.createDataFrame(few, rows.schema, verifySchema=False)
+            few = apart.coalesce(1).mapInArrow(begin_here, "shards binary").collect()
+    else:  # of as many partitions as it takes to find a row
+        few = rows.mapInArrow(begin_here, "shards binary").take(1)
+    if not few:
+        raise ValueError("There are no rows: the DataFrame is empty.")
+    return pickle.loads(few[0].shards)
+
+
 # ------------------------------------------------------------------------------- on the workers
 
 
 def _begin(columns: RowColumns, estimator: Any, batches: Iterable[Any]) -> Iterator[Any]:
-    shards = begin(estimator, map(columns.block_of_numbered, batches))
+    blocks: Iterable[Block] = map(columns.block_of_numbered, batches)
+    if estimator._begins_with_few_rows:  # read to the end, and without weights: all may be zero
+        blocks = [Block(block.rows, {}) for block in blocks]
+    shards = begin(estimator, blocks)
     if shards is not None:
         yield _batch(shards=cloudpickle.dumps(shards))
 

@@ -216,6 +216,8 @@ class GradPCADetector(
     """
 
     _state_name = "_state"
+    # The first batch decides the metric of compressed subspaces and trains an unfitted classifier.
+    _begins_with_few_rows = False
 
     # The names of scores and subspaces are those that are registered when they are checked.
     _parameter_constraints: dict = {

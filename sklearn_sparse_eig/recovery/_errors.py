@@ -151,7 +151,9 @@ def _model_errors(sketch, S, model, vectors):
     relative = np.full(r, np.inf)
     # Least squares on a support of s features amplifies by about m / (m - s).
     fitted = collisions * m / free + own
-    np.divide(idle * fitted[:r] + lost, np.square(size), out=relative, where=known)
+    with np.errstate(over="ignore"):  # twice, for the square of a size may be zero
+        np.divide(idle * fitted[:r] + lost, size, out=relative, where=known)
+        np.divide(relative, size, out=relative, where=known)
     squares = (share * turns).sum(axis=1) + relative
     return 2.0 * np.sin(0.5 * np.arctan(np.sqrt(squares))), value_errors
 

@@ -217,9 +217,9 @@ class ComponentsMixin(
         Parameters
         ----------
         input_features : sequence of str, default=None
-            Names of the features. None means ``feature_names_in_``, or indices if there are no
-            names. Only names of the support are looked up, so the sequence may generate names on
-            demand.
+            Names of the features. None means ``feature_names_in_`` or ``term_names_``, or indices
+            if there are no names. Only names of the support are looked up, so the sequence may
+            generate names on demand.
         max_features : int, default=None
             Largest number of pairs per component. None returns all of them.
         as_frame : bool, default=False
@@ -245,7 +245,7 @@ class ComponentsMixin(
         1          0       c    -0.45     14.58             1.0
         """
         if input_features is None:
-            input_features = getattr(self, "feature_names_in_", None)
+            input_features = getattr(self, "feature_names_in_", self._term_names())
         elif len(input_features) != self.n_features_in_:
             raise ValueError(
                 f"input_features has {len(input_features)} names, but there are "
@@ -262,6 +262,11 @@ class ComponentsMixin(
             shares = pairs.added_variance / self._total_variance()
             return described_frame(described, (pairs.added_variance, shares))
         return described
+
+    def _term_names(self) -> Sequence[str] | None:
+        names = getattr(self, "term_names_", None)
+        # A refit to other rows leaves them behind.
+        return names if names is not None and len(names) == self.n_features_in_ else None
 
     def densify(self) -> Self:
         """Turn ``components_`` into an ndarray.

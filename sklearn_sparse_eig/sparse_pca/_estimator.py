@@ -157,6 +157,8 @@ default="sparse_sign"
         Number of features seen during the fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X had names that are all strings.
+    term_names_ : TermNames
+        Names of hashed terms, where they have been set. ``fit`` forgets them.
 
     See Also
     --------

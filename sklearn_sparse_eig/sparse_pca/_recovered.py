@@ -1,6 +1,6 @@
 """What is recovered from the sketch of an estimator when it is first looked at, and then kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
@@ -45,6 +45,7 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
     if TYPE_CHECKING:  # of the estimator
         sketch_: EigenSketch
         n_features_in_: int
+        term_names_: Sequence[str]
         n_components: int | RankRule
         n_nonzero_coefs: NonzeroCounts
         decoder: DecoderName | Decoder
@@ -146,6 +147,7 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
     def _take_fit(self, sketch: EigenSketch, recovered: dict[str, Any]) -> None:
         self._dense = False
         self.sketch_ = sketch
+        vars(self).pop("term_names_", None)  # of the features of other rows
         self._keep(recovered, sketch.revision)
 
     def _recover_all(self, sketch: EigenSketch, reading: SecondReading) -> dict[str, Any]:

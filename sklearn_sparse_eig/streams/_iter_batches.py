@@ -2,13 +2,14 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..text import TermNames
 from .readers import Reader, Wanted, find_reader
 from .readers._base import Columns
 
@@ -29,8 +30,11 @@ class Batches:
         Names of the columns, if they have any.
     fingerprint : str
         Tells this input from others: names and sizes of its files, and how it is read.
+    vectorizer : object or None
+        What makes rows of documents, where the source is text.
     """
 
+    vectorizer: Any
     n_rows: int | None
     feature_names: list[str] | None
     fingerprint: str
@@ -42,6 +46,7 @@ class Batches:
         known = [count for count in counts if count is not None]
         self.n_rows = sum(known) if len(known) == len(counts) else None
         self.feature_names = reader.feature_names
+        self.vectorizer = reader.vectorizer
         self.fingerprint = _fingerprint(reader, counts)
 
     def __iter__(self) -> Iterator[Any]:
@@ -62,6 +67,26 @@ class Batches:
                     continue
                 yield batch
             n_batches = 0 if count is not None else n_batches
+
+    def names_of(self, ids: Iterable[int]) -> TermNames:
+        """Find the terms of some ids, in a second pass over documents.
+
+        Parameters
+        ----------
+        ids : iterable of int
+            Such as ``support_`` of a :class:`~sklearn_sparse_eig.SketchedSparsePCA`.
+
+        Returns
+        -------
+        TermNames
+            For ``describe``. Reading ends when all ids are found.
+
+        Raises
+        ------
+        TypeError
+            If the rows are not made of documents.
+        """
+        return self._reader.names_of(ids)
 
     def __repr__(self) -> str:
         rows = "" if self.n_rows is None else f"{self.n_rows} rows in "
@@ -84,17 +109,21 @@ def iter_batches(
         A file, a folder, a pattern such as ``"shards/*.npz"``, or several files, which are read in
         the order given; those of folders and patterns in that of their names. Formats are known by
         suffix: ``.parquet``, ``.svmlight``, ``.npz`` (of SciPy), ``.npy``, ``.csv``, ``.tsv``,
-        ``.h5ad``, ``.h5``, ``.zarr``.
+        ``.h5ad``, ``.h5``, ``.zarr``, and ``.txt``, documents as rows of hashed terms.
     batch_size : int, default=8192
         Rows at a time. The last batch of each file may be smaller.
     columns : list of str or int, mapping, or None, default=None
         Columns to read, by name where they have names. For Parquet, ``{"ids": "values"}`` are
         sparse rows in two list columns.
     format : str or None, default=None
-        Name of the format, if the suffix does not tell.
+        Name of the format, if the suffix does not tell: ``"text"`` for documents in any files.
     **options : dict
         Of a format: ``layer`` (AnnData), ``dataset`` (HDF5, Zarr), ``n_features`` (Parquet,
-        svmlight), ``zero_based`` and ``labels`` (svmlight), ``sep`` (CSV).
+        svmlight), ``zero_based`` and ``labels`` (svmlight), ``sep`` (CSV), ``drop``, columns to
+        leave out (Parquet, CSV). For documents:
+        ``lines`` (each line is one, in place of each file), ``text_column`` (they lie in a column
+        of Parquet, CSV or JSON Lines), and ``vectorizer``, by default a
+        :class:`~sklearn_sparse_eig.text.HashedTextVectorizer`.
 
     Returns
     -------
@@ -121,30 +150,38 @@ def iter_batches(
         raise TypeError(f"batch_size must be an int, got {batch_size!r}.")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-    parts = _parts(source, format)
+    if format is None and (options.get("lines") or options.get("text_column")):
+        format = "text"
+    parts = _parts(source, format, options)
     reader = find_reader(parts[0], format)
     return Batches(reader(parts, Wanted(int(batch_size), columns, options)))
 
 
-def _parts(source: Any, format_: str | None) -> list[Any]:
+def _parts(source: Any, format_: str | None, options: dict[str, Any]) -> list[Any]:
     """Return the files that a source stands for, or the object in a list."""
     if isinstance(source, str | os.PathLike):
-        return _files(os.fspath(source), format_)
+        return _files(os.fspath(source), format_, options)
     if isinstance(source, Sequence) and all(isinstance(s, str | os.PathLike) for s in source):
-        files = [file for s in source for file in _files(os.fspath(s), format_)]
+        files = [file for s in source for file in _files(os.fspath(s), format_, options)]
         if not files:
             raise ValueError("There are no files: the list of paths is empty.")
         return files
     return [source]
 
 
-def _files(path: str, format_: str | None) -> list[str]:
+def _files(path: str, format_: str | None, options: dict[str, Any]) -> list[str]:
     is_store = path.rstrip("/").endswith(".zarr") or format_ == "zarr"
     if os.path.isdir(path) and not is_store:
-        found = sorted(str(p) for p in Path(path).rglob("*") if _is_data(p, format_))
+        found = sorted(str(p) for p in Path(path).rglob("*") if _is_data(p, format_, options))
         if not found:
-            raise ValueError(f"There are no files of a known format in the folder {path}.")
+            raise ValueError(
+                f"There are no files of a known format in the folder {path}. Name the format; "
+                "'text' takes any files as documents."
+            )
         endings = {find_reader(file, format_).name for file in found}
+        if len(endings) > 1 and "text" in endings:  # which says something about the data
+            found = [file for file in found if find_reader(file, format_).name != "text"]
+            endings.discard("text")
         if len(endings) > 1:
             raise ValueError(
                 f"The folder {path} has files of several formats, {', '.join(sorted(endings))}: "
@@ -159,15 +196,16 @@ def _files(path: str, format_: str | None) -> list[str]:
     return found
 
 
-def _is_data(path: Path, format_: str | None) -> bool:
-    hidden = any(part.startswith((".", "_")) for part in (path.name, path.parent.name))
+def _is_data(path: Path, format_: str | None, options: dict[str, Any]) -> bool:
+    # Data sets mark what is none of their data by an underscore; among documents it means nothing.
+    marks = (".",) if format_ == "text" else (".", "_")
+    hidden = any(part.startswith(marks) for part in (path.name, path.parent.name))
     if hidden or not path.is_file() or any(p.suffix == ".zarr" for p in path.parents):
         return False
     try:
-        find_reader(path, format_)
+        return find_reader(path, format_).is_for(str(path), options)
     except ValueError:
         return False
-    return True
 
 
 def _fingerprint(reader: Reader, counts: list[int | None]) -> str:
@@ -175,13 +213,14 @@ def _fingerprint(reader: Reader, counts: list[int | None]) -> str:
     wanted = reader.wanted
     digest = blake2b(digest_size=8)
     for part, count in zip(reader.parts, counts, strict=True):
-        if isinstance(part, str | os.PathLike):
-            is_file = os.path.isfile(part)
-            size = os.path.getsize(part) if is_file else count
-            digest.update(f"{os.path.basename(part)} {size} {count}\n".encode())
-        else:
-            digest.update(f"{getattr(part, 'shape', None)}\n".encode())
-    digest.update(repr((wanted.columns, sorted(wanted.options.items()))).encode())
+        for file in reader.files_of(part):
+            if isinstance(file, str | os.PathLike):
+                is_file = os.path.isfile(file)
+                size = os.path.getsize(file) if is_file else count
+                digest.update(f"{os.path.basename(file)} {size} {count}\n".encode())
+            else:
+                digest.update(f"{getattr(file, 'shape', None)}\n".encode())
+    digest.update(repr(reader.settings()).encode())
     return (
         f"{len(reader.parts)} parts of {reader.name} in batches of {wanted.batch_size}, "
         f"{digest.hexdigest()}"

@@ -1,7 +1,7 @@
 """Text as rows of 2**62 features, by hashing, and back from ids to terms in a second pass."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from numbers import Integral
@@ -14,6 +14,7 @@ from sklearn.preprocessing import normalize
 
 from .._base.compat import Interval, StrOptions, fit_context
 from .._base.typed import BaseEstimator, TransformerMixin
+from ._names import TermNames
 
 _BITS = 2**62 - 1
 # Terms whose ids are remembered: most of a text is few words. It changes no result.
@@ -49,35 +50,6 @@ def term_id(term: str) -> int:
     """
     digest = blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") & _BITS
-
-
-class TermNames(Sequence):
-    """Names of features of which few are known: ``names[id]`` is the term, or the id as a text.
-
-    It is what ``describe(names)`` takes for any number of features.
-
-    Parameters
-    ----------
-    terms : mapping of int to str
-        The terms that are known, by their ids.
-    n_features : int
-        The length of the sequence.
-    """
-
-    def __init__(self, terms: Mapping[int, str], n_features: int) -> None:
-        self.terms = dict(terms)
-        self.n_features = int(n_features)
-
-    def __len__(self) -> int:
-        return self.n_features
-
-    def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < self.n_features:
-            raise IndexError(f"There are {self.n_features} features, got {index}.")
-        return self.terms.get(int(index), f"id {index}")
-
-    def __repr__(self) -> str:
-        return f"TermNames({len(self.terms)} terms, n_features={self.n_features})"
 
 
 class HashedTextVectorizer(TransformerMixin, BaseEstimator):
@@ -215,13 +187,20 @@ token_pattern, ngram_range, analyzer
         ValueError
             If X is one text, or a parameter is out of range.
         """
+        return self._rows(X)
+
+    def _rows(self, X: Iterable[Any], seen: dict[int, str] | None = None) -> sp.csr_array:
+        """Return rows, and note their terms by their ids in `seen`, if given."""
         self._validate_params()  # type: ignore[attr-defined]  # of scikit-learn
         indices: list[int] = []
         counts: list[int] = []
         indptr = [0]
         for terms in self._terms(X):
             found = Counter(terms)
-            indices.extend(self._id(term) for term in found)
+            ids = [self._id(term) for term in found]
+            if seen is not None:
+                seen.update(zip(ids, map(str, found), strict=True))
+            indices.extend(ids)
             counts.extend(found.values())
             indptr.append(len(indices))
         data = np.ones(len(counts)) if self.binary else np.asarray(counts, dtype=np.float64)
@@ -257,7 +236,7 @@ token_pattern, ngram_range, analyzer
                     found[place] = str(term)
             if not missing:
                 break
-        return TermNames(found, self.n_features)
+        return TermNames(found, self.n_features, self)
 
     def _id(self, term: Any) -> int:
         return term_id(term if isinstance(term, str) else str(term)) % self.n_features

@@ -23,6 +23,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", X)
     (tmp_path / "names.txt").write_text("\n".join(GENES) + "\n")
+    (tmp_path / "notes.md").write_text("notes")
     return tmp_path
 
 
@@ -111,6 +112,80 @@ def test_cells_to_named_programmes(folder, capsys):
     assert "Feature 1 is 'gene1' in the input and 'gene0'" in capsys.readouterr().err
 
 
+def test_raw_counts_of_cells_are_told_of_and_mended(folder, capsys):
+    ad = pytest.importorskip("anndata")
+    counts = np.random.default_rng(0).poisson(30.0, (50, 12)) * (np.arange(12) != 4)
+    cells = ad.AnnData(sp.csr_matrix(counts.astype(np.float32)))
+    cells.var_names = GENES
+    cells.write_h5ad("cells.h5ad")
+    arguments = ["fit", "cells.h5ad", "-o", "p.skse", "-k", "1", "-s", "3"]
+    assert main(arguments) == 0
+    assert "--log-counts takes logarithms" in capsys.readouterr().err
+    assert main([*arguments, "--log-counts"]) == 0
+    assert "raw counts" not in capsys.readouterr().err
+    expected = np.log1p(1e4 * counts / counts.sum(axis=1, keepdims=True))
+    pca = SketchedSparsePCA.load("p.skse")
+    np.testing.assert_allclose(pca.var_, expected.var(axis=0), rtol=1e-6, atol=1e-12)
+    assert main(["transform", "p.skse", "cells.h5ad", "--log-counts", "-o", "s.npy"]) == 0
+    np.testing.assert_allclose(np.load("s.npy"), pca.transform(expected), rtol=1e-4, atol=1e-5)
+    assert main(["fit", "x.npy", "--log-counts", "-o", "m.skse", "-q"]) == 1
+    assert "Counts are not negative" in capsys.readouterr().err
+
+
+TOPICS = [["sea", "ship", "sail"], ["snow", "ski", "ice"]]
+
+
+def letters(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        " ".join(
+            ["the", *rng.choice(TOPICS[i % 2], 6), *(f"w{j}" for j in rng.integers(99, size=3))]
+        )
+        for i in range(n)
+    ]
+
+
+TEXT_FIT = "-k 1 -s 6 --memory 8e6 --batch-size 40 --stop-words english".split()
+
+
+def words_of(shown):
+    return {name for name, _ in json.loads(shown)["components"][0]["loadings"]}
+
+
+def test_a_folder_of_text_to_named_topics(folder, capsys):
+    (folder / "letters").mkdir()
+    for i, text in enumerate(letters(100)):
+        (folder / "letters" / f"{i:03d}.txt").write_text(text)
+    assert main(["fit", "letters/", "-o", "topics.skse", *TEXT_FIT]) == 0
+    out = capsys.readouterr().out
+    assert all(f"  {word}" in out for word in sum(TOPICS, [])) and "100 rows" in out
+    assert main(["show", "topics.skse", "--json"]) == 0
+    assert words_of(capsys.readouterr().out) == set(sum(TOPICS, []))
+    assert main(["info", "topics.skse"]) == 0
+    assert "stop_words='english'" in capsys.readouterr().out
+    # New documents are read as those of the fit were.
+    assert main(["transform", "topics.skse", "letters", "-o", "s.npy"]) == 0
+    scores = np.load("s.npy")[:, 0]
+    assert (np.sign(scores[0::2]) == -np.sign(scores[1::2])).all()
+
+
+def test_columns_of_text_are_resumed_and_merged_with_names(folder, capsys):
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    for day, seed in (("a", 0), ("b", 1)):
+        pd.DataFrame({"n": 1.0, "body": letters(120, seed)}).to_parquet(f"{day}.parquet")
+        arguments = ["fit", f"{day}.parquet", "--text-column", "body", "-q", *TEXT_FIT]
+        assert main([*arguments, "-o", f"{day}.skse", "--checkpoint", f"{day}.ckpt"]) == 0
+    assert main(["merge", "a.skse", "b.skse", "-o", "ab.skse"]) == 0
+    capsys.readouterr()
+    assert main(["show", "ab.skse", "--json"]) == 0
+    assert words_of(capsys.readouterr().out) == set(sum(TOPICS, []))
+    # Nothing is read again but for the names.
+    assert main([*arguments, "-o", "again.skse", "--checkpoint", "b.ckpt"]) == 0
+    assert main(["show", "again.skse", "--json"]) == 0
+    assert words_of(capsys.readouterr().out) == set(sum(TOPICS, []))
+
+
 def test_a_picture_is_saved(folder):
     pytest.importorskip("matplotlib").use("Agg")
     assert fit() == 0
@@ -122,7 +197,9 @@ def test_a_picture_is_saved(folder):
     ("arguments", "sentence"),
     [
         (["fit", "no.npy", "-o", "m"], "There is no file no.npy."),
-        (["fit", "names.txt", "-o", "m"], "is not known by its suffix"),
+        (["fit", "notes.md", "-o", "m"], "is not known by its suffix"),
+        (["fit", "names.txt", "--text-column", "a", "-o", "m", "-q"], "has no column 'a'"),
+        (["fit", "names.txt", "--stop-words", "none.txt", "-o", "m"], "none.txt: No such file"),
         (["fit", "x.npy", "-o", "no/m", "-q"], "could not be written"),
         (["fit", "x.npy", "-o", "m", "-k", "0", "-q"], "n_components"),
         (["fit", "x.npy", "-o", "m", "--every", "soon", "-q"], "every must be"),

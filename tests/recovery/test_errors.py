@@ -263,3 +263,12 @@ def test_estimator_shows_them(refine):
     true, _ = distances(pca.eigenpairs_.eigenvectors.toarray(), data.components.toarray())
     assert 0.5 < rms(pca.eigenpairs_.eigenvector_errors) / rms(true) < 2
     assert pca.eigenpairs_.eigenvalue_errors.shape == (3,)
+
+
+def test_eigenvalues_whose_squares_vanish_have_errors_too():
+    sketch = EigenSketch(50, n_measurements=20, range_size=8, random_state=0)
+    sketch.update_entries([0, 1, 0, 1], [0, 1, 1, 0], [1e-170] * 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        pairs = sketch.recover(1, n_nonzero_coefs=2)
+    assert not np.isnan(pairs.eigenvector_errors).any()

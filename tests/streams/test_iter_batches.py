@@ -89,7 +89,7 @@ def dense(batch):
 
 
 def test_every_format_is_tested():
-    assert sorted(WRITERS) == reader_names()
+    assert sorted([*WRITERS, "text"]) == reader_names()  # text: in test_documents.py
 
 
 @pytest.mark.parametrize("name", sorted(WRITERS))
@@ -213,6 +213,11 @@ def test_text_in_parquet_and_csv_is_refused(tmp_path):
     with pytest.raises(ValueError, match="Column 'name' of .* is no number"):
         list(iter_batches(tmp_path / "t.csv"))
     assert dense(next(iter(iter_batches(tmp_path / "t.csv", columns=["x"])))).tolist() == [[1], [2]]
+    for name in ("t.csv", "t.parquet"):
+        rest = iter_batches(tmp_path / name, drop=["name"])
+        assert rest.feature_names == ["x"] and dense(next(iter(rest))).tolist() == [[1], [2]]
+        with pytest.raises(ValueError, match="no column 'other' to drop"):
+            iter_batches(tmp_path / name, drop=["other"])
 
 
 @pytest.mark.parametrize("backed", [False, True])

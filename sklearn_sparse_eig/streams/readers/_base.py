@@ -1,7 +1,7 @@
 """What every reader can do: a source as a list of parts, each with rows that come in batches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar
@@ -54,12 +54,15 @@ class Reader(ABC):
         Options that it takes besides columns.
     feature_names : list of str or None
         Names of the columns, if they have any.
+    vectorizer : object or None
+        What makes rows of documents, if the rows are that.
     """
 
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[tuple[str, ...]] = ()
     feature_names: list[str] | None = None
+    vectorizer: Any = None
 
     def __init__(self, parts: list[Any], wanted: Wanted) -> None:
         self.parts = parts
@@ -77,6 +80,11 @@ class Reader(ABC):
         """Return whether an object that is no path is for this reader."""
         return False
 
+    @classmethod
+    def is_for(cls, path: str, options: dict[str, Any]) -> bool:
+        """Return whether a file of a folder is meant, when options are given."""
+        return True
+
     def begin(self) -> None:  # noqa: B027 - most have nothing to look for
         """Look at the source, for instance for the names of columns."""
 
@@ -87,6 +95,29 @@ class Reader(ABC):
     @abstractmethod
     def read(self, part: Any, start: int) -> Iterator[Any]:
         """Yield the rows of a part from `start` on, ``wanted.batch_size`` at a time."""
+
+    def settings(self) -> Any:
+        """Return what tells one way of reading from another, by its repr in any process."""
+        return self.wanted.columns, sorted(self.wanted.options.items())
+
+    def files_of(self, part: Any) -> list[Any]:
+        """Return the files of a part, or the object in a list."""
+        return [part]
+
+    def names_of(self, ids: Iterable[int]) -> Any:
+        """Find the terms of some ids in the documents that rows are made of."""
+        raise TypeError(
+            f"The rows of {self.name} are no documents: names belong to text alone, as "
+            "iter_batches reads it with text_column=, lines=True or format='text'."
+        )
+
+    def without_dropped(self, names: Iterable[Any], found: Iterable[Any]) -> list[Any]:
+        """Return names of columns without those of the option ``drop``."""
+        dropped = [str(name) for name in self.wanted.options.get("drop") or ()]
+        unknown = [name for name in dropped if name not in found]
+        if unknown:
+            raise ValueError(f"{self.parts[0]} has no column {unknown[0]!r} to drop.")
+        return [name for name in names if name not in dropped]
 
     def names_of_indices(self) -> list[int] | None:
         """Return columns as a list of int, for arrays; None for all."""

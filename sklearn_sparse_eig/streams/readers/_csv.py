@@ -11,18 +11,21 @@ from ._registry import register
 
 @register
 class CsvReader(Reader):
-    """CSV and TSV files with a header, compressed or not; ``sep`` is the separator."""
+    """CSV and TSV files with a header, compressed or not; ``sep`` is the separator.
+
+    ``drop`` leaves columns out.
+    """
 
     name = "csv"
     suffixes = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.bz2", ".csv.xz", ".csv.zst")
-    options = ("sep",)
+    options = ("sep", "drop")
 
     def begin(self) -> None:
         columns = self.wanted.columns
         if isinstance(columns, Mapping):
             raise ValueError("columns of a CSV file must be a list of names.")
         found = list(self._frames(self.parts[0], 0, n_rows=0))[0].columns
-        names = found if columns is None else columns
+        names = self.without_dropped(found if columns is None else columns, found)
         missing = [c for c in names if c not in found]
         if missing:
             raise ValueError(
@@ -40,8 +43,8 @@ class CsvReader(Reader):
             text = [c for c, dtype in frame.dtypes.items() if dtype.kind not in "biuf"]
             if text:
                 raise ValueError(
-                    f"Column {text[0]!r} of {part} is no number. Leave it out by columns=, or "
-                    "encode it first."
+                    f"Column {text[0]!r} of {part} is no number. Leave it out by drop= or "
+                    "columns=, encode it first, or give text_column= if its values are documents."
                 )
             yield frame.to_numpy(dtype=np.float64)
 

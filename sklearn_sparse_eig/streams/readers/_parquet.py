@@ -17,12 +17,12 @@ class ParquetReader(Reader):
     Plain columns are features. A dictionary of texts has a feature for each of its values, as
     ``column=value``; for the values, these columns are read once before. Lists of one length are
     as many features. ``columns={"ids": "values"}`` are sparse rows: a list column of ids, from 0 to
-    ``n_features``, beside one of their values, or None for ones.
+    ``n_features``, beside one of their values, or None for ones. ``drop`` leaves columns out.
     """
 
     name = "parquet"
     suffixes = (".parquet", ".pq")
-    options = ("n_features",)
+    options = ("n_features", "drop")
 
     def begin(self) -> None:
         self._parquet = needed("pyarrow.parquet", "Parquet")
@@ -39,6 +39,7 @@ class ParquetReader(Reader):
                 raise ValueError("Columns of ids need n_features=, one more than the largest id.")
         else:
             names = schema.names if columns is None else [str(c) for c in columns]
+            names = self.without_dropped(names, schema.names)
         missing = [name for name in names if name not in schema.names]
         if missing:
             raise ValueError(
@@ -66,8 +67,9 @@ class ParquetReader(Reader):
                 self.feature_names += [f"{name}[{i}]" for i in range(self._widths[name])]
             elif _is_text(types, kind) or types.is_nested(kind) or types.is_temporal(kind):
                 raise ValueError(
-                    f"Column {name!r} is {kind}, which is no feature. Leave it out by columns=, or "
-                    "write it as a dictionary (category) or as numbers."
+                    f"Column {name!r} is {kind}, which is no feature. Leave it out by drop= or "
+                    "columns=, write it as a dictionary (category) or as numbers, or give "
+                    "text_column= if its values are documents."
                 )
             else:
                 self.feature_names.append(name)

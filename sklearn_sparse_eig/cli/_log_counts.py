@@ -1,0 +1,49 @@
+"""Counts of cells or documents, brought to one total and to logarithms, batch by batch."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..streams import Batches
+
+# The total of a row, as is usual for cells.
+_TOTAL = 1e4
+
+
+class LogCounts:
+    """The batches of a source with ``log(1 + 10000 count / total)`` in place of each count."""
+
+    vectorizer = None
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self.n_rows, self.feature_names = batches.n_rows, batches.feature_names
+        self.fingerprint = f"log counts of {batches.fingerprint}"
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.start_at(0)
+
+    def start_at(self, n_batches: int) -> Iterator[Any]:
+        """Return an iterator over the batches after the first `n_batches`."""
+        return map(log_counts, self._batches.start_at(n_batches))
+
+
+def log_counts(rows: Any) -> Any:
+    """Return the logarithms of counts; rows without any stay zero."""
+    data = rows.data if sp.issparse(rows) else np.asarray(rows)
+    if data.size and not data.min() >= 0:
+        raise ValueError(f"Counts are not negative, got {data.min()}: leave out --log-counts.")
+    totals = np.asarray(rows.sum(axis=1), dtype=np.float64).ravel()
+    factors = _TOTAL / np.where(totals > 0.0, totals, 1.0)
+    if not sp.issparse(rows):
+        return np.log1p(data * factors[:, None])
+    values = np.log1p(data * np.repeat(factors, np.diff(rows.indptr)))
+    return sp.csr_array((values, rows.indices, rows.indptr), shape=rows.shape)
+
+
+def are_counts(rows: Any) -> bool:
+    """Return whether rows look like raw counts: whole numbers, some of them large."""
+    data = rows.data if sp.issparse(rows) else np.asarray(rows)
+    return bool(data.size and data.max() > 20 and data.min() >= 0 and (data == np.rint(data)).all())
