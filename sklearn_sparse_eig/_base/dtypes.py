@@ -1,5 +1,6 @@
 """Which entries are numbers, real and finite, and what to do with those that are not."""
 
+import os
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,7 +16,10 @@ _ADVICE = {
     "V": (
         "Make columns of the fields first: numpy.lib.recfunctions.structured_to_unstructured(X)."
     ),
-    "U": "Parse numbers written as text by X.astype(float), encode other text by OneHotEncoder.",
+    "U": (
+        "Parse numbers written as text by X.astype(float), and times by pandas.to_datetime; encode "
+        "categories by OneHotEncoder, and documents by TfidfVectorizer."
+    ),
 }
 _ADVICE["S"] = _ADVICE["T"] = _ADVICE["U"]
 
@@ -36,10 +40,17 @@ def check_numbers(X: Any, name: str = "X") -> Any:
     ValueError
         If entries are times, durations, complex, text or records.
     TypeError
-        If they are objects that are no numbers.
+        If they are objects that are no numbers, or X is an AnnData or a path.
     """
     if isinstance(X, list | tuple):
         X = np.asarray(X)
+    if isinstance(X, str | os.PathLike):
+        raise TypeError(
+            f"{name} is the text {os.fspath(X)!r}, and rows are needed. If it is a path, "
+            "iter_batches and fit_stream of sklearn_sparse_eig.streams read it."
+        )
+    if hasattr(X, "obs_names") and hasattr(X, "layers"):
+        raise TypeError(f"{name} is an {type(X).__name__}: give its matrix, adata.X, or a layer.")
     for dtype in _dtypes(X):
         kind = getattr(dtype, "kind", None)
         if kind in _ADVICE:

@@ -65,6 +65,20 @@ def _synchronise_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def check_place(path: PathLike) -> None:
+    """Raise OSError if a file cannot be written there later, for want of a folder or of rights."""
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        code, advice = errno.ENOENT, "Make its folder first"
+    elif target.is_dir():
+        code, advice = errno.EISDIR, "Give the name of a file"
+    elif not os.access(target.parent, os.W_OK):
+        code, advice = errno.EACCES, "Choose another path"
+    else:
+        return
+    raise OSError(code, f"{os.fspath(path)} cannot be written ({os.strerror(code)}). {advice}")
+
+
 def remove_parts(path: PathLike) -> None:
     """Remove what runs that were killed have left beside a file."""
     target = Path(os.path.realpath(path))

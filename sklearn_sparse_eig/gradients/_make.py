@@ -193,6 +193,13 @@ def _unsupported(estimator):
     )
 
 
+def _is_of_trees(models):
+    """Return whether the first of some models is a tree, which has no gradients either."""
+    while isinstance(models, list | np.ndarray) and len(models):
+        models = models[0]
+    return hasattr(models, "tree_")
+
+
 def _models_inside(estimator):
     """Return a sentence on where a wrapper has the models that it has fitted, or nothing."""
     calibrated = getattr(estimator, "calibrated_classifiers_", None)
@@ -201,6 +208,8 @@ def _models_inside(estimator):
             " Its model is calibrated_classifiers_[0].estimator, which calibration leaves as it is."
         )
     if hasattr(estimator, "estimators_"):
+        if _is_of_trees(estimator.estimators_):
+            return ""
         return " Its own models are in estimators_, for example estimators_[0]."
     if is_torch(getattr(estimator, "module_", None)):
         return " Its own model is module_: give module_.eval()."

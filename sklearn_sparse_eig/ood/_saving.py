@@ -96,6 +96,11 @@ class DetectorSavingMixin(SavedMixin):
         expected, example = attributes.pop("model"), attributes.pop("example")
         reader = attributes.pop("reader")
         model = attributes.pop("estimator_", self.estimator)
+        if model is None:
+            raise TypeError(
+                "The file holds no classifier, for it holds no pickle. Call load(path, classifier) "
+                "with the fitted one that was used, kept by the means of its own library."
+            )
         network = make_network(model if self.device is None else on_device(model, self.device))
         if _fingerprint(network) != expected:
             raise ValueError(

@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any, Self
 
 from .._base import archive
-from .._base.files import PathLike, read_whole, remove_parts, write_whole
+from .._base.files import PathLike, check_place, read_whole, remove_parts, write_whole
 from .._base.saving import open_archive
 
 # Parameters that say how something is computed, and not what.
@@ -46,6 +46,7 @@ class Checkpoint:
                 f"random_state must be an int, got {seed!r}: a run that is resumed has to draw the "
                 "same numbers."
             )
+        check_place(self.path)  # now, and not when the first checkpoint is due
         if not os.path.exists(self.path):
             return start
         content = read_checkpoint(self.path)
@@ -60,7 +61,7 @@ class Checkpoint:
             )
         estimator._take_archive(content["content"])
         remove_parts(self.path)
-        return replace(position, source=start.source)
+        return position
 
 
 def is_checkpoint(content: Any) -> bool:

@@ -1,8 +1,10 @@
 """Fitting to a stream of batches, which may be interrupted at any moment and resumed."""
 
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -62,7 +64,10 @@ def fit_stream(
         If the checkpoint is none, or belongs to other parameters or to another input, if `every`
         cannot be understood, or if a batch is refused.
     OSError
-        If the checkpoint cannot be written. The last good one is kept.
+        If the checkpoint cannot be written. The last good one is kept. A folder that is not there
+        is named before the first batch is read.
+    TypeError
+        If `batches` is a path, a table or an AnnData: :func:`iter_batches` reads these.
 
     Notes
     -----
@@ -80,15 +85,18 @@ def fit_stream(
     >>> fit_stream(SketchedSparsePCA(random_state=0), blocks, progress=False).n_samples_seen_
     600
     """
+    _check_batches(batches)
     seconds, n_batches = _parse(every)
-    position = Position(source=getattr(batches, "fingerprint", None))
+    source = getattr(batches, "fingerprint", None)
+    position = Position(source=source)
     saved = None if checkpoint is None else Checkpoint(checkpoint)
     if saved is not None:
         position = saved.resume(estimator, position)
     add = _adder(estimator)
     pace = Pace(getattr(batches, "n_rows", None), position.n_rows, progress)
-    written, last = position, time.monotonic()
     rest = _after(batches, position)
+    position = written = replace(position, source=source)
+    last = time.monotonic()
     try:
         with read_ahead(rest) as ahead, pace:
             for batch in ahead:
@@ -108,6 +116,20 @@ def fit_stream(
     if saved is not None and position.n_batches > written.n_batches:
         saved.write(estimator, position)
     return estimator
+
+
+def _check_batches(batches: Any) -> None:
+    """Refuse what holds all rows at once, which would be taken apart row by row."""
+    if isinstance(batches, str | os.PathLike):
+        found = f"the path {os.fspath(batches)!r}"
+    elif getattr(batches, "ndim", None) == 2 or hasattr(batches, "obs_names"):
+        found = f"one {type(batches).__name__} with all rows"
+    else:
+        return
+    raise TypeError(
+        f"batches must be an iterable of batches of rows, got {found}. Give iter_batches of it, "
+        "from sklearn_sparse_eig.streams."
+    )
 
 
 def _parse(every: str | float) -> tuple[float, float]:
@@ -143,7 +165,9 @@ def _after(batches: Iterable[Any], position: Position) -> Iterator[Any]:
     """Return the batches that follow a position."""
     if not position.n_batches:
         return iter(batches)
-    if hasattr(batches, "start_at"):
+    # Without a common fingerprint the rows are counted: they may be divided in another way.
+    same = position.source == getattr(batches, "fingerprint", None)
+    if same and hasattr(batches, "start_at"):
         return batches.start_at(position.n_batches)
     return _skipped(iter(batches), position)
 

@@ -13,7 +13,7 @@ from toys import Mean, Sums
 from sklearn_sparse_eig import EigenSketch
 from sklearn_sparse_eig._base import messages
 from sklearn_sparse_eig._base.atomic import Journal, all_or_nothing
-from sklearn_sparse_eig._base.dtypes import check_finite
+from sklearn_sparse_eig._base.dtypes import check_finite, check_numbers
 from sklearn_sparse_eig._base.entries import check_values
 from sklearn_sparse_eig._base.linear import check_same
 from sklearn_sparse_eig._base.locks import locked
@@ -200,3 +200,13 @@ def test_values_are_finite_whatever_they_are_of(bad):
 def test_finite_values_may_have_a_sum_that_is_not():
     largest = np.full(4, np.finfo(float).max)
     np.testing.assert_array_equal(check_values(largest), largest)
+
+
+def test_documents_dates_paths_and_anndata_are_told_what_to_do():
+    with pytest.raises(ValueError, match=r"pandas\.to_datetime.* documents by TfidfVectorizer"):
+        check_numbers(["words of a document", "words of another"])
+    with pytest.raises(TypeError, match=r"the text 'rows\.parquet'.* iter_batches and fit_stream"):
+        check_numbers("rows.parquet")
+    anndata = pytest.importorskip("anndata")
+    with pytest.raises(TypeError, match=r"X is an AnnData: give its matrix, adata\.X, or a layer"):
+        check_numbers(anndata.AnnData(np.ones((3, 2), np.float32)))

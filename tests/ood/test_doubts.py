@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import BaggingClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPRegressor
@@ -209,6 +213,9 @@ def test_a_wrapper_says_where_its_models_are(blobs):
     bagged = BaggingClassifier(model, 2).fit(X, y)
     with pytest.raises(TypeError, match=r"in estimators_, for example estimators_\[0\]"):
         make_network(bagged)
+    for trees in (RandomForestClassifier(2), GradientBoostingClassifier(n_estimators=2)):
+        with pytest.raises(TypeError, match=r"an MLPRegressor\.$"):
+            make_network(trees.fit(X, y))
 
 
 def test_features_of_another_number_are_refused_by_fit(blobs):

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 from sklearn_sparse_eig import DeepFactorizationCovariance, EigenSketch, SketchedSparsePCA
-from sklearn_sparse_eig.streams import fit_stream, load
+from sklearn_sparse_eig.streams import fit_stream, iter_batches, load
 
 X = np.random.default_rng(0).normal(size=(600, 30)) * np.r_[[5.0] * 3, [1.0] * 27]
 BLOCKS = [X[low : low + 50] for low in range(0, 600, 50)]
@@ -116,6 +116,36 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, estimator, batches,
     with pytest.raises(ValueError, match=match):
         fit_stream(estimator, batches, checkpoint=path, progress=False)
     assert path.read_bytes() == before
+
+
+def test_other_batches_of_files_are_refused_after_a_generator(tmp_path):
+    path = tmp_path / "checkpoint"
+    np.save(tmp_path / "rows.npy", X)
+    files = iter_batches(tmp_path / "rows.npy", batch_size=100)
+    fit_stream(pca(), (batch for batch in files), checkpoint=path, progress=False)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="divided in another way"):
+        smaller = iter_batches(tmp_path / "rows.npy", batch_size=50)
+        fit_stream(pca(), smaller, checkpoint=path, progress=False)
+    assert path.read_bytes() == before
+    assert fit_stream(pca(), files, checkpoint=path, progress=False).n_samples_seen_ == len(X)
+
+
+def test_a_checkpoint_without_a_place_is_refused_before_anything_is_read(tmp_path):
+    def never():
+        pytest.fail("a batch was read")
+        yield X
+
+    with pytest.raises(FileNotFoundError, match="Make its folder first"):
+        fit_stream(pca(), never(), checkpoint=tmp_path / "no" / "run.ckpt", progress=False)
+    with pytest.raises(IsADirectoryError, match="Give the name of a file"):
+        fit_stream(pca(), never(), checkpoint=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("rows", ["rows/*.parquet", Path("rows.npy"), X, sp.csr_array(X)])
+def test_rows_at_once_are_refused_by_name(rows):
+    with pytest.raises(TypeError, match="Give iter_batches of it"):
+        fit_stream(pca(), rows, progress=False)
 
 
 def test_foreign_files_are_not_overwritten(tmp_path):

@@ -125,6 +125,8 @@ def test_another_classifier_is_refused(tmp_path):
     estimator.save(tmp_path / "detector")
     with pytest.raises(ValueError, match="another classifier"):
         GradPCADetector.load(tmp_path / "detector", LogisticRegression(C=0.1).fit(X, Y))
+    with pytest.raises(TypeError, match=r"holds no classifier.* Call load\(path, classifier\)"):
+        GradPCADetector.load(tmp_path / "detector")
 
 
 def test_a_torch_module_is_given_to_load(tmp_path):
