@@ -22,7 +22,7 @@ MODULES = [
     "sklearn.utils.estimator_checks",
 ]
 # Methods of what is not ours, and decorators that are told apart on their page.
-OTHERS = {"predict_proba", "max", "eval"}
+OTHERS = {"Timedelta", "predict_proba", "max", "eval"}
 
 
 def _cells(page, heading):
