@@ -40,11 +40,12 @@ def listening(source: str, verbose: int) -> Iterator[None]:
         The name in brackets at the start of each line.
     verbose : int
     """
-    token = _listener.set(_Listener(source) if verbose else None)
-    try:
+    before = _listener.get()
+    try:  # at once: an interrupt between the two would leave the listener to all later calls
+        _listener.set(_Listener(source) if verbose else None)
         yield
     finally:
-        _listener.reset(token)
+        _listener.set(before)
 
 
 def tell(name: str, what: str, n_done: int, n_total: int) -> None:

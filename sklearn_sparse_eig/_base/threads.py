@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from functools import cache
 from threading import get_ident
 from typing import Any
+from weakref import ref
 
 import joblib
 from threadpoolctl import ThreadpoolController
@@ -151,13 +152,23 @@ def run_tasks(
             wait(futures)
 
 
+class _Block:
+    """Lives as long as a block of :func:`shared_pool` does."""
+
+
 class _Pools:
     """The pool of one block of :func:`shared_pool`, made when it is needed first."""
 
-    def __init__(self) -> None:
+    def __init__(self, block: _Block) -> None:
+        self._block = ref(block)
         self.pool: ThreadPoolExecutor | None = None
         self.threads = 0
         self.owner = get_ident()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether this is the thread of the block, which an interrupt may have ended early."""
+        return self.owner == get_ident() and self._block() is not None
 
     def of(self, threads: int) -> ThreadPoolExecutor:
         if self.pool is None or self.threads < threads:
@@ -180,15 +191,17 @@ def shared_pool() -> Iterator[None]:
 
     Starting a pool for each of many short kernels costs more than some of them take.
     """
-    if _shared.get() is not None:  # that of the block around
+    around = _shared.get()
+    if around is not None and around.is_shared:
         yield
         return
-    pools = _Pools()
-    token = _shared.set(pools)
+    block = _Block()
+    pools = _Pools(block)
     try:
+        _shared.set(pools)
         yield
     finally:
-        _shared.reset(token)
+        _shared.set(around)
         pools.close()
 
 
@@ -196,7 +209,7 @@ def shared_pool() -> Iterator[None]:
 def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
     shared = _shared.get()
     # A task of the pool that waited for others of the same pool could wait for itself.
-    if shared is not None and shared.owner == get_ident():
+    if shared is not None and shared.is_shared:
         yield shared.of(threads)
         return
     with ThreadPoolExecutor(threads) as pool:
