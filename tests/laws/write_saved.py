@@ -46,6 +46,10 @@ def main():
         (folder / f"{name}.pickle").write_bytes(pickle.dumps(estimator, protocol=4))
         if hasattr(estimator, "save"):
             estimator.save(folder / f"{name}.saved")
+            # A detector is saved without its classifier, which other versions would fit otherwise.
+            for part in ("coef_", "intercept_", "classes_"):
+                if hasattr(getattr(estimator, "estimator_", None), part):
+                    answers[name + part] = getattr(estimator.estimator_, part)
         answers[name] = answer(estimator)
     np.savez_compressed(folder / "answers.npz", **answers)
 
