@@ -200,6 +200,8 @@ def test_every_example_concludes(name):
     assert says or "reproduced: " in source
 
 
+# What PySpark says of newer versions of pandas is no concern of ours.
+OF_PYSPARK = "ignore:PySpark does not yet fully support pandas:FutureWarning"
 # One that takes a few seconds shows by default that examples run; .ci/run runs them all.
 QUICK = {"plot_grid_search"}
 
@@ -216,7 +218,7 @@ def test_example(name, tmp_path):
     # The package may not be installed but lie beside the tests.
     path = os.pathsep.join(filter(None, [str(EXAMPLES.parent), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, "-W", "error::FutureWarning", str(source)],
+        [sys.executable, "-W", "error::FutureWarning", "-W", OF_PYSPARK, str(source)],
         cwd=tmp_path,
         env=os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
