@@ -249,6 +249,7 @@ def test_what_tells_no_kinds_apart_is_left(source):
     assert list(kind_checks(source, {"Ours"})) == []
 
 
+@pytest.mark.slow
 def test_kinds_of_ours_are_seldom_told_apart():
     found = list(kind_checks_of_the_package())
     assert len(found) <= MAX_KIND_CHECKS, found

@@ -117,7 +117,7 @@ def test_a_refused_refit_leaves_the_fit(name):
 
 
 # One of each kind by default, of those that take seconds.
-LONG = {"low rank", "seeds", "covariance merge", "covariance fit_sketch"}
+LONG = {"network cv", "low rank", "seeds", "covariance merge", "covariance fit_sketch"}
 
 
 @pytest.mark.filterwarnings("ignore")

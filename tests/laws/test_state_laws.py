@@ -129,7 +129,7 @@ def test_laws_of_streams(name):
 
 
 # Sixty fits each, which take ten seconds where one takes long.
-LONG_FITS = {"diagonal_network", "gradient_features", "seeds"}
+LONG_FITS = {"diagonal_network", "diagonal_network_cv", "gradient_features", "seeds"}
 
 
 @pytest.mark.parametrize(
