@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
-from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - makes the next one known
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - the next import fails without
 from sklearn.impute import IterativeImputer, KNNImputer
 from sklearn.linear_model import LassoCV
 

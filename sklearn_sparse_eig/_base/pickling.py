@@ -33,4 +33,6 @@ class PickledMixin:
         own = {name: value for name, value in state.items() if name != _KEY}
         # Parameters that came after it was written.
         own = {n: v for n, v in self._defaults().items() if n not in own} | own
-        super().__setstate__(own)  # type: ignore[misc]  # of scikit-learn's BaseEstimator
+        vars(self).update(
+            own
+        )  # as scikit-learn's BaseEstimator does for classes that are not its own

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from .compat import n_rows
 from .entries import check_values
+from .typed import RegressorMixin
 
 # Beyond this, or below its inverse, squares of weights, and products with forgetting, would be
 # infinite or zero.
@@ -59,7 +60,7 @@ def check_counts_of_rows(sample_weight: ArrayLike | None, n_samples: int) -> np.
     return weights
 
 
-class WeightedScoreMixin:
+class WeightedScoreMixin(RegressorMixin):
     """Regressors whose ``score`` takes the weights that every estimator here takes."""
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -78,4 +79,4 @@ class WeightedScoreMixin:
             At most 1; higher is better.
         """
         weights = check_counts_of_rows(sample_weight, n_rows(X))
-        return float(super().score(X, y, weights))  # type: ignore[misc]  # of the regressor
+        return float(super().score(X, y, weights))

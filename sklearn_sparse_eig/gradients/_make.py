@@ -120,7 +120,7 @@ class _PipelineNetwork(Network):
 
     # Not copied, for a torch module may learn them from the first rows that it sees.
     @property
-    def classes(self) -> np.ndarray | None:  # type: ignore[override]  # nothing sets it here
+    def classes(self) -> np.ndarray | None:  # type: ignore[override]  # read-only: set by the last
         return self._last.classes
 
     def look_at(self, X: Any) -> None:

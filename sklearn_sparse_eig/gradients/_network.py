@@ -78,8 +78,9 @@ class Network(ABC):
         """Indices of the layers in the order in which they are run, as far as it is known."""
         return tuple(range(len(self.layer_names)))
 
-    def look_at(self, X: Any) -> None:  # noqa: B027 - most models have nothing to look for
+    def look_at(self, X: Any) -> None:
         """Look at a few rows before layers are chosen, as some models run them in any order."""
+        return  # most have their layers in order
 
     def stream(
         self,

@@ -159,7 +159,8 @@ def _group_mirror(options, equations):
         potential = options.potential(part)
         times = flow_times(design, y, potential, options.max_iter)
         steps = group_flow(design, y, equations.labels, potential, times, tol=0.1 * options.tol)
-        for n_iter, (_, x, z, nu) in enumerate(steps):  # noqa: B007 - the last nu is kept
+        for n_iter, place in enumerate(steps):
+            _, x, z, nu = place
             residual = y - design.matvec(x)
             gates = np.repeat(z[..., None], len(part), axis=-1)
             if stopping.update(n_iter + 1, x, residual, design.rmatvec(residual), gates):

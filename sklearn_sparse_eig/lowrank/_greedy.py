@@ -121,7 +121,9 @@ def _alternate(A, B, target, observed, mask, max_iter, tol, ridge=0.0):
     error = np.inf
     # Rounding of the data: below it, there is nothing left to fit.
     exact = (_EXACT * np.linalg.norm(known)) ** 2
-    for step in range(1, max_iter + 1):  # noqa: B007 - the count is returned
+    step = 0
+    while step < max_iter:
+        step += 1
         if ridge:
             B = _balanced(A, B)
             A = _solve_rows(known, mask, B, ridge)

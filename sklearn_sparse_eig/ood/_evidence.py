@@ -69,7 +69,8 @@ class FeatureReader:
         try:
             found = network.features(take_rows(X, slice(0, 2)))
         except (TypeError, ValueError, NotImplementedError):
-            # So networks say that their last layer is not dense, or that they do not tell.
+            # By TypeError and ValueError networks say that their last layer is not dense, by
+            # NotImplementedError, that they do not tell features at all.
             return cls(network, None)
         return cls(network, int(found.shape[1]))
 

@@ -145,19 +145,18 @@ class DiagonalNoise(NoiseModel):
     def __init__(self, sketch: Any) -> None:
         self._sketch = sketch
         self._diagonal = sketch.feature_variance()
-        self._noise = self._diagonal
+        self._set_noise(self._diagonal)
         self._gram: ImplicitMatrix | None = None
 
-    @property
-    def variance(self) -> float:  # type: ignore[override]  # nothing sets it here
-        return float(self._noise.mean())
+    def _set_noise(self, noise: np.ndarray) -> None:
+        self._noise, self.variance = noise, float(noise.mean())
 
     def correct(self, S, model=None):
         noise = self._diagonal.copy()
         if model is not None:
             signal = np.square(model.basis) @ model.eigenvalues
             noise[model.ids] = np.clip(noise[model.ids] - signal, 0.0, None)
-        self._noise = noise
+        self._set_noise(noise)
         return self.removed_from(S)
 
     def removed_from(self, S):
@@ -193,7 +192,7 @@ class KnownNoise(DiagonalNoise):
 
     def __init__(self, sketch: Any, noise: np.ndarray) -> None:
         super().__init__(sketch)
-        self._noise = np.minimum(noise, self._diagonal)
+        self._set_noise(np.minimum(noise, self._diagonal))
 
     def correct(self, S, model=None):
         return self.removed_from(S)

@@ -1,6 +1,6 @@
 """From a sketch, merged somewhere else, back to a transformer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +10,10 @@ from ..sketching import EigenSketch
 
 class FromSketchMixin:
     """The way in for sketches, beside that for rows."""
+
+    # Of the estimator that this is mixed into.
+    _validate_params: Callable[[], None]
+    _state_changed: Callable[[], None]
 
     @classmethod
     def from_sketch(
@@ -71,7 +75,7 @@ class FromSketchMixin:
                 f"The sketch was made with center={sketch.center}, got center={params['center']}."
             )
         estimator = cls(**params)
-        estimator._validate_params()  # type: ignore[attr-defined]  # of scikit-learn
+        estimator._validate_params()
         estimator._take_sketch(sketch.copy(), feature_names)
         return estimator
 
@@ -87,4 +91,4 @@ class FromSketchMixin:
             self.feature_names_in_ = names
         self.sketch_ = sketch
         self._dense = False
-        self._state_changed()  # type: ignore[attr-defined]  # of the stream
+        self._state_changed()

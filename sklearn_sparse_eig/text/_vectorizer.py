@@ -191,7 +191,7 @@ token_pattern, ngram_range, analyzer
 
     def _rows(self, X: Iterable[Any], seen: dict[int, str] | None = None) -> sp.csr_array:
         """Return rows, and note their terms by their ids in `seen`, if given."""
-        self._validate_params()  # type: ignore[attr-defined]  # of scikit-learn
+        self._validate_params()
         indices: list[int] = []
         counts: list[int] = []
         indptr = [0]
@@ -226,7 +226,7 @@ token_pattern, ngram_range, analyzer
         TermNames
             For ``describe``. Ids whose terms do not occur keep their numbers.
         """
-        self._validate_params()  # type: ignore[attr-defined]  # of scikit-learn
+        self._validate_params()
         missing, found = {int(i) for i in ids}, dict[int, str]()
         for terms in self._terms(X):
             for term in set(terms):

@@ -3,16 +3,14 @@
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[2]
-for _folder in ("", "gradpca", "huge"):
-    sys.path.insert(0, str(_ROOT / _folder))
+sys.path.extend(str(Path(__file__).parents[2] / folder) for folder in ("", "gradpca", "huge"))
 
-from _harness import quiet  # noqa: E402 - the path comes first
-from bench_grad_cost import make_network  # noqa: E402 - as above
-from bench_huge import noisy_rows  # noqa: E402 - as above
-from bench_memory import wide_rows  # noqa: E402 - as above
+from _harness import quiet
+from bench_grad_cost import make_network
+from bench_huge import noisy_rows
+from bench_memory import wide_rows
 
-from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance  # noqa: E402 - as above
+from sklearn_sparse_eig.datasets import make_sparse_spiked_covariance
 
 N_COMPONENTS = 5
 # Variances of the components of dense rows, in noise of variance one.

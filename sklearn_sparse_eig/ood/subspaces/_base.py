@@ -135,7 +135,7 @@ class KnownGradients(LinearState):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "span" in vars(cls):  # a subspace belongs to whole batches, whoever writes meanwhile
-            cls.span = undisturbed(cls.span)  # type: ignore[method-assign]  # the same signature
+            cls.span = undisturbed(cls.span)  # type: ignore[method-assign]  # wrapped, once a class
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

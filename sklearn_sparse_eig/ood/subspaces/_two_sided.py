@@ -74,7 +74,7 @@ class TwoSidedSums(LayerSums):
         return {"shape": self.shape, "sums": self.sums, "seed": self.seed, "size": self.size}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]  # random matrices are drawn again
+        vars(self).update(vars(type(self)(**state)))  # random matrices are drawn again
 
     def writable(self) -> Self:
         """Return what may be changed in the place of this, which stays as it is."""

@@ -85,8 +85,9 @@ class Reader(ABC):
         """Return whether a file of a folder is meant, when options are given."""
         return True
 
-    def begin(self) -> None:  # noqa: B027 - most have nothing to look for
+    def begin(self) -> None:
         """Look at the source, for instance for the names of columns."""
+        return  # not all have something to look for
 
     @abstractmethod
     def rows_of(self, part: Any) -> int | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from inspect import getattr_static
 from typing import Any
 
 import torch
@@ -11,17 +12,15 @@ from torch.overrides import TorchFunctionMode
 from .._modes import OPENED, opened
 from ..forms import FunctionForm, function_form
 
-_TRANSPOSES = (
-    torch.t,
-    torch.Tensor.t,
-    torch.Tensor.T.__get__,  # type: ignore[attr-defined]  # a descriptor of C
-    torch.Tensor.mT.__get__,  # type: ignore[attr-defined]  # a descriptor of C
-)
+
+def _getter(name: str) -> Any:
+    """Return what torch passes to a mode when a property of a tensor is read."""
+    return getattr_static(torch.Tensor, name).__get__
+
+
+_TRANSPOSES = (torch.t, torch.Tensor.t, _getter("T"), _getter("mT"))
 # The same numbers, of which nothing is differentiated.
-_HARMLESS = (
-    torch.Tensor.detach,
-    torch.Tensor.data.__get__,  # type: ignore[attr-defined]  # a descriptor of C
-)
+_HARMLESS = (torch.Tensor.detach, _getter("data"))
 
 
 @dataclass(frozen=True)

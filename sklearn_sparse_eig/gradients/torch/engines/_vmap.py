@@ -21,6 +21,8 @@ class VmapEngine(BySamplesEngine):
         each = torch.func.vmap(torch.func.grad(self.scalar(batch)), in_dims=(None, 0, 0))
         try:
             return each(parameters, batch.rows.tree, batch.weights)
+        # Which of these a module raises that vmap cannot trace is up to its own code; the message
+        # is passed on, and the engine that follows runs the same module without vmap.
         except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
             if is_out_of_memory(error):
                 raise

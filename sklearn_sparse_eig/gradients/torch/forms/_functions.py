@@ -60,7 +60,10 @@ class FunctionForm(ABC):
     def outer(
         self, inputs: torch.Tensor, delta: torch.Tensor, shape: torch.Size, options: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (N, T, a) and (N, T, b): factors for the first axis of the weight and the rest."""
+        """Return (N, T, a) and (N, T, b): factors for the first axis of the weight and the rest.
+
+        Called only where :meth:`has_factors` is true, so forms without factors leave it out.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no factors.")
 
     @property
