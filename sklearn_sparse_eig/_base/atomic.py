@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from .locks import locks_of
+from .locks import holding, locks_of
 from .typed import Method
 
 
@@ -80,50 +80,29 @@ class Journaled:
         return self._journal
 
 
-class _Transaction:
-    """One change of an object, and of the states among its attributes.
+class _Change:
+    """One change of an object, and of the states among its attributes, whose locks are held."""
 
-    The states are locked with it, after it: who copies one of them meanwhile waits, and does not
-    get half of the change, or its journal.
-    """
-
-    def __init__(self, owner: Any, others: list[Any]) -> None:
-        self._owner, self._others = owner, others
-        self._locks: list[Any] = []
-        self._n_held = 0
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
         self._states: list[Journaled] = []
         self._journals: list[Journal] = []
 
     def begin(self) -> None:
-        self._hold(self._owner, *self._others)
-        # Only now, for until then another thread may have been changing them.
-        self._hold(*_states_of(self._owner), *(s for o in self._others for s in _states_of(o)))
         # What is inside another change of the same state is taken back with that one.
         self._states = [s for s in _journaled(_states_of(self._owner)) if s._journal is None]
         self._journals = [Journal(self._owner), *map(Journal, self._states)]
         for state, journal in zip(self._states, self._journals[1:], strict=True):
             state._journal = journal
 
-    def _hold(self, *items: Any) -> None:
-        self._locks += locks_of(*items)
-        for lock in self._locks[self._n_held :]:
-            self._n_held += lock.acquire()
-
     def end(self) -> None:
         for state, journal in zip(self._states, self._journals[1:], strict=True):
             vars(state).pop("_journal", None)
             state.revision += journal.has_changes()
-        self._release()
 
     def undo(self) -> None:
         for journal in self._journals:
             journal.undo()
-        self._release()
-
-    def _release(self) -> None:
-        while self._n_held:
-            # In one line: an interrupt between two would leave a lock held, or release it twice.
-            self._n_held -= 1 + bool(self._locks[self._n_held - 1].release())
 
 
 def _states_of(owner: Any) -> list[Journaled]:
@@ -151,16 +130,27 @@ def all_or_nothing(method: Method) -> Method:
     Arguments of the object's own type are locked too, so that what is merged does not change.
     """
 
-    @wraps(method)
-    def changed_as_a_whole(self, *args, **kwargs):
-        transaction = _Transaction(self, [arg for arg in args if type(arg) is type(self)])
+    def change(self, args, kwargs):
+        one = _Change(self)
         try:
-            transaction.begin()
+            one.begin()
             result = method(self, *args, **kwargs)
-            transaction.end()
+            one.end()
             return result
         except BaseException:
-            transaction.undo()
+            one.undo()
             raise
+
+    @wraps(method)
+    def changed_as_a_whole(self, *args, **kwargs):
+        changed = [self, *(arg for arg in args if type(arg) is type(self))]
+
+        def with_states():
+            # Only now, for until then another thread may have been changing them. Who copies one
+            # of them meanwhile waits, and does not get half of the change, or its journal.
+            states = [state for one in changed for state in _states_of(one)]
+            return holding(locks_of(*states), lambda: change(self, args, kwargs))
+
+        return holding(locks_of(*changed), with_states)
 
     return cast(Method, changed_as_a_whole)

@@ -1,14 +1,20 @@
-"""One lock for each object that several threads may use: a writer and its readers take turns."""
+"""One lock for each object that several threads may use: a writer and its readers take turns.
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+Locks are held by ``with`` statements on the locks themselves and by nothing else. An interrupt
+(Ctrl-C) comes between two steps of the interpreter, but not between taking such a lock and being
+bound to release it; in code that notes what it holds it would leave a lock held for good.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from threading import RLock
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from .typed import Method
 
+_Result = TypeVar("_Result")
 # Kept outside the objects, so that these can be copied and pickled as they are.
 _locks: WeakKeyDictionary = WeakKeyDictionary()
 
@@ -23,12 +29,27 @@ def locks_of(*items: Any) -> list:
     return [_locks.setdefault(item, RLock()) for item in distinct]
 
 
+def holding(locks: Sequence[Any], action: Callable[[], _Result]) -> _Result:
+    """Call a function while some locks are held, taken in their order."""
+    if not locks:
+        return action()
+    with locks[0]:
+        return holding(locks[1:], action)
+
+
 @contextmanager
 def locked(*items: Any) -> Iterator[None]:
     """Hold the locks of some objects within a ``with`` block, so that nobody changes them."""
-    with ExitStack() as stack:
-        for lock in locks_of(*items):
-            stack.enter_context(lock)
+    with _held(locks_of(*items)):
+        yield
+
+
+@contextmanager
+def _held(locks: Sequence[Any]) -> Iterator[None]:
+    if not locks:
+        yield
+        return
+    with locks[0], _held(locks[1:]):
         yield
 
 
@@ -37,7 +58,8 @@ def undisturbed(method: Method) -> Method:
 
     @wraps(method)
     def reads(self, *args, **kwargs):
-        with locked(self):
+        (lock,) = locks_of(self)
+        with lock:
             return method(self, *args, **kwargs)
 
     return cast(Method, reads)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from .._base import locks
-from .._base.atomic import Journal, _Transaction
+from .._base.atomic import Journal, _Change
 
 # What takes a change back runs only once something has failed.
 _ROLLBACK: frozenset[CodeType] = frozenset(
-    function.__code__ for function in (Journal.undo, _Transaction.undo, _Transaction._release)
+    function.__code__ for function in (Journal.undo, _Change.undo)
 )
-# At the line of a ``with``, an error can come just before the lock is given back, and then nobody
-# gives it back: no code in Python can rule that out.
+# At the line of a ``with``, an error of a tracer can come just before the lock is given back, which
+# no interrupt does, and then nobody gives it back.
 _LOCKS = locks.__name__
 _OURS = __name__.partition(".")[0]
 _CHECKS = __name__.rpartition(".")[0]

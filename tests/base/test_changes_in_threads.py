@@ -2,12 +2,15 @@
 
 import copy
 import pickle
+import signal
 from threading import Event, Thread
 
 import numpy as np
 import pytest
+from toys import Sums
 
 from sklearn_sparse_eig import SketchedSparsePCA
+from sklearn_sparse_eig._base.locks import locks_of
 
 N = 30
 
@@ -105,3 +108,40 @@ def test_merges_in_all_directions_do_not_wait_for_each_other():
     for thread in threads:
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers of signals")
+def test_an_interrupt_at_any_moment_leaves_no_lock_held_and_no_change():
+    """Real ones come between all steps of the interpreter, of which a tracer sees only lines."""
+    state, X, n_rows = Sums(N), rows(4), 0
+    free = []
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    def look():
+        (lock,) = locks_of(state)
+        free.append(lock.acquire(blocking=False))
+        if free[-1]:
+            lock.release()
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for delay in np.random.default_rng(0).uniform(1e-5, 2e-4, size=300):
+            n_seen = state.n_samples
+            try:
+                signal.setitimer(signal.ITIMER_REAL, delay)
+                while True:
+                    n_seen = state.update(X).n_samples
+            except KeyboardInterrupt:
+                # One that comes when a change is done, before its result is taken, leaves it.
+                assert state.n_samples in (n_seen, n_seen + len(X))
+                n_rows = state.n_samples
+                looking = Thread(target=look)
+                looking.start()
+                looking.join()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert all(free) and len(free) == 300
+    np.testing.assert_allclose(state.total, n_rows / len(X) * X.sum(axis=0))
