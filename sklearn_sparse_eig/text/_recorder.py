@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 
+from .._base.atomic import all_or_nothing
 from .._base.messages import warn_user
 from ._names import TermNames
 from ._vectorizer import HashedTextVectorizer
@@ -66,6 +67,7 @@ class TermRecorder(TermNames):
         self._sums: dict[int, float] = {}
         self._has_warned = False
 
+    @all_or_nothing
     def transform(self, X: Iterable[Any]) -> sp.csr_array:
         """Return a row for each document, as the vectorizer does, and record the terms.
 
@@ -84,6 +86,7 @@ class TermRecorder(TermNames):
         self._add(zip(ids.tolist(), squares.tolist(), strict=True), seen)
         return rows
 
+    @all_or_nothing
     def merge(self, other: TermNames) -> Self:
         """Add what another recorder has counted, or the terms that other names know.
 
@@ -106,21 +109,33 @@ class TermRecorder(TermNames):
         return self
 
     def _add(self, squares: Iterable[tuple[int, float]], terms: dict[int, str]) -> None:
-        sums = self._sums
-        for feature, square in squares:
-            sums[feature] = sums.get(feature, 0.0) + square
-            if feature not in self.terms:
-                self.terms[feature] = terms[feature]
-        if len(sums) > 2 * self.max_terms:
-            self._drop_the_smallest()
+        squares, sums, known = list(squares), self._sums, self.terms
+        before = {feature: sums.get(feature) for feature, _ in squares}
+        new = [feature for feature in before if feature not in known]
+        try:
+            for feature, square in squares:
+                sums[feature] = sums.get(feature, 0.0) + square
+            known.update((feature, terms[feature]) for feature in new)
+            if len(sums) > 2 * self.max_terms:
+                self._sums, self.terms = self._without_smallest(sums, known)
+        except BaseException:  # Ctrl-C too: attributes are put back, what they hold is not
+            for feature, value in before.items():
+                if value is None:
+                    sums.pop(feature, None)
+                else:
+                    sums[feature] = value
+            for feature in new:
+                known.pop(feature, None)
+            raise
 
-    def _drop_the_smallest(self) -> None:
-        values = np.fromiter(self._sums.values(), dtype=np.float64, count=len(self._sums))
+    def _without_smallest(
+        self, sums: dict[int, float], known: dict[int, str]
+    ) -> tuple[dict[int, float], dict[int, str]]:
+        values = np.fromiter(sums.values(), dtype=np.float64, count=len(sums))
         bound = np.partition(values, -self.max_terms - 1)[-self.max_terms - 1]
-        dropped = [feature for feature, value in self._sums.items() if value <= bound]
-        self._sums = {f: value - bound for f, value in self._sums.items() if value > bound}
-        for feature in dropped:
-            del self.terms[feature]
+        lost = {feature for feature, value in sums.items() if value <= bound}
+        kept = {feature: value - bound for feature, value in sums.items() if value > bound}
+        return kept, {feature: term for feature, term in known.items() if feature not in lost}
 
     def __getitem__(self, index: Any) -> Any:
         name = super().__getitem__(index)

@@ -111,3 +111,29 @@ def test_names_merge_with_names():
         names.merge(TermNames({}, 5))
     with pytest.raises(ValueError, match="max_terms"):
         TermRecorder(HASHER, 0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_in_the_middle_counts_nothing(error, monkeypatch):
+    words = TermRecorder(HASHER, max_terms=50)
+    words.transform(documents(20))
+    before = dict(words._sums), dict(words.terms)
+
+    class Failing:
+        def __radd__(self, _):
+            raise error
+
+    ids = HASHER.transform(documents(5, seed=1)).indices.tolist()
+    other = TermNames(dict.fromkeys(ids, "w"), 2**62)
+    other._sums = dict.fromkeys(ids, 1.0) | {ids[-1]: Failing()}
+    with pytest.raises(error):
+        words.merge(other)
+    assert (words._sums, words.terms) == before
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(words, "_without_smallest", fail)
+    with pytest.raises(error):
+        words.transform(documents(200, seed=2))
+    assert (words._sums, words.terms) == before
