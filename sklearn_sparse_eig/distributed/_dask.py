@@ -119,7 +119,7 @@ def _begin(
         shards = compute(delayed(_begin_with)(held, rows, given))
         if shards is not None:
             return shards
-    raise ValueError("There are no rows: all blocks of X are empty.")
+    raise ValueError("There are no rows of positive weight in any of the blocks of X.")
 
 
 # Named as dashboards and progress bars will show them.

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ._shards import refuse_column_chunk
+
 
 def import_dask() -> Any:
     """Return the module dask, or say how to install it."""
@@ -25,6 +27,8 @@ def rows_of(X: Any) -> list[Any]:
         If X is no collection of dask, or has no rows and columns.
     """
     if isinstance(X, list | tuple):
+        for block in X:
+            refuse_column_chunk(block)
         return list(X)
     if hasattr(X, "numblocks"):
         return list(columns_together(X).to_delayed().ravel())

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._shards import Block, Shards, add_states, begin, fresh_copy
+from ._shards import Block, Shards, add_states, begin, fresh_copy, refuse_column_chunk
 from ._trees import Mergeable, tree_merge
 
 # What goes with the rows of a tuple, in the order of partial_fit.
@@ -92,7 +92,7 @@ def fit_partitions(
     if hasattr(partitions, "__dask_graph__"):
         raise TypeError(
             f"partitions is a {type(partitions).__name__} of dask: use distributed.fit_dask, which "
-            "also runs on its cluster, or pass X.to_delayed().ravel()."
+            "also runs on its cluster and joins chunks of columns."
         )
     shards, items = _begin(fresh_copy(estimator), iter(partitions))
     task = partial(_state_of, shards)
@@ -120,7 +120,7 @@ def _begin(estimator: Any, partitions: Iterator[Any]) -> tuple[Shards, Iterator[
             partition = chain(read, partition)
         if shards is not None:
             return shards, chain([partition], partitions)
-    raise ValueError("There are no parts to merge: no partition has any rows.")
+    raise ValueError("There are no parts to merge: no partition has any rows of positive weight.")
 
 
 def _noted(batches: Iterator[Any], read: list[Any]) -> Iterator[Any]:
@@ -132,6 +132,7 @@ def _noted(batches: Iterator[Any], read: list[Any]) -> Iterator[Any]:
 def batches_of(partition: Any) -> Iterator[Block]:
     """Yield the batches of rows that a partition is, holds or makes."""
     if hasattr(partition, "compute") and callable(partition.compute):
+        refuse_column_chunk(partition)
         yield from batches_of(partition.compute())
     elif isinstance(partition, Iterator):
         for batch in partition:

@@ -7,6 +7,7 @@ from copy import copy
 from numbers import Integral
 from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
@@ -26,6 +27,25 @@ class Block(NamedTuple):
 
     rows: Any
     given: dict[str, Any]
+
+    def counts(self) -> bool:
+        """Whether there are rows, and any of them has a weight.
+
+        Whoever cuts rows into blocks does not see whether all weights of one are zero.
+        """
+        weights = self.given.get("sample_weight")
+        return bool(n_rows(self.rows)) and (weights is None or bool(np.any(weights)))
+
+
+def refuse_column_chunk(delayed: Any) -> None:
+    """Raise ValueError if a delayed value is a block of an array beside others of the same rows."""
+    key = getattr(delayed, "key", None)
+    if isinstance(key, tuple) and len(key) == 3 and key[2] != 0:  # name, place in rows, in columns
+        raise ValueError(
+            f"The delayed block {key} holds other columns of rows that come in an earlier block, "
+            "and would count as more rows. Give the dask array itself to fit_dask, or "
+            "X.rechunk({1: -1}).to_delayed().ravel()."
+        )
 
 
 class Shards:
@@ -49,16 +69,18 @@ class Shards:
     def state_of(self, blocks: Iterable[Block]) -> LinearState | None:
         """Return the state of the rows of some blocks, or None if there are none."""
         shard, has_rows = self._empty.empty_copy(), False
-        for rows, given in blocks:
-            if n_rows(rows):
-                shard._gather(self._in_order(rows), **given)
+        for block in blocks:
+            if block.counts():
+                shard._gather(self._in_order(block.rows), **block.given)
                 has_rows = True
         return shard._stream_state() if has_rows else None
 
     def fitted(self, total: LinearState | None) -> Any:
         """Return an estimator that has seen the rows of a state."""
         if total is None:
-            raise ValueError("There are no parts to merge: no partition has any rows.")
+            raise ValueError(
+                "There are no parts to merge: no partition has any rows of positive weight."
+            )
         fitted = self._empty.empty_copy()
         fitted._stream_state().merge(total)
         fitted._state_changed()
@@ -116,9 +138,9 @@ def begin(estimator: Any, blocks: Iterable[Block]) -> Shards | None:
 
     None if no block has any. The estimator is not changed.
     """
-    for rows, given in blocks:
-        if n_rows(rows):
-            return Shards(copy(estimator)._gather(rows, **given))
+    for block in blocks:
+        if block.counts():
+            return Shards(copy(estimator)._gather(block.rows, **block.given))
     return None
 
 

@@ -9,7 +9,13 @@ import scipy.sparse as sp
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_sparse_eig import DeepFactorizationCovariance, GradPCADetector, SketchedSparsePCA
-from sklearn_sparse_eig.distributed import fit_dask, merge_copies, transform_dask, tree_merge
+from sklearn_sparse_eig.distributed import (
+    fit_dask,
+    fit_partitions,
+    merge_copies,
+    transform_dask,
+    tree_merge,
+)
 
 dask = pytest.importorskip("dask", reason="dask is not installed: the extra dask")
 da = pytest.importorskip("dask.array", reason="dask.array is not installed: the extra dask")
@@ -121,6 +127,35 @@ def test_weights_go_with_their_rows(rows, weights):
     assert_saw(fitted, X, sample_weight=WEIGHTS)
 
 
+def test_blocks_without_weight_are_left_out():
+    weights = np.ones(N_ROWS)
+    for empty in (slice(0, 100), slice(200, 300)):  # the first block, with which all begin, or not
+        given = weights.copy()
+        given[empty] = 0.0
+        with dask.config.set(scheduler="sync"):
+            fitted = fit_dask(SKETCHED, in_chunks(), sample_weight=given)
+            assert_saw(fitted, X, sample_weight=given)
+            with pytest.raises(ValueError, match="no rows of positive weight"):
+                fit_dask(SKETCHED, in_chunks(), sample_weight=0 * weights)
+            given[-1] = np.nan
+            with pytest.raises(ValueError, match="sample_weight contains NaN"):
+                fit_dask(SKETCHED, in_chunks(), sample_weight=given)
+
+
+@pytest.mark.parametrize("fit", [fit_dask, fit_partitions, transform_dask])
+def test_chunks_of_columns_are_no_blocks_of_rows(fit):
+    """They were 800 rows of 20 features in place of 400 of 40."""
+    estimator = PCA.fit(X[:, :20]) if fit is transform_dask else PCA
+    chunks = in_chunks(columns=20).to_delayed()
+    for blocks in (chunks.ravel(), list(chunks.ravel()), chunks.T.ravel()):
+        blocks = blocks if fit is fit_partitions else list(blocks)
+        with pytest.raises(ValueError, match="other columns of rows"):
+            fit(estimator, blocks)
+    whole = list(in_chunks().to_delayed().ravel())
+    if fit is not transform_dask:
+        assert_saw(fit(PCA, whole), X)
+
+
 def test_covariance_of_single_rows():
     # A row alone has no covariance to filter.
     expected = DeepFactorizationCovariance().partial_fit(X)
@@ -155,9 +190,9 @@ def test_refusals():
             fit_dask(PCA, X)
         with pytest.raises(ValueError, match=r"shape \(400,\): rows and columns"):
             fit_dask(PCA, in_chunks()[:, 0])
-        with pytest.raises(ValueError, match="all blocks of X are empty"):
+        with pytest.raises(ValueError, match="no rows of positive weight"):
             fit_dask(PCA, in_chunks()[:0])
-        with pytest.raises(ValueError, match="all blocks of X are empty"):
+        with pytest.raises(ValueError, match="no rows of positive weight"):
             fit_dask(PCA, [])
         with pytest.raises(ValueError, match="40 features here|features"):
             fit_dask(PCA, [X[:100], X[100:, :30]])
