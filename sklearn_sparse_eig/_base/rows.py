@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import assert_all_finite, check_array, validate_data
+from sklearn.utils.validation import assert_all_finite, check_array, check_X_y, validate_data
 
 from .dtypes import check_finite, check_numbers, check_squares
 from .sparse import canonical, check_structure, check_two_axes, with_room_for_sums
@@ -82,6 +82,16 @@ def validate_regression(
     X, y = validate_rows(estimator, X, check_numbers(y, "y"), reset=reset, **options)
     # Of several targets, or of integers, scikit-learn leaves the type as it is.
     y = np.asarray(y, dtype=np.float64)
+    check_squares(X)
+    check_squares(y, "y")
+    return X, y
+
+
+def check_regression(X: Any, y: Any) -> tuple[Any, np.ndarray]:
+    """Return rows and one target as float64, rows dense or CSR, for a function."""
+    options = {"accept_sparse": "csr", "dtype": np.float64, "y_numeric": True}
+    X, y = check_X_y(admit(X), check_numbers(y, "y"), **options)
+    y = y.astype(np.float64, copy=False)  # integers are left as they are
     check_squares(X)
     check_squares(y, "y")
     return X, y

@@ -53,11 +53,14 @@ def canonical(X: sp.sparray | sp.spmatrix) -> sp.csr_array:
 def with_room_for_sums(X: Any) -> Any:
     """Return a sparse matrix whose duplicates SciPy can add as it converts it to rows.
 
-    It does so for coordinates, in their own type, where small integers and booleans overflow.
+    It does so for coordinates, in their own type, where small integers and booleans overflow and
+    float32 rounds each sum.
     """
-    if X.format == "coo" and X.dtype.kind in "biu" and not X.has_canonical_format:
+    if X.format != "coo" or X.has_canonical_format:
+        return X
+    if X.dtype.kind in "biu":
         return X.astype(np.float64)
-    return X
+    return sp.csr_array(X.astype(np.float64)).astype(np.float32) if X.dtype == np.float32 else X
 
 
 def _check_compressed(X, what):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._base.entries import check_values
 from .._base.typed import ArrayLike
 
 
@@ -92,7 +93,7 @@ def kernel_blocks(K: ArrayLike, y: ArrayLike) -> KernelBlocks:
     >>> blocks.predicted_eigenvalues, blocks.measured_eigenvalues
     (array([17.,  5.,  1.]), array([17.,  5.,  1.]))
     """
-    K = np.asarray(K, dtype=np.float64)
+    K = check_values(K, "K")
     _, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
     n, n_classes, m = len(labels), len(counts), int(counts[0])
     if K.shape != (n, n):

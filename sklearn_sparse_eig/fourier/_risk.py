@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .._base.dtypes import check_numbers
 from .._base.typed import ArrayLike
 
 
@@ -75,7 +76,7 @@ def trigonometric_risk(
     >>> [float(round(risk, 4)) for risk in curve]
     [0.1486, 0.1134, 0.1133, 0.102]
     """
-    variances = np.asarray(variances, dtype=np.float64)
+    variances = check_numbers(np.asarray(variances), "variances").astype(np.float64)
     if variances.ndim != 1 or not np.all(variances >= 0) or not np.isfinite(variances).all():
         raise ValueError(
             "variances must be a vector of finite numbers that are not negative, one for each "

@@ -11,6 +11,9 @@ from ._mirror import implicit_flow
 # Growth of time between the points at which the sharpness along the flow is looked at.
 _GROWTH = 1.1
 _MOST_TIMES = 1000
+# Where the gradient is this share of that of w = 0, the flow has ended: least squares that leave a
+# residual are never solved up to a loss.
+_FLAT = 1e-8
 # A loss beyond that of w = 0 by this factor does not come back.
 _DIVERGED = 1e6
 
@@ -59,14 +62,18 @@ class LearningRatePath:
 def flow_sharpness(design, y, potential, tol):
     """Return the largest spectral norm of the Hessian along gradient flow up to a loss of tol."""
     n, L = design.shape[0], potential.depth
-    first = 0.1 * potential.dual_level / np.abs(design.rmatvec(y)).max()
+    steepest = np.abs(design.rmatvec(y)).max() / n
+    if steepest == 0.0:  # the flow begins where it ends
+        weights = potential.sides(np.zeros(design.shape[1])) ** (1.0 / L)
+        return solution_sharpness(design, weights, L)
+    first = 0.1 * potential.dual_level / (n * steepest)
     times = (first * _GROWTH**k for k in range(_MOST_TIMES))
     largest = 0.0
     for _, state in implicit_flow(design, y, potential, times, tol=1e-8):
         residual = y - design.matvec((potential.signs * state.z).sum(axis=0))
         gradient = -design.rmatvec(residual) / n
         largest = max(largest, sharpness(design, state.z ** (1.0 / L), gradient, L))
-        if residual @ residual / (2 * n) <= tol:
+        if residual @ residual / (2 * n) <= tol or np.abs(gradient).max() <= _FLAT * steepest:
             break
     return largest
 

@@ -1,21 +1,16 @@
 """Paths of a diagonal network, over penalties and over learning rates."""
 
-from typing import Any
-
 import numpy as np
-from sklearn.utils.validation import check_X_y
+import scipy.sparse as sp
 
 from .._base.progress import listening
+from .._base.rows import check_regression
 from .._base.threads import limit_blas
 from .._base.typed import ArrayLike, MatrixLike
 from ._averaged_path import averaged_path
 from ._design import Design
 from ._learning_rates import LearningRatePath, flow_sharpness, learning_rates_end
 from ._potential import Potential
-
-
-def _check_data(X: MatrixLike, y: ArrayLike) -> Any:
-    return check_X_y(X, y, accept_sparse="csr", dtype=np.float64, y_numeric=True)
 
 
 def diagonal_network_path(
@@ -97,7 +92,7 @@ def diagonal_network_path(
     >>> coefs.shape, bool(dual_gaps.max() < 0.01 * (y @ y) / 100)
     ((20, 10), True)
     """
-    X, y = _check_data(X, y)
+    X, y = check_regression(X, y)
     n = len(y)
     correlation = X.T @ y if positive else np.abs(X.T @ y)
     largest = correlation.max() / n
@@ -198,7 +193,9 @@ def learning_rate_path(
     >>> bool(np.abs(path.sharpness[4] * path.learning_rates[4] / 2 - 1) < 0.02)
     True
     """
-    X, y = _check_data(X, y)
+    X, y = check_regression(X, y)
+    if not (X.data if sp.issparse(X) else X).any():
+        raise ValueError("All entries of X are zero: no step size is critical. Check the input.")
     design, potential = Design(X), Potential.from_init(depth, init_scale, positive)
     with limit_blas(1):
         flow = flow_sharpness(design, y, potential, tol)

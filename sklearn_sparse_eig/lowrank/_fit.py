@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._base.signs import with_canonical_signs
 from ._descent import (
     descend,
     descend_eigenvalues,
@@ -193,7 +194,7 @@ def fit_spectrum(spectrum, vectors, run, *, literal=False, n_informed=None):
     return LowRankFit(
         spectrum,
         values,
-        canonical_signs(vectors),
+        with_canonical_signs(vectors),
         share,
         stop,
         n_components,
@@ -266,7 +267,7 @@ def _completed(target, observed, path, stop, run, offsets, effects, ridge=0.0):
     return LowRankFit(
         path.residual_norms,
         values,
-        canonical_signs(components),
+        with_canonical_signs(components),
         np.ones_like(values),
         stop,
         len(values),
@@ -339,7 +340,7 @@ def _fit_missing_literally(X, observed, run, symmetric):
     return LowRankFit(
         values,
         values,
-        canonical_signs(vectors.T),
+        with_canonical_signs(vectors.T),
         np.ones_like(values),
         replace(stop, time=n_iter * step),
         stop.rank or _count(values, run.tol),
@@ -353,9 +354,3 @@ def _count(values, tol):
     """Return how many values are more than a share of the largest, at least one."""
     magnitudes = np.abs(values)
     return max(int((magnitudes > tol * magnitudes.max()).sum()), 1)
-
-
-def canonical_signs(vectors):
-    """Return the columns with their entry of largest magnitude positive."""
-    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
-    return vectors * np.where(largest < 0, -1.0, 1.0)

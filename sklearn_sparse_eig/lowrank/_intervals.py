@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from .._base.dtypes import check_numbers
 from .._base.typed import ArrayLike
 from ._flow import EigenvalueFlow
 
@@ -69,7 +70,7 @@ def low_rank_intervals(
     3 True True
     4 True True
     """
-    eigenvalues = np.asarray(eigenvalues, dtype=np.float64)
+    eigenvalues = check_numbers(np.asarray(eigenvalues), "eigenvalues").astype(np.float64)
     if eigenvalues.ndim != 1 or not np.isfinite(eigenvalues).all():
         raise ValueError(
             f"eigenvalues must be a vector of finite numbers, got shape {eigenvalues.shape} with "

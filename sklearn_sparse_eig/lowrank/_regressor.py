@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.compat import Interval, StrOptions
+from .._base.dtypes import check_squares, check_squares_count
 from .._base.fitting import fitting
 from .._base.messages import warn_user
 from .._base.progress import listening
@@ -284,12 +285,17 @@ class LowRankRegressor(RegressorMixin, BaseEstimator):
     def _check_data(self, X, y):
         if not isinstance(X, LinearOperator):
             options = {"accept_sparse": "csr", "multi_output": False, "ensure_min_samples": 2}
-            return validate_regression(self, X, y, **options)
+            X, y = validate_regression(self, X, y, **options)
+            check_squares_count(X)
+            check_squares_count(y, "y")
+            return X, y
         self.n_features_in_ = X.shape[1]
         check_real(X, "X")
         y = validate_array(y, "y", ensure_2d=False, dtype=np.float64)
         if y.shape != (X.shape[0],):
             raise ValueError(f"X has {X.shape[0]} rows, but y has shape {y.shape}.")
+        check_squares(y, "y")
+        check_squares_count(y, "y")
         return X, y
 
     def __sklearn_tags__(self) -> Any:

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.metrics import auc, precision_recall_curve, roc_auc_score, roc_curve
 
+from .._base.dtypes import check_numbers
 from .._base.typed import ArrayLike
 
 # Share of the positives that have to be found.
@@ -63,7 +64,7 @@ def ood_metrics(known: ArrayLike, new: ArrayLike) -> dict[str, float]:
 
 
 def _checked(scores, name):
-    scores = np.asarray(scores, dtype=np.float64)
+    scores = check_numbers(np.asarray(scores), name).astype(np.float64)
     if scores.ndim != 1 or not len(scores) or np.isnan(scores).any():
         raise ValueError(
             f"{name} must be the scores of one or more inputs, without NaN; got shape "

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-# Entries tie whose magnitudes differ by no more than this share.
-_TIE = 1e-6
+from .._base.signs import with_canonical_signs
 
 
 class RecoveryWarning(UserWarning):
@@ -141,18 +140,6 @@ def assemble_pairs(
         stop_reason=stop_reason,
         upper_bound=upper_bound,
     )
-
-
-def with_canonical_signs(vectors):
-    """Return columns whose entry of largest magnitude is positive, the first of those that tie.
-
-    Entries tie within a tolerance: which of two equal ones is larger would be left to rounding, and
-    with it the sign.
-    """
-    size = np.abs(vectors)
-    first = np.argmax(size >= (1.0 - _TIE) * size.max(axis=0, initial=0.0), axis=0)
-    leading = vectors[first, np.arange(vectors.shape[1])]
-    return vectors * np.where(leading < 0.0, -1.0, 1.0)
 
 
 def _or_unknown(errors, eigenvalues):

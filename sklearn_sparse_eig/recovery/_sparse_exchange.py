@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._pairs import with_canonical_signs
+from .._base.signs import with_canonical_signs
 
 # Indices outside the support which a search round looks at before it looks at all.
 _PROMISING = 64

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from .._base.dtypes import check_finite, check_squares
+from .._base.dtypes import check_finite, check_squares, check_squares_count
 from .._base.rows import admit
 from .._base.symmetric import check_real, is_linear_operator, symmetric_part
 from .._base.threads import limit_blas
@@ -228,12 +228,13 @@ def _check_matrix(A: Any) -> tuple[Any, int]:
     if not operator:
         check_finite(A, "A")
         check_squares(A, "A")
+        check_squares_count(A, "A")
         A = symmetric_part(A)
     return A, A.shape[0]
 
 
 def _eigenvectors(A, n, k, which, tol, rng):
-    """Return k eigenvectors with canonical signs, shape (n, k), leading first."""
+    """Return k eigenvectors, shape (n, k), leading first."""
     if n <= _MAX_CANDIDATES or k >= n // 2:
         values, vectors = eigh(_principal_block(A, n, np.arange(n)))
     else:
@@ -243,9 +244,7 @@ def _eigenvectors(A, n, k, which, tol, rng):
         values, vectors = eigsh(A, k=k, which=which, tol=tol, v0=start)
     key = {"LA": values, "SA": -values, "LM": np.abs(values)}[which]
     order = np.argsort(-key, kind="stable")[:k]
-    vectors = vectors[:, order]
-    largest = np.argmax(np.abs(vectors), axis=0)
-    return vectors * np.where(vectors[largest, np.arange(k)] < 0, -1.0, 1.0)
+    return vectors[:, order]
 
 
 def _candidates(A, n, k, which, tol, rng, count):

@@ -643,3 +643,29 @@ def test_paths_refuse_what_they_cannot_use():
         diagonal_network_path(A, 0 * y)
     with pytest.raises(ValueError, match="learning_rates must be positive"):
         learning_rate_path(A, y, [0.1, -1.0])
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_learning_rates_where_no_weights_fit(depth):
+    """Least squares leave a residual, and the flow ends where the gradient does."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 6))
+    y = 2 * X[:, 0] - X[:, 1] + 0.3 * rng.standard_normal(40)
+    # Coefficients are weights to the power of the depth, and the small ones are slow.
+    path = learning_rate_path(X, y, depth=depth, max_iter=20_000 if depth == 2 else 40_000)
+    least = np.linalg.lstsq(X, y, rcond=None)
+    assert not path.converged.any()
+    np.testing.assert_allclose(path.coefs[:, 2], least[0], atol=1e-4)
+    np.testing.assert_allclose(path.loss[2], least[1][0] / 80, rtol=1e-6)
+    assert path.flow_sharpness >= path.sharpness[2] * (1 - 1e-6)
+
+
+def test_learning_rates_of_nothing():
+    X = np.random.default_rng(0).standard_normal((10, 4))
+    path = learning_rate_path(X, np.zeros(10))
+    assert path.converged.all() and not path.coefs.any()
+    # At the start u = v = 0.1, where the Hessian is that of both sides.
+    largest = np.linalg.eigvalsh(X.T @ X / 10)[-1]
+    np.testing.assert_allclose(path.flow_sharpness, 4 * 2 * 0.01 * largest)
+    with pytest.raises(ValueError, match="All entries of X are zero"):
+        learning_rate_path(0 * X, X[:, 0])

@@ -20,10 +20,17 @@ from sklearn_sparse_eig import (
     LowRankRegressor,
     SketchedSparsePCA,
     WeightedFourierRegressor,
+    diagonal_network_path,
     effective_rank,
+    learning_rate_path,
+    low_rank_intervals,
+    ood_metrics,
     sparse_eigsh,
+    support_stability,
+    trigonometric_risk,
 )
 from sklearn_sparse_eig import estimator_checks as checks
+from sklearn_sparse_eig.diagnostics import kernel_blocks, neural_collapse, ntk_alignment
 from sklearn_sparse_eig.seeds import fisher_separability
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -98,12 +105,50 @@ for name in ("exact", "mam", "two_sided", "identification"):
     }
 for name, options in {"exact": EXACT, "two_sided": TWO_SIDED}.items():
     DOORS[f"operator, {name}"] = (sketch(**options), call("update_operator"), SQUARE, True)
-DOORS["sparse_eigsh"] = (dict, lambda _, A: sparse_eigsh(A, 1), SQUARE, True)
+FUNCTIONS = {
+    "sparse_eigsh": (lambda A: sparse_eigsh(A, 1), SQUARE, True),
+    "diagonal_network_path": (
+        lambda rows: diagonal_network_path(rows, X[:6, 0], n_alphas=3, eps=0.1),
+        X[:6],
+        True,
+    ),
+    "learning_rate_path": (
+        lambda rows: learning_rate_path(rows, X[:6, 0], [0.01], max_iter=5),
+        X[:6],
+        True,
+    ),
+    "support_stability": (
+        lambda rows: support_stability(
+            SketchedSparsePCA(1, n_nonzero_coefs=2, random_state=0),
+            rows,
+            n_resamples=2,
+            n_blocks=2,
+            random_state=0,
+        ),
+        X,
+        True,
+    ),
+    "ntk_alignment": (lambda rows: ntk_alignment(MODEL, rows, Y, random_state=0), X, True),
+    "neural_collapse": (lambda rows: neural_collapse(MODEL, rows, Y), X, True),
+}
+for name, (function, rows, sparse) in FUNCTIONS.items():
+    DOORS[name] = (dict, lambda _, given, function=function: function(given), rows, sparse)
 FITTED = {
-    "pca": (pca(), (X,), ("transform", "score"), True),
+    "pca": (
+        pca(),
+        (X,),
+        ("transform", "score", "score_samples", "explained_variance_score"),
+        True,
+    ),
     "pca_cv": (FITS["pca_cv"][0], (X,), ("transform", "score"), True),
+    "covariance": (FITS["covariance"][0], (X,), ("score",), False),
     "low rank": (lambda: LowRankRegressor(rank=1), (X, X[:, 0]), ("predict",), True),
-    "diagonal": (lambda: DiagonalNetworkRegressor(), (X[:6], X[:6, 0]), ("predict",), True),
+    "diagonal": (
+        lambda: DiagonalNetworkRegressor(),
+        (X[:6], X[:6, 0]),
+        ("predict", "sharpness"),
+        True,
+    ),
     "diagonal cv": (*FITS["diagonal_network_cv"], ("predict",), True),
     "features": (lambda: GradientFeatures(MODEL), (X, Y), ("transform",), True),
     "detector": (
@@ -229,6 +274,9 @@ def test_duplicates_among_coordinates_add_as_numbers(make, dtype):
         )
         np.testing.assert_allclose(fitted.sketch_.matrix(), expected.sketch_.matrix(), atol=1e-9)
         np.testing.assert_allclose(fitted.transform(rows), expected.transform(dense), atol=1e-9)
+    if dtype is np.float32:  # it does not hold the sums on the way
+        rows.data[0] = 2.0**24
+        assert abs(pca(n_nonzero_coefs=2)().fit(rows).mean_[2] * 5 - (2.0**24 + 299)) <= 1.0
     square = make((np.ones(300, dtype=dtype), (np.zeros(300, int),) * 2), shape=(3, 3))
     assert sparse_eigsh(square, 1, n_nonzero_coefs=1).eigenvalues[0] == 300.0
 
@@ -322,6 +370,26 @@ def test_functions_refuse_what_is_no_number():
         effective_rank(times)
     with pytest.raises(ValueError, match="seconds"):
         fisher_separability(times, Y)
+
+
+SCORES = np.arange(1.0, 5.0)
+VECTORS = {
+    "ood_metrics, known": lambda values: ood_metrics(values, SCORES),
+    "ood_metrics, new": lambda values: ood_metrics(SCORES, values),
+    "low_rank_intervals": low_rank_intervals,
+    "trigonometric_risk": lambda values: trigonometric_risk(3, 4, values),
+    "kernel_blocks": lambda values: kernel_blocks(np.tile(values, (4, 1)), [0, 0, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_vectors_of_what_is_no_number_are_refused(name):
+    """As rows are: NumPy would cast times, read texts and drop imaginary parts."""
+    for dtype in ("M8[s]", "m8[s]", "U4", "S4", complex):
+        with pytest.raises(ValueError, match="must be real and numeric"):
+            VECTORS[name](SCORES.astype(dtype))
+    for dtype in (int, np.uint8, np.float16, np.float32, np.longdouble, object):
+        VECTORS[name](SCORES.astype(dtype))
 
 
 def test_frames_of_times_are_refused():

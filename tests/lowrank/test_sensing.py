@@ -212,3 +212,17 @@ def test_ranks_that_cannot_be_told():
         LowRankRegressor((5, 4), rank=1).fit(A, y)
     with pytest.raises(ValueError, match="but y has shape"):
         LowRankRegressor((5, 4), rank=1).fit(aslinearoperator(A), y[:3])
+
+
+@pytest.mark.parametrize("solver", ["auto", "gd"])
+def test_values_whose_squares_vanish_are_refused(solver):
+    """Coefficients of 1e-200 were returned as zeros."""
+    X = np.random.default_rng(0).normal(size=(30, 6))
+    model = LowRankRegressor((2, 3), solver=solver)
+    for rows, y in ((X, 1e-200 * X[:, 0]), (1e-200 * X, X[:, 0])):
+        with pytest.raises(ValueError, match="squares vanish"):
+            model.fit(rows, y)
+    with pytest.raises(ValueError, match="squares vanish"):
+        model.fit(aslinearoperator(X), 1e-200 * X[:, 0])
+    fitted = LowRankRegressor((2, 3)).fit(X, 1e-60 * X[:, 0])
+    np.testing.assert_allclose(fitted.coef_.ravel(), [1e-60, 0, 0, 0, 0, 0], atol=1e-68)

@@ -317,3 +317,19 @@ def test_certificate_of_a_large_sparse_matrix():
     A, _ = planted(20000)
     pairs = sparse_eigsh(A, 1, n_nonzero_coefs=8, certificate=True)
     assert pairs.eigenvalues[0] <= pairs.upper_bound[0] < 4.0 * pairs.eigenvalues[0]
+
+
+def test_matrices_whose_squares_vanish_are_refused():
+    """At 1e-200 it returned a vector of 0.8 of the best value."""
+    rng = np.random.default_rng(0)
+    B = rng.normal(size=(50, 6))
+    A = B.T @ B
+    best = sparse_eigsh(A, 1, n_nonzero_coefs=2)
+    for scale in (1e-140, 1e-100, 1e100):
+        found = sparse_eigsh(A * scale, 1, n_nonzero_coefs=2)
+        np.testing.assert_allclose(found.eigenvalues / scale, best.eigenvalues, rtol=1e-9)
+        assert found.support.tolist() == best.support.tolist()
+    for form in (np.asarray, sp.csr_array):
+        with pytest.raises(ValueError, match="squares vanish"):
+            sparse_eigsh(form(A * 1e-200), 1, n_nonzero_coefs=2)
+        assert sparse_eigsh(form(0 * A), 1, n_nonzero_coefs=2).eigenvalues == [0.0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from ..._base.signs import with_canonical_signs
 from .._metric import Metric
 
 # Relative size of an eigenvalue, or of a squared distance, that is only rounding; and of what
@@ -170,7 +171,5 @@ def _leading(gram, n_components, least):
         shares = np.cumsum(values[:n_kept]) / values[:n_kept].sum()
         n_kept = min(int(np.searchsorted(shares, n_components - _ROUNDING)) + 1, n_kept)
     values, vectors = values[:n_kept], vectors[:, :n_kept]
-    largest = np.abs(vectors).argmax(axis=0)
-    signs = np.sign(vectors[largest, np.arange(n_kept)])
-    combinations = vectors * signs / np.sqrt(values)
+    combinations = with_canonical_signs(vectors) / np.sqrt(values)
     return values, combinations - combinations.mean(axis=0)
