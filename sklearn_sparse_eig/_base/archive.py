@@ -20,6 +20,10 @@ _PREFIX = struct.Struct("<8sHQ")
 _DIGEST = 16
 _OURS = __name__.partition(".")[0]
 _SPARSE = {"csr_array": sp.csr_array, "csc_array": sp.csc_array}
+_NOT_UNDERSTOOD = (
+    *(KeyError, TypeError, AttributeError, IndexError),
+    *(ImportError, OverflowError, RecursionError),
+)
 # Kinds of dtypes that are bytes of a fixed size.
 _KINDS = "biufcUS"
 
@@ -145,7 +149,7 @@ def unpack(data: bytes) -> Any:
     try:
         tree = json.loads(bytes(body[:length]).decode())
         return _Reader(body[length:]).value(tree)
-    except (KeyError, TypeError, AttributeError, IndexError, ImportError, RecursionError) as error:
+    except _NOT_UNDERSTOOD as error:
         raise ValueError(f"its contents cannot be understood ({error!r})") from error
 
 
@@ -194,6 +198,8 @@ class _Reader:
         if "archive" in tree:
             return cls.from_archive(self.value(tree["archive"]))
         if "items" in tree:
+            if not issubclass(cls, tuple):  # other constructors may take any memory and time
+                raise ValueError(f"it holds {tree['object']} as a tuple, which it is not")
             return cls(*(self.value(item) for item in tree["items"]))
         made = object.__new__(cls)
         vars(made).update({name: self.value(item) for name, item in tree["state"]})

@@ -1,6 +1,7 @@
 """What torch modules are given and return: order of layers, chance, ids, and what is no logit."""
 
 import warnings
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -175,13 +176,15 @@ def test_passes_to_look_leave_random_numbers_alone():
         (nn.Softmax(dim=1), "probabilities, which sum to one"),
         (nn.LogSoftmax(dim=1), "logarithms of probabilities"),
         (nn.Sigmoid(), "one number between 0 and 1"),
+        (nn.Sequential(nn.Sigmoid()), "numbers between 0 and 1, as of a sigmoid for each class"),
     ],
 )
 def test_probabilities_get_a_warning(last, words):
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Linear(8, 1 if isinstance(last, nn.Sigmoid) else 3), last).eval()
+    single = isinstance(last, nn.Sigmoid)
+    module = nn.Sequential(nn.Linear(8, 1 if single else 3), last).eval()
     detector = GradPCADetector(module)
-    y = np.arange(30) % 2 if isinstance(last, nn.Sigmoid) else None  # it predicts one class alone
+    y = np.arange(30) % 2 if single else None  # it predicts one class alone
     with pytest.warns(UserWarning, match=f"{words}.*logits are needed.*without its last") as told:
         detector.fit(X, y)
     assert len([w for w in told if "logits are needed" in str(w.message)]) == 1
@@ -193,6 +196,32 @@ def test_probabilities_get_a_warning(last, words):
 
 
 # --------------------------------------------------------------------------------------- inputs
+
+
+@pytest.mark.parametrize("as_given", [False, True], ids=["array", "by name"])
+def test_any_memory_of_an_array_is_read(as_given):
+    """Steps backwards, bytes in another order and more than 64 bits are not for torch."""
+    torch.manual_seed(0)
+    module = nn.Sequential(OrderedDict(dense=nn.Linear(8, 6), act=nn.ReLU(), head=nn.Linear(6, 3)))
+    rows = np.round(X * 8) / 8  # exact in half precision
+    every_other = np.zeros((60, 16), dtype=np.float32)
+    every_other[::2, ::2] = rows
+
+    def given(array):
+        return {"input": array} if as_given else array
+
+    detector = GradPCADetector(module.eval(), random_state=0).fit(given(rows))
+    expected = detector.score_samples(given(rows))
+    for array in (
+        rows[::-1, ::-1].copy()[::-1, ::-1],
+        every_other[::2, ::2],
+        rows.astype(">f8"),
+        rows.astype(">f4"),
+        rows.astype(np.float16),
+        rows.astype(np.longdouble),
+    ):
+        np.testing.assert_allclose(detector.score_samples(given(array)), expected, rtol=1e-5)
+    np.testing.assert_allclose(detector.score_samples(given(rows[::-1])), expected[::-1], rtol=1e-5)
 
 
 class Text(nn.Module):

@@ -1,9 +1,11 @@
 """Saved and loaded, sketches and estimators go on to the last bit; bad files and disks are told."""
 
+import json
 import os
 import resource
 import signal
 import warnings
+from hashlib import blake2b
 
 import numpy as np
 import pytest
@@ -18,7 +20,9 @@ from sklearn_sparse_eig import (
     GradPCADetector,
     SketchedSparsePCA,
 )
+from sklearn_sparse_eig._base import archive
 from sklearn_sparse_eig.estimator_checks._fingerprint import fingerprint
+from sklearn_sparse_eig.streams import load
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3)) @ RNG.normal(size=(3, 40)) + 0.3 * RNG.normal(size=(120, 40))
@@ -272,3 +276,36 @@ def test_from_sketch_refuses_what_does_not_fit():
     )
     with pytest.raises(ValueError, match="entries of a matrix"):
         SketchedSparsePCA.from_sketch(entries)
+
+
+def resealed(tree):
+    """Return the bytes of an archive that somebody made up, with a checksum that fits."""
+    text = json.dumps(tree).encode()
+    body = archive._PREFIX.pack(archive.MAGIC, 1, len(text)) + text
+    return body + blake2b(body, digest_size=16).digest()
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"float": "0x1p99999"},
+        {"as": 0, "array": ["<f8", [2**40], "C"]},
+        {"as": 0, "object": "os:system", "items": ["true"]},
+        {"as": 0, "object": f"{archive.__name__}:pack", "items": [1]},
+        *(
+            {"as": 0, "object": f"sklearn_sparse_eig.sketching.{name}", "items": items}
+            for name, items in {
+                "_eigen_sketch:EigenSketch": [2**40],
+                "measurements._identity:IdentityMeasurement": [2**50],
+                "measurements._prime_residue:PrimeResidueMeasurement": [2**40, 2**36],
+            }.items()
+        ),
+    ],
+)
+def test_archives_that_ask_for_the_impossible_are_refused(tree, tmp_path):
+    """Constructors were called with any arguments, and took memory and time without end."""
+    path = tmp_path / "made_up.skse"
+    path.write_bytes(resealed(tree))
+    for read in (load, SketchedSparsePCA.load, GradPCADetector.load):
+        with pytest.raises(ValueError):
+            read(path)

@@ -12,7 +12,7 @@ _N_AGAIN = 16
 # same rows in a smaller batch, for which other kernels may be used.
 _REPEATED = {torch.float32: 1e-4, torch.float64: 1e-10}
 _HALVED = {torch.float32: 2e-2, torch.float64: 1e-6}
-# Fewer rows than this may have a single logit between 0 and 1 by accident.
+# Fewer rows than this may have logits between 0 and 1 by accident.
 _ENOUGH_ROWS = 16
 _TOLERANCE = 1e-4
 
@@ -80,11 +80,11 @@ def warn_if_no_logits(raw: np.ndarray, name: str) -> bool:
 def _kind_of_probability(raw):
     if not raw.size or not np.isfinite(raw).all():
         return None
+    inside = len(raw) >= _ENOUGH_ROWS and raw.min() >= 0.0 and raw.max() <= 1.0
     if raw.shape[1] == 1:
-        inside = len(raw) >= _ENOUGH_ROWS and raw.min() >= 0.0 and raw.max() <= 1.0
         return "one number between 0 and 1 for each row, as of a sigmoid" if inside else None
     if raw.min() >= 0.0 and np.abs(raw.sum(axis=1) - 1.0).max() < _TOLERANCE:
         return "probabilities, which sum to one"
     if raw.max() <= 0.0 and np.abs(np.exp(raw).sum(axis=1) - 1.0).max() < _TOLERANCE:
         return "logarithms of probabilities, whose exponentials sum to one"
-    return None
+    return "numbers between 0 and 1, as of a sigmoid for each class" if inside else None

@@ -71,7 +71,7 @@ class RowReader:
 
     def _as_given(self, array):
         if array.dtype.kind == "b":
-            return torch.as_tensor(array, device=self._device)
+            return torch.as_tensor(_for_torch(array), device=self._device)
         return self._ids(array) if array.dtype.kind in "iu" else self._numbers(array)
 
     def _read_array(self, array):
@@ -93,7 +93,7 @@ class RowReader:
         return self._numbers(array)
 
     def _numbers(self, array):
-        return torch.as_tensor(array, dtype=self._dtype, device=self._device)
+        return torch.as_tensor(_for_torch(array), dtype=self._dtype, device=self._device)
 
     def _ids(self, array):
         return torch.as_tensor(array.astype(np.int64), device=self._device)
@@ -108,6 +108,14 @@ class RowReader:
             # It wants other numbers; or it is broken, which is told where these come.
             return error
         return None
+
+
+def _for_torch(array):
+    """Return an array as torch takes it: no steps backwards, bytes in order, at most 64 bits."""
+    if any(step < 0 for step in array.strides):  # rows in reverse
+        array = array.copy()
+    native = array.dtype.newbyteorder("=")
+    return array.astype(np.float64 if native == np.longdouble else native, copy=False)
 
 
 def _are_integers(array):
