@@ -48,6 +48,7 @@ def add_rows(
     if X.shape[0] == 0:
         return
     state.content = "rows"
+    before = state._sum_of_squares() if np.min(weights) < 0.0 else 0.0
     weights = weights * decay
     squares = np.multiply(weights, decay)
     state._weight_squares += float(squares.sum() if squares.ndim else squares * X.shape[0])
@@ -60,6 +61,8 @@ def add_rows(
             _add_block(state, rows, part, way)
     check_sums(state, X)
     state._reset_if_deleted(np.max(np.abs(weights)))
+    if before:
+        state._warn_if_cancelled(before)
 
 
 def _without_weightless(X, weights, decay):

@@ -7,12 +7,17 @@ import numpy as np
 
 from .._base.atomic import all_or_nothing
 from .._base.linear import LinearState
+from .._base.messages import warn_user
 from ._centring import better_shifts, is_outweighed
 from ._feature_moments import FeatureMoments
 from ._identification import IdentificationSketch
 from ._implicit import steps
 from ._memory import BUFFER
 from .measurements import Measurement
+
+# Sum of squares that rows leave when others are deleted, as a share of what it was: below this,
+# fewer than three of its digits are more than rounding.
+_CANCELLED = 1e-13
 
 
 @dataclass(eq=False)
@@ -185,6 +190,7 @@ class SketchState(LinearState):
             return
         self._check_content(other.content)
         self._keep_sums(None)
+        squares_before = self._sum_of_squares()
         is_first = self.content is None
         if is_first:
             self._set_shifts(*(side.shift for side in other._sides))
@@ -207,6 +213,7 @@ class SketchState(LinearState):
             self._identification.merge(other._identification, sign)
         if sign < 0.0:
             self._reset_if_deleted(abs(other.weight))
+            self._warn_if_cancelled(squares_before)
         if not is_first:  # what was taken over as it is stays as it is, bit for bit
             self._follow_mean()
 
@@ -237,6 +244,24 @@ class SketchState(LinearState):
         """Start afresh where all rows were deleted: only rounding is left, and no mean."""
         if self.content == "rows" and abs(self.weight) <= 1e-12 * weight_deleted:
             self._start_like(self)
+
+    def _sum_of_squares(self) -> float:
+        """Return the squared lengths of all rows as measured on the right, from the shifts."""
+        return float(np.trace(self._cross) if self.is_symmetric else self._power)
+
+    def _warn_if_cancelled(self, squares_before: float) -> None:
+        """Warn where rows were deleted whose squares leave little but rounding of what remains."""
+        if self.content != "rows" or self.weight <= 0.0:
+            return
+        left = self._sum_of_squares()
+        if self.center:
+            left -= float(self._right.total @ self._right.total) / self.weight
+        if left < _CANCELLED * squares_before:
+            warn_user(
+                "Rows were deleted that are so much larger than the others that the rounding of "
+                f"their squares, some {1e-16 * squares_before:.2g}, remains beside the sum of "
+                f"squares of all others, {max(left, 0.0):.2g}. Sketch the remaining rows anew."
+            )
 
     def _keep_sums(self, rows: np.ndarray | None) -> None:
         """Note in the journal the sums and the rows of C that are about to change; None for all."""

@@ -1,5 +1,7 @@
 """Whatever the mean, the batches and the format of rows, variances are those of two passes."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -300,3 +302,39 @@ def test_features_to_be_shifted_are_found_without_looking_at_all():
     moments.follow_mean(fewest=True)
     np.testing.assert_array_equal(moments.shift, expected)
     assert 5_000 < np.count_nonzero(expected) < 30_000
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("sizes", [{}, {"range_size": 8}], ids=["exact", "two sides"])
+@pytest.mark.parametrize("how", ["weights", "subtract"])
+def test_deleting_rows_that_leave_their_rounding_warns(how, sizes, sparse):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 12))
+    measured = {"n_measurements": 10, **sizes} if sizes else {"n_measurements": None}
+    kind = "sparse_sign" if sizes else "identity"
+
+    def sketch():
+        return EigenSketch(12, measurement=kind, random_state=0, **measured)
+
+    def form(rows):
+        return sp.csr_array(rows) if sparse else rows
+
+    for level, warns in ((1e9, True), (1e5, False)):
+        bad = np.full((1, 12), level) * rng.uniform(1, 2, size=12)
+        whole = sketch().update(form(np.vstack([X, bad])))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            if how == "weights":
+                whole.update(form(bad), -1.0)
+            else:
+                whole.subtract(sketch().update(form(bad)))
+        messages = [str(w.message) for w in told]
+        assert [m.startswith("Rows were deleted") for m in messages] == [True] * warns
+        assert all(w.filename == __file__ for w in told)
+    # Rows of one size leave nothing behind, nor do those of which none remains.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = sketch().update(form(1e9 + X))
+        whole.update(form(1e9 + X[:150]), -1.0)
+        whole.update(form(1e9 + X[150:]), -1.0)
+    assert whole.content is None
