@@ -137,9 +137,7 @@ def check_squares_count(X: Any, name: str = "X") -> None:
 
 
 def _largest(X):
-    """Return the largest absolute value, NaN apart."""
+    """Return the largest absolute value, NaN apart, as a float: it may be compared with any."""
     values = X.data if sp.issparse(X) else X
-    return max(
-        np.fmax.reduce(values, axis=None, initial=0.0),
-        -np.fmin.reduce(values, axis=None, initial=0.0),
-    )
+    largest = np.fmax.reduce(values, axis=None, initial=0.0)
+    return max(float(largest), -float(np.fmin.reduce(values, axis=None, initial=0.0)))

@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from .._base.messages import Progress
+from .._base.messages import Progress, warn_user
 from .._base.rows import validate_rows
 from .._base.sparse import canonical
 from .._base.threads import limit_threads
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Pairs of halves that are written down before some are drawn.
 _LISTED = 5000
+# How many times the rows of one sketch those of another may be.
+_UNEVEN = 2.0
 # Seconds before the first report.
 _PATIENCE = 5.0
 
@@ -190,7 +192,12 @@ def support_stability(
     Raises
     ------
     ValueError
-        If rows are too few, or numbers are odd or too small.
+        If rows are too few, if numbers are odd or too small, or if ``forgetting`` is not 1.
+
+    Warns
+    -----
+    UserWarning
+        If some sketches are of more than twice the rows of others.
 
     See Also
     --------
@@ -230,14 +237,27 @@ def support_stability(
             n_blocks = len(blocks)
             if n_blocks % 2:
                 raise ValueError(f"An even number of sketches is needed, got {n_blocks}.")
+            _check_sizes(blocks)
             estimator._take_sketch(added(blocks), None)
         else:
+            estimator._check_merge(estimator)  # blocks of random rows have no latest ones
             blocks = _blocks(estimator, X, n_blocks, rng)
         return _stability(estimator, blocks, _halves(n_blocks, n_resamples, rng), verbose)
 
 
 def _are_sketches(X):
     return isinstance(X, Sequence) and len(X) > 0 and hasattr(X[0], "effective_samples")
+
+
+def _check_sizes(sketches):
+    """Warn of sketches of which some weigh so much more that halves are none."""
+    weights = [sketch.weight for sketch in sketches]
+    if max(weights) > _UNEVEN * min(weights):
+        warn_user(
+            f"The sketches are of unequal size, {min(weights):g} to {max(weights):g} rows, and those "
+            "with a large one are no halves: frequencies are those of its features. Merge small "
+            "sketches, or pass the rows."
+        )
 
 
 def _blocks(estimator, X, n_blocks, rng):

@@ -1,5 +1,7 @@
 """The Gaussian model of components plus noise: density, covariance, precision, choice by score."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -198,3 +200,13 @@ def test_a_search_over_a_wide_grid_chooses_number_and_size_in_nine_of_ten():
         search = GridSearchCV(SketchedSparsePCA(random_state=0), grid, cv=5)
         chosen.append(tuple(search.fit(planted_of_eight(seed)).best_params_.values()))
     assert chosen.count((3, 8)) >= 9, chosen
+
+
+@pytest.mark.parametrize("method", ["score", "score_samples", "explained_variance_score"])
+def test_single_precision_causes_no_warning_of_numpy(method):
+    X = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    X[:, 1] += 3 * X[:, 0]
+    fitted = SketchedSparsePCA(1, n_nonzero_coefs=2, random_state=0).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        getattr(fitted, method)(X)

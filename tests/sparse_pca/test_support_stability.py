@@ -1,5 +1,7 @@
 """Features that belong to a component are kept in nearly all halves of the rows, others are not."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,21 @@ def test_other_estimators_and_numbers_are_refused():
     for threshold in (0.0, 1.5, np.nan):
         with pytest.raises(ValueError, match="threshold must lie in"):
             found.stable(threshold)
+
+
+def test_blocks_have_no_latest_rows_and_are_of_one_size():
+    X = planted()
+    with pytest.raises(ValueError, match=r"forgetting=0\.9"):
+        support_stability(SketchedSparsePCA(1, random_state=0, forgetting=0.9), X)
+    pca = SketchedSparsePCA(1, n_nonzero_coefs=6, random_state=0)
+
+    def sketches(*ends):
+        parts = np.split(X, ends)
+        return [SketchedSparsePCA(1, random_state=0).partial_fit(part).sketch_ for part in parts]
+
+    for ends, warns in (((250, 300, 350), True), ((80, 200, 290), False)):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            support_stability(pca, sketches(*ends), n_resamples=2, random_state=0)
+        assert ["unequal size, 50 to 250 rows" in str(w.message) for w in told] == [True] * warns
+        assert all(w.filename == __file__ for w in told)
