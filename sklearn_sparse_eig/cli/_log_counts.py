@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from .._base.sparse import canonical
 from ..streams import Batches
 
 # The total of a row, as is usual for cells.
-_TOTAL = 1e4
+TOTAL = 1e4
 
 
 class LogCounts:
@@ -31,12 +32,13 @@ class LogCounts:
 
 
 def log_counts(rows: Any) -> Any:
-    """Return the logarithms of counts; rows without any stay zero."""
+    """Return the logarithms of counts; rows without any stay zero, and duplicates add before."""
+    rows = canonical(rows) if sp.issparse(rows) else rows
     data = rows.data if sp.issparse(rows) else np.asarray(rows)
     if data.size and not data.min() >= 0:
         raise ValueError(f"Counts are not negative, got {data.min()}: leave out --log-counts.")
     totals = np.asarray(rows.sum(axis=1), dtype=np.float64).ravel()
-    factors = _TOTAL / np.where(totals > 0.0, totals, 1.0)
+    factors = TOTAL / np.where(totals > 0.0, totals, 1.0)
     if not sp.issparse(rows):
         return np.log1p(data * factors[:, None])
     values = np.log1p(data * np.repeat(factors, np.diff(rows.indptr)))

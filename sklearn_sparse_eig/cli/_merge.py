@@ -4,6 +4,7 @@ They must have been made with the same parameters and the same seed.
 """
 
 import argparse
+import os
 
 from ..streams import load
 
@@ -22,6 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run this command."""
+    places = [os.path.realpath(path) for path in options.models]
+    for i, place in enumerate(places):
+        if place in places[:i]:
+            raise ValueError(
+                f"{options.models[i]} is given twice, and its rows would count twice. Name each "
+                "file once."
+            )
     total = load(options.models[0])
     for path in options.models[1:]:
         try:

@@ -9,9 +9,12 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from .._base.files import write_whole
+from .._base.messages import warn_user
 from ..streams import load
+from ._log_counts import TOTAL, are_counts
 from ._source import add_source, open_source
 
 EXAMPLES = """examples:
@@ -40,9 +43,24 @@ def run(options: argparse.Namespace) -> None:
     if not hasattr(model, "transform"):
         raise ValueError(f"{options.model} has no components to transform by.")
     _check_names(model, batches.feature_names, options.model)
+    if not options.log_counts:
+        _look_for_counts(model, batches)
     scores = np.vstack([np.asarray(model.transform(rows)) for rows in batches])
     write_whole(options.output, _written(scores, options.output))
     print(f"{len(scores)} rows, {scores.shape[1]} components; saved as {options.output}")
+
+
+def _look_for_counts(model: Any, batches: Any) -> None:
+    """Warn of raw counts where the model knows nothing larger than their logarithms."""
+    if not are_counts(next(iter(batches), np.empty(0))):
+        return
+    mean = model.mean_
+    largest = float(np.abs(mean.data if sp.issparse(mean) else mean).max(initial=0.0))
+    if largest <= np.log1p(TOTAL):
+        warn_user(
+            f"The rows look like raw counts, but the means of the model are at most {largest:.3g}. "
+            "If it was fitted with --log-counts, give this here too."
+        )
 
 
 def _check_names(model: Any, names: list[str] | None, path: str) -> None:

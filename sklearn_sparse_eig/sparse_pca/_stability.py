@@ -254,9 +254,9 @@ def _check_sizes(sketches):
     weights = [sketch.weight for sketch in sketches]
     if max(weights) > _UNEVEN * min(weights):
         warn_user(
-            f"The sketches are of unequal size, {min(weights):g} to {max(weights):g} rows, and those "
-            "with a large one are no halves: frequencies are those of its features. Merge small "
-            "sketches, or pass the rows."
+            f"The sketches are of unequal size, {min(weights):g} to {max(weights):g} rows, so that "
+            "sums with a large one are no halves: frequencies are those of its features. Merge "
+            "small sketches, or pass the rows."
         )
 
 

@@ -1,6 +1,7 @@
 """The command line: files in, a model out, and sentences where something is wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -90,7 +91,8 @@ def test_sketches_are_shown_and_merged(folder, capsys):
     assert "gene2" in capsys.readouterr().out
     assert main(["info", "ab.sketch"]) == 0
     assert "shards: a, b" in capsys.readouterr().out
-    assert main(["merge", "a.sketch", "a.sketch", "-o", "aa.sketch"]) == 1
+    shutil.copy("a.sketch", "again.sketch")
+    assert main(["merge", "a.sketch", "again.sketch", "-o", "aa.sketch"]) == 1
     assert "shard a is here already" in capsys.readouterr().err
 
 
@@ -133,6 +135,31 @@ def test_raw_counts_of_cells_are_told_of_and_mended(folder, capsys):
 
 
 TOPICS = [["sea", "ship", "sail"], ["snow", "ski", "ice"]]
+
+
+def test_counts_are_logarithms_of_whole_entries_and_told_of_to_transform(folder, capsys):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(rng.uniform(0, 9, size=12), size=(60, 12)) * rng.integers(1, 5, (60, 1))
+    half = sp.csr_array(counts)
+    twice = sp.csr_array(
+        (np.repeat(half.data, 2), np.repeat(half.indices, 2), 2 * half.indptr), shape=half.shape
+    )
+    sp.save_npz("twice.npz", twice)
+    assert main(["fit", "twice.npz", "--log-counts", "-o", "m.skse", "-k1", "-s3", "-q"]) == 0
+    whole = 2.0 * counts
+    logs = np.log1p(whole * 1e4 / whole.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(SketchedSparsePCA.load("m.skse").mean_, logs.mean(axis=0))
+    capsys.readouterr()
+    for given, told in ([], True), (["--log-counts"], False):
+        assert main(["transform", "m.skse", "twice.npz", "-o", "s.npy", *given]) == 0
+        assert ("look like raw counts" in capsys.readouterr().err) == told
+
+
+def test_a_file_that_is_named_twice_is_not_counted_twice(folder, capsys):
+    np.save("x.npy", np.random.default_rng(0).normal(size=(40, 6)))
+    assert main(["fit", "x.npy", "-o", "m.skse", "-k1", "-s2", "-q"]) == 0
+    assert main(["merge", "m.skse", "./m.skse", "-o", "sum.skse"]) == 1
+    assert "./m.skse is given twice" in capsys.readouterr().err
 
 
 def letters(n, seed=0):
