@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .._base.messages import warn_user
 from .._base.progress import listening
 from .._base.rows import check_regression
 from .._base.threads import limit_blas
@@ -11,6 +12,10 @@ from ._averaged_path import averaged_path
 from ._design import Design
 from ._learning_rates import LearningRatePath, flow_sharpness, learning_rates_end
 from ._potential import Potential
+
+# Size of the coefficients at the start, as a share of the largest at the end, beyond which the path
+# is some percent off that of the lasso.
+_SMALL_START = 1e-3
 
 
 def diagonal_network_path(
@@ -71,6 +76,11 @@ def diagonal_network_path(
     ValueError
         If X or y is not numeric or not finite, or the alphas are not positive.
 
+    Warns
+    -----
+    UserWarning
+        If ``init_scale`` is so large for y that the path is not that of the lasso.
+
     Notes
     -----
     At every time t, X^T (y - X w) = s / t for the average w and a dual variable s that is computed
@@ -112,7 +122,20 @@ def diagonal_network_path(
     with limit_blas(1), listening("diagonal_network_path", verbose):
         coefs, _ = averaged_path(Design(X), y, potential, n * alphas, growth, tol)
         gaps = _lasso_gaps(X, y, coefs, alphas, positive)
+    _warn_if_far_start(init_scale, depth, np.abs(coefs).max())
     return alphas, coefs, gaps
+
+
+def _warn_if_far_start(init_scale, depth, largest):
+    """Warn where coefficients start at a size that is not small against the largest at the end."""
+    start = init_scale**depth
+    if 0.0 < largest < start / _SMALL_START:
+        warn_user(
+            f"init_scale={init_scale:g} is too large for this y: coefficients start at "
+            f"init_scale ** depth = {start:.3g}, and the largest is {largest:.3g} in the end, so "
+            "that the path is not that of the lasso; dual_gaps show by how much. Give at most "
+            f"{(_SMALL_START**2 * largest) ** (1.0 / depth):.2g}, or scale y."
+        )
 
 
 def _lasso_gaps(X, y, coefs, alphas, positive):

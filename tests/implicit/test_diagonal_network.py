@@ -1,5 +1,6 @@
 """The limit of gradient flow is that of the literal training, and its laws hold."""
 
+import re
 import warnings
 from functools import partial
 
@@ -669,3 +670,22 @@ def test_learning_rates_of_nothing():
     np.testing.assert_allclose(path.flow_sharpness, 4 * 2 * 0.01 * largest)
     with pytest.raises(ValueError, match="All entries of X are zero"):
         learning_rate_path(0 * X, X[:, 0])
+
+
+def test_a_path_that_starts_too_far_out_warns():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 12))
+    y = 2 * X[:, 0] - X[:, 1] + 0.1 * rng.standard_normal(40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expected = diagonal_network_path(X, y)[1]
+        diagonal_network_path(X, 1e-2 * y)
+    for scale in (1e-4, 1e-8):
+        with pytest.warns(UserWarning, match="too large for this y.*Give at most") as told:
+            diagonal_network_path(X, scale * y)
+        assert told[0].filename == __file__
+        named = float(re.search(r"Give at most ([0-9.e-]+),", str(told[0].message))[1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = diagonal_network_path(X, scale * y, init_scale=named)[1] / scale
+        np.testing.assert_allclose(found, expected, atol=0.02)
