@@ -77,7 +77,9 @@ def _improve(B, support, w, U, tol):
 
     Returns the new support, eigenvalues, eigenvectors and number of exchanges, or None.
     """
-    outside = np.setdiff1d(np.arange(len(B)), support, assume_unique=True)
+    is_outside = np.ones(len(B), dtype=bool)
+    is_outside[support] = False
+    outside = np.flatnonzero(is_outside)
     rows = B[support]
     diagonal = np.diagonal(B)
     # The indices which would add most if nothing had to leave usually suffice. All are tested
@@ -166,7 +168,7 @@ def _swap_gains(w, U, border, diagonal, tol):
     usable = usable[:, None]
     coupling = (overlap - v[:, None] * border) / np.sqrt(kept)[:, None]
     half = (diagonal - lam + np.where(usable, loss, 0.0)) / 2
-    plain = half + np.hypot(half, coupling) - loss
+    plain = half + np.sqrt(half * half + coupling * coupling) - loss
     unclear = np.isinf(entry) | (lam - w[-2] <= 10 * tol if len(w) > 1 else False)
     lower = np.where(unclear, plain, np.maximum(lower, plain))
 

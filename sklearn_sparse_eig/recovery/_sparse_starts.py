@@ -19,6 +19,8 @@ _KRYLOV_DIMENSION, _SMALL_KRYLOV_DIMENSION = 20, 8
 # Beyond this size a growing support takes all that is missing at once: the power iteration that
 # follows corrects it for less than the eigendecompositions would cost.
 _GROWN_SIZE = 32
+# Squarings of blocks that bound their eigenvalues, and what of a bound may be rounding.
+_SQUARINGS, _ROUNDING = 3, 1e-9
 
 
 def candidate_supports(B, s, starts, rng, guess=None, n_row_starts=0, n_columns=None):
@@ -57,26 +59,58 @@ def candidate_supports(B, s, starts, rng, guess=None, n_row_starts=0, n_columns=
     )
     vectors, _ = _truncated_power(B, starting, s, shift, _SCREENING_STEPS)
     vectors = vectors[_first_of_each(vectors != 0)]
-    vectors, values = _settled(B, vectors, s, shift)
-    chosen = np.argsort(-values, kind="stable")[:starts]
-    vectors, values = _truncated_power(B, vectors[chosen], s, shift, _POWER_STEPS)
-    order = np.argsort(-values, kind="stable")
-    return [(np.sort(_largest(vectors[k], s)), values[k]) for k in order]
+    vectors = _best_settled(B, vectors, s, shift, starts)
+    vectors, values = _truncated_power(B, vectors, s, shift, _POWER_STEPS)
+    return [(np.sort(_largest(vectors[k], s)), values[k]) for k in _first(values, starts)]
 
 
-def _settled(B, vectors, s, shift):
-    """Return the vectors, each settled on its support, and their values.
+def _best_settled(B, vectors, s, shift, most):
+    """Return the best of the vectors, each settled on its support, the best first.
 
     A power step ends where supports repeat, which says nothing of the values: those of a matrix
     without a diagonal may be a small share of what the support holds.
     """
     if s > _GROWN_SIZE:
-        return _truncated_power(B, vectors, s, shift, 1)
+        vectors, values = _truncated_power(B, vectors, s, shift, 1)
+        return vectors[_first(values, most)]
     supports = _largest(vectors, s)
-    values, settled = _top_eigenpairs(B[supports[:, :, None], supports[:, None, :]])
-    placed = np.zeros_like(vectors)
-    np.put_along_axis(placed, supports, settled, axis=1)
-    return placed, values
+    blocks = B[supports[:, :, None], supports[:, None, :]]
+    possible = _among_the_best(blocks, np.take_along_axis(vectors, supports, 1), most)
+    values, settled = _top_eigenpairs(blocks[possible])
+    best = _first(values, most)
+    placed = np.zeros((len(best), len(B)))
+    np.put_along_axis(placed, supports[possible[best]], settled[best], axis=1)
+    return placed
+
+
+def _first(values, most):
+    """Return the positions of the largest values, the largest first."""
+    return np.argsort(-values, kind="stable")[:most]
+
+
+def _among_the_best(blocks, vectors, most):
+    """Return the positions of the blocks whose top eigenvalue may be among the largest of all.
+
+    Powers of a block bound its eigenvalue at less cost than an eigendecomposition: from above by
+    ``(sum_i lam_i^16)^(1/16)``, from below at a vector times the power. Not more than these are
+    left to be found exactly.
+    """
+    if len(blocks) <= most:
+        return np.arange(len(blocks))
+    scale = np.linalg.norm(blocks, axis=(1, 2))
+    scale = np.where(scale > 0.0, scale, 1.0)[:, None, None]
+    unit = blocks / scale
+    power = unit
+    for _ in range(_SQUARINGS):
+        power = power @ power
+    upper = np.linalg.norm(power, axis=(1, 2)) ** (0.5**_SQUARINGS)
+    x = np.matmul(power, vectors[:, :, None])
+    squares = np.einsum("ijk,ijk->i", x, x)
+    lower = np.full(len(blocks), -np.inf)
+    np.divide(np.einsum("ijk,ijk->i", x, unit @ x), squares, out=lower, where=squares > 0.0)
+    scale = scale[:, 0, 0]
+    goal = np.partition(lower * scale, -most)[-most]
+    return np.flatnonzero(upper * scale >= goal - _ROUNDING * np.abs(goal))
 
 
 def _first_of_each(rows):
@@ -89,7 +123,12 @@ def _first_of_each(rows):
 
 def _largest(scores, s):
     """Positions of the s entries of largest magnitude along the last axis."""
-    return np.argpartition(-np.abs(scores), s - 1, axis=-1)[..., :s]
+    return _top(np.abs(scores), s)
+
+
+def _top(scores, s):
+    """Positions of the s largest entries along the last axis."""
+    return np.argpartition(-scores, s - 1, axis=-1)[..., :s]
 
 
 def _multiply(B, vectors):
@@ -136,25 +175,68 @@ def _grow(B, seeds, s):
     """Grow one support from each seed index to s indices; return vectors on them (n, p).
 
     An index joins by the exact top eigenvalue of B on the span of the present vector and that
-    index, a lower bound for the enlarged support, found for all indices at once. Supports grow
-    by a quarter at a time once they are large: the loop is logarithmic in s.
+    index, a lower bound for the enlarged support, found for all indices at once. The vector of that
+    eigenvalue then climbs a step on the enlarged support, every other time where single indices
+    join. Supports grow by a quarter at a time once they are large: the loop is logarithmic in s.
     """
     n, p = len(seeds), len(B)
-    diagonal = np.diagonal(B)
-    supports = seeds[:, None]
-    image = B[seeds]
-    while (size := supports.shape[1]) < s:
-        eigenvalues, vectors = _top_eigenpairs(B[supports[:, :, None], supports[:, None, :]])
-        dense = np.zeros((n, p))
-        np.put_along_axis(dense, supports, vectors, axis=1)
-        image = _multiply(B, dense)
-        half = (diagonal - eigenvalues[:, None]) / 2
-        gains = half + np.hypot(half, image)
-        np.put_along_axis(gains, supports, -np.inf, axis=1)
+    diagonal, each = np.diagonal(B), np.arange(n)
+    free = np.ones((n, p), dtype=bool)
+    free[each, seeds] = False
+    size, vectors, image = 1, (~free).astype(np.float64), B[seeds]
+    while size < s:
+        half = (diagonal - _rows_dot(vectors, image)[:, None]) / 2
+        gains = np.where(free, half + np.sqrt(half * half + image * image), -np.inf)
         n_new = min(s - size, max(1, size // 4)) if size < _GROWN_SIZE else s - size
-        joining = np.argpartition(-gains, n_new - 1, axis=1)[:, :n_new]
-        supports = np.concatenate([supports, joining], axis=1)
-    return _restricted(image, supports)
+        if n_new == 1:
+            best = gains.argmax(axis=1)
+        else:
+            joining = _top(gains, n_new)
+            best = joining[each, gains[each[:, None], joining].argmax(axis=1)]
+            free[each[:, None], joining] = False
+        free[each, best] = False
+        along, across = _rotation(image[each, best], gains[each, best])
+        vectors *= along[:, None]
+        vectors[each, best] = across
+        image = along[:, None] * image + across[:, None] * B[best]
+        size += n_new
+        if size < s and (n_new > 1 or size % 2 == 0):
+            vectors, image = _climbed(B, vectors, image, free)
+    return np.where(free, 0.0, image)
+
+
+def _climbed(B, vectors, image, free):
+    """Return unit vectors that a step of steepest ascent leads to, and their products with B.
+
+    The step is the best on the span of the vector and its residual on the support, that is, where
+    indices are not free.
+    """
+    values = _rows_dot(vectors, image)
+    slope = image - values[:, None] * vectors
+    slope[free] = 0.0
+    steepness = np.sqrt(_rows_dot(slope, slope))
+    slope /= np.where(steepness > 0.0, steepness, 1.0)[:, None]
+    slope_image = _multiply(B, slope)
+    half = (_rows_dot(slope, slope_image) - values) / 2
+    gain = np.where(steepness > 0.0, half + np.hypot(half, steepness), 0.0)
+    along, across = (one[:, None] for one in _rotation(steepness, gain))
+    return along * vectors + across * slope, along * image + across * slope_image
+
+
+def _rotation(coupling, gain):
+    """Return the cosine and the sine of the top eigenvector of ``[[0, coupling], [coupling, c]]``.
+
+    The eigenvalue is the gain. Where nothing is gained, nothing moves.
+    """
+    scale = np.hypot(coupling, gain)
+    moves = scale > 0.0
+    scale = np.where(moves, scale, 1.0)
+    return np.where(moves, coupling / scale, 1.0), gain / scale
+
+
+def _rows_dot(left, right):
+    """Return the inner products of the rows of two arrays."""
+    return np.einsum("ij,ij->i", left, right)
 
 
 def _truncated_power(B, vectors, s, shift, n_steps):
