@@ -190,10 +190,9 @@ def _disjoint_pairs(lower, tol, largest):
     entering = np.argsort(-lower.max(axis=0), kind="stable")[:largest]
     # With ties the two first may not belong together.
     entering[0] = np.argmax(lower[leaving[0]])
-    pairs = np.column_stack([leaving, entering])
-    pairs = pairs[lower[leaving, entering] > tol]
-    _, first = np.unique(pairs[:, 1], return_index=True)
-    return pairs[np.sort(first)]
+    kept = lower[leaving, entering] > tol
+    kept[1:] &= entering[1:] != entering[0]
+    return np.column_stack([leaving[kept], entering[kept]])
 
 
 def _exchange(support, outside, pairs):
