@@ -145,7 +145,7 @@ def _largest_entries(rows, s):
 
 
 def _at(rows, positions):
-    """Return the entries of each row at its positions: ``np.take_along_axis`` without its checks."""
+    """Return the entries of each row at its positions: ``np.take_along_axis``, unchecked."""
     return rows[np.arange(len(rows))[:, None], positions]
 
 
