@@ -23,6 +23,8 @@ _KRYLOV_DIMENSION, _SMALL_KRYLOV_DIMENSION = 20, 8
 _GROWN_SIZE = 32
 # Features for each nonzero of a vector from which sparse products are faster than dense ones.
 _SPARSE = 5
+# A residual of this share of the product is rounding.
+_LEVEL = 1e-8
 # Squarings of blocks that bound their eigenvalues, and what of a bound may be rounding.
 _SQUARINGS, _ROUNDING = 3, 1e-9
 
@@ -190,8 +192,9 @@ def _grow(B, seeds, s):
 
     An index joins by the exact top eigenvalue of B on the span of the present vector and that
     index, a lower bound for the enlarged support, found for all indices at once. The vector of that
-    eigenvalue then climbs a step on the enlarged support, every other time where single indices
-    join. Supports grow by a quarter at a time once they are large: the loop is logarithmic in s.
+    eigenvalue then climbs on the enlarged support: a step every other time where single indices
+    join, two where more do. Supports grow by a quarter at a time once they are large: the loop is
+    logarithmic in s.
     """
     diagonal, each = np.diagonal(B), np.arange(len(seeds))
     supports, vectors, image = seeds[:, None], np.ones((len(seeds), 1)), B[seeds]
@@ -209,8 +212,9 @@ def _grow(B, seeds, s):
         vectors = np.hstack([along[:, None] * vectors, across[:, None], others])
         image *= along[:, None]
         image += across[:, None] * B[best]
-        if size + n_new < s and (n_new > 1 or size % 2):
-            vectors, image = _climbed(B, supports, vectors, image)
+        if 2 < size + n_new < s:  # of two indices the vector is the best already
+            for _ in range(2 if n_new > 1 else size % 2):
+                vectors, image = _climbed(B, supports, vectors, image)
     return supports, _at(image, supports)
 
 
@@ -235,15 +239,21 @@ def _climbed(B, supports, vectors, image):
     values = _rows_dot(vectors, inside)
     slope = inside - values[:, None] * vectors
     steepness = np.sqrt(_rows_dot(slope, slope))
-    slope /= np.where(steepness > 0.0, steepness, 1.0)[:, None]
+    # The residual of an eigenvector is rounding, and a direction of its own.
+    climbs = steepness > _LEVEL * np.sqrt(_rows_dot(inside, inside))
+    slope /= np.where(climbs, steepness, 1.0)[:, None]
     slope_image = _product(B, supports, slope)
     own = _rows_dot(slope, _at(slope_image, supports))
     half = (own - values) / 2
-    gain = np.where(steepness > 0.0, half + np.hypot(half, steepness), 0.0)
+    gain = np.where(climbs, half + np.hypot(half, steepness), 0.0)
+    steepness = np.where(climbs, steepness, 0.0)
     along, across = (one[:, None] for one in _rotation(steepness, gain))
-    image *= along
-    image += across * slope_image
-    return along * vectors + across * slope, image
+    vectors = along * vectors + across * slope
+    # To unit length once more, or what rounding leaves grows with every step.
+    scale = 1.0 / np.sqrt(_rows_dot(vectors, vectors))[:, None]
+    image *= along * scale
+    image += across * scale * slope_image
+    return scale * vectors, image
 
 
 def _rotation(coupling, gain):
