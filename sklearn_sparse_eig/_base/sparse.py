@@ -143,3 +143,14 @@ _CHECKS = {
     "dia": _check_diagonals,
     "lil": _check_lists,
 }
+
+
+def rows_between(X: Any, low: int, high: int) -> Any:
+    """Return rows low to high of an array or a canonical CSR matrix, as a view of it."""
+    if not sp.issparse(X):
+        return X[low:high]
+    first, last = int(X.indptr[low]), int(X.indptr[high])
+    parts = X.data[first:last], X.indices[first:last], X.indptr[low : high + 1] - X.indptr[low]
+    rows = type(X)(parts, shape=(high - low, X.shape[1]), copy=False)
+    rows.has_canonical_format = True  # which also says that indices are sorted
+    return rows

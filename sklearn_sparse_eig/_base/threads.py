@@ -64,7 +64,19 @@ def thread_count() -> int:
     value = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if value.isdigit() and int(value) > 0:
         return int(value)
+    return _usable_cores(_affinity(), os.environ.get("LOKY_MAX_CPU_COUNT"))
+
+
+@cache
+def _usable_cores(affinity: int, most: str | None) -> int:
+    """Return the cores that this process may use: to find the limits of its group reads files."""
     return joblib.cpu_count()
+
+
+def _affinity() -> int:
+    """Return how many cores the scheduler gives to this process; it may be changed."""
+    of_process = getattr(os, "sched_getaffinity", None)
+    return os.cpu_count() or 1 if of_process is None else len(of_process(0))
 
 
 def split_range(n: int, parts: int, multiple: int = 1) -> list[tuple[int, int]]:

@@ -10,12 +10,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_consistent_length, check_random_state
 
 from .._base.messages import warn_user
+from .._base.progress import listening, tell
 from .._base.typed import ArrayLike, RandomSeed
 from ..gradients import is_torch, unwrap
 
 LossName = Literal["cross_entropy", "squared_error"]
 # Up to this many parameters the Hessian is made.
 _SMALL = 32
+# Products of one restart of the Lanczos iteration for one eigenvalue, about.
+_PER_RESTART = 20
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def loss_curvature(
     max_iter: int = 200,
     start: ArrayLike | None = None,
     random_state: RandomSeed = 0,
+    verbose: int = 0,
 ) -> LossCurvature:
     """Return loss, sharpness, and the norms of gradient and parameters of a torch module.
 
@@ -83,6 +87,8 @@ def loss_curvature(
         Vector to start from, such as the ``direction`` of an earlier step.
     random_state : int, RandomState instance or None, default=0
         Seed of the start if none is given.
+    verbose : int, default=0
+        1 reports the products of the Hessian and a vector, once they have taken five seconds.
 
     Returns
     -------
@@ -116,7 +122,8 @@ def loss_curvature(
     value, gradient = problem.loss_and_gradient()
     if not np.isfinite(value):
         raise ValueError(f"The loss of the module is {value}: its parameters have diverged.")
-    sharpness, direction = _largest_eigenvalue(problem, tol, max_iter, start, random_state)
+    with listening("loss_curvature", verbose):
+        sharpness, direction = _largest_eigenvalue(problem, tol, max_iter, start, random_state)
     return LossCurvature(
         value,
         sharpness,
@@ -235,7 +242,15 @@ def _largest_eigenvalue(problem, tol, max_iter, start, random_state):
         return float(values[-1]), vectors[:, -1]
     if start is None:
         start = check_random_state(random_state).standard_normal(n)
-    operator = LinearOperator((n, n), matvec=problem.hessian_product, dtype=np.float64)
+    n_products, at_most = 0, _PER_RESTART * max_iter
+
+    def product(v):
+        nonlocal n_products
+        tell("Lanczos iteration", "products", n_products, at_most)
+        n_products += 1
+        return problem.hessian_product(v)
+
+    operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
     try:
         values, vectors = eigsh(
             operator, 1, which="LA", v0=np.asarray(start), tol=tol, maxiter=max_iter

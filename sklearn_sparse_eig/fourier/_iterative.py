@@ -13,6 +13,7 @@ matrix is about that of a grid of the same points in order: its transform precon
 import numpy as np
 import scipy.fft
 
+from .._base.progress import tell
 from ._nufft import NonuniformTransform, ToeplitzGram
 
 # Relative residual, in the norm of the preconditioner.
@@ -89,6 +90,7 @@ def conjugate_gradients(apply, right, precondition, tol, max_iter=MAX_ITER):
     best, smallest = x, np.inf
     for n_iter in range(max_iter + 1):
         residual = float(np.sqrt(np.max(energy / start)))
+        tell("conjugate gradients", "iterations", n_iter, max_iter)
         if residual < smallest:
             best, smallest = x, residual
         # Rounding ends the descent: from there the residual only wanders.

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .._base.progress import tell
 from ._frequencies import FREQUENCIES_PER_POINT, basis_frequencies, prior_variances
 from ._grid import find_grid
 from ._options import FourierOptions
@@ -88,7 +89,8 @@ def _best_ridge(X, Y, options):
     left = ridges / (values[:, None] + ridges)
     unexplained = np.maximum(squares @ left, np.finfo(float).tiny)
     errors = np.zeros(len(ridges))
-    for target in coordinates.T:
+    for j, target in enumerate(coordinates.T):
+        tell("leave one out", "targets", j, coordinates.shape[1])
         residuals = vectors @ (left * target[:, None])
         errors += np.mean(np.abs(residuals / unexplained) ** 2, axis=0) / len(coordinates.T)
     best = int(np.argmin(errors))

@@ -14,6 +14,7 @@ from .._base.compat import Interval, StrOptions
 from .._base.dtypes import check_squares
 from .._base.fitting import fitting
 from .._base.messages import warn_user
+from .._base.progress import listening
 from .._base.rows import validate_regression, validate_rows
 from .._base.typed import (
     ArrayLike,
@@ -76,6 +77,8 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         than 200 other points it is ``"least_squares"`` if there are no more frequencies than
         points, and ``"kernel"`` otherwise. For more points it is ``"nufft"``, conjugate gradients
         on fast transforms at scattered points, unless these fail to converge for up to 4096 points.
+    verbose : int, default=0
+        1 reports how far the fit is, once it has taken five seconds.
 
     Attributes
     ----------
@@ -167,6 +170,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         "basis": [StrOptions({"real", "complex"})],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "solver": [StrOptions({"auto", "fft", "least_squares", "kernel", "nufft"})],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -178,6 +182,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         basis: Literal["real", "complex"] = "real",
         alpha: float | Auto = "auto",
         solver: SolverName = "auto",
+        verbose: int = 0,
     ) -> None:
         self.n_frequencies = n_frequencies
         self.weight_exponent = weight_exponent
@@ -185,6 +190,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         self.basis = basis
         self.alpha = alpha
         self.solver = solver
+        self.verbose = verbose
 
     @fitting(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -230,7 +236,8 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             X, y = validate_regression(self, X, y)
         Y = y.reshape(len(y), -1)
         wanted = self.n_frequencies or FREQUENCIES_PER_POINT * len(X)
-        self._function, fitted = self._fit(X, Y, wanted)
+        with listening(type(self).__name__, self.verbose):
+            self._function, fitted = self._fit(X, Y, wanted)
         self._one_target, self._complex_targets = y.ndim == 1, complex_targets
         self.frequencies_ = self._function.frequencies
         self.solver_, self.n_iter_ = self._function.solver, self._function.n_iter

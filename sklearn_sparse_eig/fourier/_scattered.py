@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from .._base.progress import tell
+
 # Numbers that one block of features holds.
 _BLOCK = 2**22
 
@@ -38,6 +40,7 @@ def kernel(first, second, frequencies, variances):
         factor = np.zeros_like(result)
         for low in range(0, len(frequencies), columns):
             part = slice(low, low + columns)
+            tell("kernel", "frequencies", low, len(frequencies))
             root = np.sqrt(variances[part])
             left = root * powers(first[:, d], frequencies[part])
             left = left.view(np.float64) if is_real else left  # cosines and sines side by side

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.batches import in_batches
 from .._base.compat import Interval, StrOptions, n_rows, take_rows
 from .._base.fitting import fitting
+from .._base.progress import listening, tell
 from .._base.typed import (
     ArrayLike,
     Auto,
@@ -59,6 +60,8 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         Number of rows at a time.
     random_state : int, RandomState instance or None, default=None
         Seed for the training of the default model.
+    verbose : int, default=0
+        1 reports how many rows ``transform`` has done, once it has taken five seconds.
 
     Attributes
     ----------
@@ -104,6 +107,7 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         "params": [str, "array-like"],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -114,12 +118,14 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         params: LayerChoice = "all",
         batch_size: int | Auto = "auto",
         random_state: RandomSeed = None,
+        verbose: int = 0,
     ) -> None:
         self.estimator = estimator
         self.output = output
         self.params = params
         self.batch_size = batch_size
         self.random_state = random_state
+        self.verbose = verbose
 
     @fitting(prefer_skip_nested_validation=False)
     def fit(self, X: InputLike, y: ArrayLike | None = None) -> Self:
@@ -187,10 +193,14 @@ class GradientFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 "gradients.make_network, which keeps them as factors."
             )
         out, first = np.empty(shape), 0
-        for part, _ in chunks(X):
-            for start, rows in in_batches(self._dense, part, self.batch_size, self.n_parameters_):
-                out[first + start : first + start + len(rows)] = rows
-            first += n_rows(part)
+        with listening(type(self).__name__, self.verbose):
+            for part, _ in chunks(X):
+                batches = in_batches(self._dense, part, self.batch_size, self.n_parameters_)
+                for start, rows in batches:
+                    low = first + start
+                    out[low : low + len(rows)] = rows
+                    tell("gradients", "rows", low + len(rows), len(out))
+                first += n_rows(part)
         return out
 
     def _dense(self, X: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ sign and do not fall back to zero. Implicit steps keep the identity exact.
 
 import numpy as np
 
+from .._base.progress import tell
 from ._design import independent_equations
 from ._mirror import implicit_flow
 
@@ -57,6 +58,7 @@ def averaged_path(design, y, potential, penalties, growth, tol):
             k += 1
         total += (t - last) * x
         before, last = state.s, t
+        tell("gradient flow", "alphas", k, len(ends))
     return averages, duals
 
 

@@ -64,12 +64,16 @@ def held_out_errors(
     """
     n_paths = networks.size * len(folds)
 
-    def tasks():
-        for i, (options, fold) in enumerate(product(networks.ravel(), folds)):
-            tell("cross-validation", "paths", i, n_paths)  # about to be followed
-            yield delayed(_errors_of_path)(options, fold, labels, taus)
-
-    errors = np.array(Parallel(n_jobs=n_jobs)(tasks()))
+    tasks = (
+        delayed(_errors_of_path)(options, fold, labels, taus)
+        for options, fold in product(networks.ravel(), folds)
+    )
+    errors = np.empty((n_paths, 2, len(taus)))
+    tell("cross-validation", "paths", 0, n_paths)
+    # One by one as they come, here: other threads and processes have nobody to tell.
+    for i, found in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(tasks)):
+        errors[i] = found
+        tell("cross-validation", "paths", i + 1, n_paths)
     return np.moveaxis(errors.reshape(*networks.shape, len(folds), 2, len(taus)), -3, -1)
 
 

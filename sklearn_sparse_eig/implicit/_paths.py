@@ -30,6 +30,7 @@ def diagonal_network_path(
     alphas: ArrayLike | None = None,
     growth: float = 1.1,
     tol: float = 1e-10,
+    verbose: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute solutions close to the lasso path from one run of gradient flow.
 
@@ -58,6 +59,8 @@ def diagonal_network_path(
         more closely; 1.2 takes two thirds of the time, and has three times the gap to the lasso.
     tol : float, default=1e-10
         Accuracy of an implicit step, relative to ``||y||``.
+    verbose : int, default=0
+        1 reports how far along the path the flow is, once it has taken five seconds.
 
     Returns
     -------
@@ -111,7 +114,7 @@ def diagonal_network_path(
     if not growth > 1:
         raise ValueError(f"growth must be more than 1, got {growth}.")
     potential = Potential.from_init(depth, init_scale, positive)
-    with limit_blas(1):
+    with limit_blas(1), listening("diagonal_network_path", verbose):
         coefs, _ = averaged_path(Design(X), y, potential, n * alphas, growth, tol)
         gaps = _lasso_gaps(X, y, coefs, alphas, positive)
     return alphas, coefs, gaps

@@ -12,6 +12,7 @@ from ._style import (
     POSITIVE,
     SMALL,
     fitting,
+    grey,
     import_pyplot,
     letters_for,
     shortened,
@@ -29,8 +30,9 @@ _NAME_SHARE = 0.45
 _TITLE_SHARE = 0.5
 # Numbers below the bars, so that they do not overprint in narrow panels.
 _MOST_TICKS = 3
-# Letters of a panel below which it has room for two of them.
-_NARROW = 24
+# Letters of a panel below which it has room for two of them: about half are for the bars, and a
+# number takes up to six.
+_NARROW = 36
 _BAR_HEIGHT = 0.24
 _TITLE_HEIGHT = 0.75
 
@@ -185,7 +187,7 @@ class ComponentsDisplay:
         bars = axes.barh(np.arange(len(names)), loadings, **({"color": colors} | bar_kw))
         axes.set_yticks(np.arange(len(names)), names, fontsize=SMALL)
         axes.invert_yaxis()  # the largest loading on top
-        axes.axvline(0.0, color="0.3", linewidth=0.8)
+        axes.axvline(0.0, color=grey(axes, 0.3), linewidth=0.8)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.tick_params(axis="x", labelsize=SMALL)

@@ -6,14 +6,14 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.typed import ArrayLike
-from ._style import BLUE, VERMILION, finish, import_pyplot, legend, own_axes
+from ._style import BLUE, VERMILION, finish, grey, import_pyplot, legend, own_axes
 
 # Times before the first rise, and after the last, as factors; and the number of them.
 _BEFORE, _AFTER, _N_TIMES = 0.1, 10.0, 300
 # Room above the curve for the legend, as a factor.
 _ROOM = 1.7
 # Shades of the intervals, in turn.
-_SHADES = ("0.88", "0.94")
+_SHADES = (0.88, 0.94)
 
 
 class EffectiveRankDisplay:
@@ -145,7 +145,7 @@ class EffectiveRankDisplay:
             end = min(end, self.times.max())
             if start < end and start < self.times.max():
                 label = "interval of a rank" if not self.spans_ else None
-                shade = _SHADES[i % len(_SHADES)]
+                shade = grey(ax, _SHADES[i % len(_SHADES)])
                 span = ax.axvspan(start, end, color=shade, zorder=0, linewidth=0, label=label)
                 self.spans_.append(span)
                 middle = np.sqrt(max(start, self.times.min()) * end)
@@ -155,7 +155,7 @@ class EffectiveRankDisplay:
                     xycoords=("data", "axes fraction"),
                     ha="center",
                     fontsize=7,
-                    color="0.35",
+                    color=grey(ax, 0.35),
                 )
         if self.stopping_time and self.stopping_rank is not None:
             ax.plot(
@@ -171,7 +171,8 @@ class EffectiveRankDisplay:
         begun = self.times >= self.intervals[:, 1].min(initial=self.times.max())
         ax.set_ylim(0.0, _ROOM * self.effective_ranks[begun].max())
         finish(ax, "time (steps times step size)", "effective rank")
-        legend(ax, loc="upper left")
+        # Not on the left, where the curve comes from above.
+        legend(ax, loc="upper right")
         return self
 
 

@@ -13,11 +13,13 @@ from ._style import (
     VERMILION,
     finish,
     fitting,
+    grey,
     import_pyplot,
     legend,
     letters_for,
     shortened,
     stroke,
+    veiled,
 )
 
 _KNOWN, _NEW = BLUE, VERMILION
@@ -26,6 +28,8 @@ _N_BINS = 40
 _NAME_SHARE, _BESIDE = 0.62, 8
 # Letters of a panel from which the legend of the histogram is one line.
 _ONE_LINE = 44
+# Curves from which the names stand below them, and inches that each name takes there.
+_MANY, _LINE_HEIGHT = 4, 0.16
 
 
 class OODScoresDisplay:
@@ -164,8 +168,9 @@ class OODScoresDisplay:
         -------
         self
         """
+        is_below = ax is None and len(self.scores) >= _MANY
         if ax is None:
-            size = (COLUMN_WIDTH, 4.6)
+            size = (COLUMN_WIDTH, 4.6 + is_below * _LINE_HEIGHT * len(self.scores))
             _, ax = import_pyplot().subplots(2, 1, figsize=size, layout="constrained")
         self.ax_ = np.ravel(np.asarray(ax, dtype=object))
         if len(self.ax_) != 2:
@@ -180,8 +185,11 @@ class OODScoresDisplay:
         title = fitting(right, "All thresholds (area under the curve)", "Thresholds (area)")
         new = fitting(right, "share of new inputs let in", "new let in")
         finish(right, new, "share of known inputs let in", title)
-        stroke_length = 2.6 if letters_for(right, 1.0) >= _ONE_LINE else 1.6
-        legend(right, loc="lower right", handlelength=stroke_length)
+        if is_below:
+            legend(self.figure_, handles=self.lines_, loc="outside lower right")
+        else:
+            stroke_length = 2.6 if letters_for(right, 1.0) >= _ONE_LINE else 1.6
+            legend(right, loc="lower right", handlelength=stroke_length, **veiled(right))
         return self
 
     def _curve(self, i, name, known, new):
@@ -190,7 +198,7 @@ class OODScoresDisplay:
         passed, kept, _ = roc_curve(truth, both)
         short = shortened(name, letters_for(self.ax_[1], _NAME_SHARE) - _BESIDE)
         label = f"{short} ({roc_auc_score(truth, both):.3f})"
-        return self.ax_[1].plot(passed, kept, label=label, **stroke(i))[0]
+        return self.ax_[1].plot(passed, kept, label=label, **stroke(self.ax_[1], i))[0]
 
 
 def plot_ood_scores(
@@ -268,7 +276,7 @@ def _histogram(panel, known, new, threshold):
     room = 1.2 if is_wide else 1.6
     line = None
     if threshold is not None:
-        options = {"color": "0.15", "linestyle": ":", "label": "threshold"}
+        options = {"color": grey(panel, 0.15), "linestyle": ":", "label": "threshold"}
         line = panel.axvline(threshold, ymax=1.0 / room, **options)
     sides = [(known, _KNOWN, "known", "-"), (new, _NEW, "new", "--")]
     for values, color, label, edge in sides:

@@ -10,6 +10,7 @@ from .._base.typed import ArrayLike, MatrixLike
 from ..implicit import diagonal_network_path
 from ._style import (
     finish,
+    grey,
     import_pyplot,
     legend,
     letters_for,
@@ -153,15 +154,15 @@ class RegularizationPathDisplay:
         order = order[size[order] > 0.0]
         most = letters_for(ax, _NAME_SHARE)
         for i, j in enumerate(order):
-            options: dict[str, Any] = {"color": "0.75", "linewidth": 0.7, "zorder": 1}
+            options: dict[str, Any] = {"color": grey(ax, 0.75), "linewidth": 0.7, "zorder": 1}
             if i < _NAMED:
                 label = shortened(names_of([j], self.names)[0], most)
-                options = stroke(i) | {"linewidth": 1.3, "zorder": 2, "label": label}
+                options = stroke(ax, i) | {"linewidth": 1.3, "zorder": 2, "label": label}
             (line,) = ax.plot(self.alphas, self.coefs[j], **(options | line_kw))
             self.lines_.append(line)
         ax.set_xscale("log")
         ax.invert_xaxis()
-        ax.axhline(0.0, color="0.3", linewidth=0.6)
+        ax.axhline(0.0, color=grey(ax, 0.3), linewidth=0.6)
         finish(ax, "penalty alpha (decreasing)", "coefficient (y per unit of X)")
         if len(order):
             low, high = ax.get_ylim()

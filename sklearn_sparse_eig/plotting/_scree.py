@@ -8,10 +8,12 @@ from sklearn.utils.validation import check_is_fitted
 from .._base.counts import check_most
 from .._base.typed import ArrayLike
 from ..recovery import scree
-from ._style import BLUE, GREY, VERMILION, finish, import_pyplot, legend, own_axes
+from ._style import BLUE, VERMILION, finish, grey, import_pyplot, legend, own_axes
 
 # Ratio of the largest to the smallest number shown from which the axis is logarithmic.
 _WIDE = 50.0
+# Shade of the noise.
+_NOISE = 0.45
 
 
 class ScreeDisplay:
@@ -143,10 +145,14 @@ class ScreeDisplay:
             places, self.detection_level, color=VERMILION, linestyle="--", label="detection level"
         )
         (self.noise_line_,) = ax.plot(
-            places, self.noise_variance, color=GREY, linestyle=":", label="noise in a feature"
+            places,
+            self.noise_variance,
+            color=grey(ax, _NOISE),
+            linestyle=":",
+            label="noise in a feature",
         )
         if self.n_components is not None and self.n_components < len(places):
-            ax.axvline(self.n_components + 0.5, color="0.7", linewidth=0.8)
+            ax.axvline(self.n_components + 0.5, color=grey(ax, 0.7), linewidth=0.8)
         shown = np.concatenate([self.eigenvalues, self.detection_level, self.noise_variance])
         if shown.max() > _WIDE * shown.min() > 0.0:
             ax.set_yscale("log")

@@ -13,6 +13,8 @@ PALETTE = (BLUE, VERMILION, GREEN, BLACK, PURPLE, SKY, ORANGE)
 POSITIVE, NEGATIVE = BLUE, VERMILION
 # Curves beside one another differ in their strokes too, for readers and printers without colours.
 STROKES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+# Shares of red, green and blue in how light a colour is.
+_LUMINANCE = (0.2126, 0.7152, 0.0722)
 # From dark to light, in grey too.
 SEQUENTIAL = "cividis"
 # Inches: a column of a journal, which a figure of one panel fills.
@@ -43,9 +45,22 @@ def own_axes(ax: Any, height: float = 2.6, width: float = COLUMN_WIDTH) -> Any:
     return import_pyplot().subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def stroke(i: int) -> dict[str, Any]:
-    """Return colour and line style of curve i."""
-    return {"color": PALETTE[i % len(PALETTE)], "linestyle": STROKES[i % len(STROKES)]}
+def grey(ax: Any, level: float) -> str:
+    """Return a shade of grey between the ink of axes, 0, and their paper, 1.
+
+    On dark backgrounds ink is light, as the labels are that the style of the axes gave them.
+    """
+    from matplotlib.colors import to_rgb
+
+    is_dark = np.dot(_LUMINANCE, to_rgb(ax.xaxis.label.get_color())) > 0.5
+    return f"{1.0 - level if is_dark else level:.3g}"
+
+
+def stroke(ax: Any, i: int) -> dict[str, Any]:
+    """Return colour and line style of curve i in axes."""
+    color = PALETTE[i % len(PALETTE)]
+    color = grey(ax, 0.0) if color == BLACK else color
+    return {"color": color, "linestyle": STROKES[i % len(STROKES)]}
 
 
 def finish(ax: Any, xlabel: str, ylabel: str, title: str | None = None) -> None:
@@ -58,9 +73,15 @@ def finish(ax: Any, xlabel: str, ylabel: str, title: str | None = None) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def legend(ax: Any, **options: Any) -> Any:
-    """Add a legend without a frame, in small letters, with strokes long enough to tell apart."""
-    return ax.legend(**({"frameon": False, "fontsize": SMALL, "handlelength": 2.6} | options))
+def legend(parent: Any, **options: Any) -> Any:
+    """Add a legend to axes or a figure, without a frame, with strokes long enough to tell apart."""
+    return parent.legend(**({"frameon": False, "fontsize": SMALL, "handlelength": 2.6} | options))
+
+
+def veiled(ax: Any) -> dict[str, Any]:
+    """Return the options of a legend that curves may pass behind: they fade there."""
+    ground = {"facecolor": ax.get_facecolor(), "edgecolor": "none", "borderpad": 0.2}
+    return {"frameon": True, "framealpha": 0.85} | ground
 
 
 def shortened(name: Any, most: int) -> str:

@@ -14,6 +14,7 @@ from math import comb
 
 import numpy as np
 
+from .._base.progress import tell
 from ._exhaustive import best_completion, is_little_work
 from ._gershgorin import largest_of_rows, next_weights
 from ._screening import kth_largest, square_bound, squares_with_each
@@ -87,6 +88,7 @@ def branch_and_bound(
         if search.n_nodes >= share * max_nodes or search.work >= share * max_work:
             return Searched(max(bound, search.value + tol), search.value, search.support, False)
         search.branch(heappop(search.nodes)[2], bound)
+        tell("branch and bound", "nodes", search.n_nodes, max_nodes)
     return Searched(search.value + tol, search.value, search.support, True)
 
 

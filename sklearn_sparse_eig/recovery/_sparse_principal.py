@@ -22,6 +22,7 @@ from numbers import Integral
 import numpy as np
 from scipy.linalg import eigh
 
+from .._base.progress import tell
 from .._base.symmetric import check_matrix_values, symmetric_part
 from ._exhaustive import best_support, is_little_work
 from ._non_negative import non_negative_vector
@@ -213,6 +214,7 @@ def sparse_principal_vectors(
             best, sign = _solve_signs(deflated, s, rng, tol, signs, options)
         vectors[best.support, k] = best.values
         found.append(best)
+        tell("sparse vectors", "vectors", k + 1, n_components)
         if k + 1 == n_components:
             break
         direction = _orthonormalize(basis, vectors[:, k])

@@ -10,6 +10,7 @@ from math import comb
 import numpy as np
 import scipy.sparse as sp
 
+from .._base.progress import tell
 from .._base.threads import limit_blas
 from ._branch_and_bound import branch_and_bound
 from ._exhaustive import best_support, is_little_work
@@ -75,10 +76,11 @@ def upper_bounds(
     better : ndarray of shape (n,) or None
         A vector that is better than the first, and all of fewer nonzeros, where one was met.
     """
-    found = {
-        size: bound_of_size(A, size, _best_known(sizes, eigenvalues, size, which), which)
-        for size in set(sizes.tolist())
-    }
+    distinct, found = sorted(set(sizes.tolist())), {}
+    for i, size in enumerate(distinct):
+        tell("certificate", "numbers of nonzeros", i, len(distinct))
+        known = _best_known(sizes, eigenvalues, size, which)
+        found[size] = bound_of_size(A, size, known, which)
     bounds = np.array([found[size].bound for size in sizes.tolist()])
     better = found[int(sizes[0])].support
     vector = None if better is None else _vector_on(A, better, which)

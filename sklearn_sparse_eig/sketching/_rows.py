@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from .. import kernels
 from .._base.rows import check_finite_rows
+from .._base.sparse import rows_between
 from .._base.threads import limit_blas, shared_pool
 from ._accumulate import add_dense, weighted_sum
 from ._centring import centre, first_rows, is_due, is_outweighed, may_be_full
@@ -88,7 +89,7 @@ def _blocks(state: SketchState, X, weights) -> Iterator[tuple]:
             # Less than what few rows take saves little, and costs much.
             step = max(_FEWEST, state.row_buffer // max(_buffer_width(state, X, way), 1))
             stop = min(start + step, X.shape[0])
-            rows = X if (start, stop) == (0, X.shape[0]) else X[start:stop]
+            rows = X if (start, stop) == (0, X.shape[0]) else rows_between(X, start, stop)
             part = weights if np.ndim(weights) == 0 else weights[start:stop]
             if way is not Way.FUSED or not _may_shift(state, rows, part):
                 break
@@ -114,7 +115,7 @@ def _may_shift(state, X, weights):
         return False
     some = first_rows(weights, X.shape[0])
     part = weights if np.ndim(weights) == 0 else weights[:some]
-    return may_be_full(state.measurement, X[:some], part, weights, X.shape[0])
+    return may_be_full(state.measurement, rows_between(X, 0, some), part, weights, X.shape[0])
 
 
 def _total_weight(weights, n):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.locks import locked
+from .._base.progress import listening
 from .._base.threads import limit_threads
 from ..recovery import SparseEigenpairs, upper_bounds
 from ._recovered import RecoveredMixin
@@ -72,7 +73,8 @@ class CertificateMixin(RecoveredMixin):
                     "the number of features; or give the covariance to "
                     "sparse_eigsh(certificate=True)."
                 )
-            with limit_threads(self._n_threads()):
+            told = listening(type(self).__name__, self.verbose)
+            with limit_threads(self._n_threads()), told:
                 sizes = self._allowed_sizes(pairs)
                 bounds, _ = upper_bounds(self.sketch_.matrix(), sizes, pairs.eigenvalues)
             pairs = replace(pairs, upper_bound=bounds)

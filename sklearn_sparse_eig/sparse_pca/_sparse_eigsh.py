@@ -10,6 +10,7 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._base.dtypes import check_finite, check_squares
+from .._base.progress import listening, tell
 from .._base.rows import admit
 from .._base.symmetric import check_real, is_linear_operator, symmetric_part
 from .._base.threads import limit_blas
@@ -49,6 +50,7 @@ def sparse_eigsh(
     random_state: int | None = 0,
     certificate: bool = False,
     positive: bool = False,
+    verbose: int = 0,
 ) -> SparseEigenpairs:
     """Find sparse eigenvectors of a symmetric matrix.
 
@@ -87,6 +89,9 @@ def sparse_eigsh(
         have none. The others are local optima for which no exchange is certified, or the best of
         all supports if these are few. The certificate bounds vectors of any signs. Needs a number
         for n_nonzero_coefs.
+    verbose : int, default=0
+        1 reports how far products, vectors and the certificate are, once they have taken five
+        seconds.
 
     Returns
     -------
@@ -139,31 +144,36 @@ def sparse_eigsh(
             "of any number of nonzeros."
         )
     rng = np.random.default_rng(random_state)
+    with listening("sparse_eigsh", verbose):
+        if automatic:
+            vectors = _eigenvectors(A, n, k, which, tol, rng)
+            vectors[np.abs(vectors) <= _NUMERICAL_ZERO * np.abs(vectors).max(axis=0)] = 0.0
+            vectors /= np.linalg.norm(vectors, axis=0)
+            ids = np.arange(n)
+        else:
+            sizes = _check_sizes(n_nonzero_coefs, k, n)
+            if n_candidates == "auto":
+                is_block = isinstance(A, np.ndarray) or (sp.issparse(A) and n <= _MAX_BLOCK)
+                n_candidates = n if is_block else max(_MAX_CANDIDATES, 2 * int(sizes.max()))
+            ids = _candidates(A, n, k, which, tol, rng, min(int(n_candidates), n))
+            if len(ids) < sizes.max():
+                raise ValueError(
+                    f"n_candidates={n_candidates} must be at least n_nonzero_coefs={sizes.max()}."
+                )
+            search = {"which": which, "positive": positive, "rng": rng}
+            vectors = _sparse_vectors(A, n, ids, k, sizes, **search)
+        bounds = None
+        if certificate:
+            sizes = np.count_nonzero(vectors, axis=0) if automatic else sizes
+            values = np.einsum("ij,ij->j", vectors, _products(A, n, ids, vectors)[ids])
+            bounds, better = upper_bounds(_entries(A, n), sizes, values, which)
+            if better is not None and not automatic and not positive:
+                ids, vectors = _with_better_first(A, n, ids, vectors, better, sizes, search)
+    return _assembled(A, n, ids, vectors, bounds)
 
-    if automatic:
-        vectors = _eigenvectors(A, n, k, which, tol, rng)
-        vectors[np.abs(vectors) <= _NUMERICAL_ZERO * np.abs(vectors).max(axis=0)] = 0.0
-        vectors /= np.linalg.norm(vectors, axis=0)
-        ids = np.arange(n)
-    else:
-        sizes = _check_sizes(n_nonzero_coefs, k, n)
-        if n_candidates == "auto":
-            is_block = isinstance(A, np.ndarray) or (sp.issparse(A) and n <= _MAX_BLOCK)
-            n_candidates = n if is_block else max(_MAX_CANDIDATES, 2 * int(sizes.max()))
-        ids = _candidates(A, n, k, which, tol, rng, min(int(n_candidates), n))
-        if len(ids) < sizes.max():
-            raise ValueError(
-                f"n_candidates={n_candidates} must be at least n_nonzero_coefs={sizes.max()}."
-            )
-        search = {"which": which, "positive": positive, "rng": rng}
-        vectors = _sparse_vectors(A, n, ids, k, sizes, **search)
-    bounds = None
-    if certificate:
-        sizes = np.count_nonzero(vectors, axis=0) if automatic else sizes
-        values = np.einsum("ij,ij->j", vectors, _products(A, n, ids, vectors)[ids])
-        bounds, better = upper_bounds(_entries(A, n), sizes, values, which)
-        if better is not None and not automatic and not positive:
-            ids, vectors = _with_better_first(A, n, ids, vectors, better, sizes, search)
+
+def _assembled(A, n, ids, vectors, bounds):
+    """Return vectors with rows at ids, their values and their errors."""
     used = np.any(vectors != 0, axis=1)
     ids, vectors = ids[used], vectors[used]
     products = _products(A, n, ids, vectors)
@@ -278,12 +288,11 @@ def _with_better_first(A, n, ids, vectors, better, sizes, search):
 def _principal_block(A, n, ids):
     """Return A[ids][:, ids] as a dense symmetric array."""
     if isinstance(A, LinearOperator):
-        units, step = np.eye(len(ids)), 64
-        parts = [
-            _products(A, n, ids, units[:, low : low + step])[ids]
-            for low in range(0, len(ids), step)
-        ]
-        block = np.hstack(parts)
+        block, step = np.empty((len(ids), len(ids))), 64
+        for low in range(0, len(ids), step):
+            units = np.eye(len(ids), min(step, len(ids) - low), -low)
+            block[:, low : low + step] = _products(A, n, ids, units)[ids]
+            tell("products with A", "vectors", low, len(ids))
         return 0.5 * (block + block.T)
     if len(ids) == n:
         return A.toarray() if sp.issparse(A) else A

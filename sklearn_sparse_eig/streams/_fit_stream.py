@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from .._base.compat import n_rows
 from .._base.files import PathLike
+from .._base.threads import shared_pool
 from ._ahead import read_ahead
 from ._checkpoint import Checkpoint, Position
 from ._pace import Pace
@@ -98,7 +99,7 @@ def fit_stream(
     position = written = replace(position, source=source)
     last = time.monotonic()
     try:
-        with read_ahead(rest) as ahead, pace:
+        with read_ahead(rest) as ahead, pace, shared_pool():
             for batch in ahead:
                 add(batch)
                 position = position.after(_rows_of(batch))

@@ -1,20 +1,30 @@
 """Long loops tell how far they are to whoever listens, and nothing to others."""
 
+import inspect
+
 import numpy as np
 import pytest
+from scipy.sparse.linalg import aslinearoperator
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 
+import sklearn_sparse_eig
 from sklearn_sparse_eig import (
     DeepMatrixFactorization,
     DiagonalNetworkRegressor,
     DiagonalNetworkRegressorCV,
+    GradientFeatures,
     LowRankRegressor,
     SeedConfidenceFilter,
+    SketchedSparsePCA,
+    WeightedFourierRegressor,
+    diagonal_network_path,
     learning_rate_path,
+    sparse_eigsh,
 )
 from sklearn_sparse_eig._base import progress
 from sklearn_sparse_eig._base.progress import listening, tell
+from sklearn_sparse_eig.diagnostics import loss_curvature
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 12))
@@ -73,6 +83,26 @@ def descent(verbose):
     return network.fit(X, X[:, 0])
 
 
+def fourier(verbose, n=40, **options):
+    points = np.sort(np.random.default_rng(1).random(n))[:, None]
+    return WeightedFourierRegressor(verbose=verbose, **options).fit(points, np.sin(points[:, 0]))
+
+
+def eigenvectors(verbose, A=X.T @ X, **options):
+    return sparse_eigsh(A, 2, n_nonzero_coefs=[3, 5], verbose=verbose, **options)
+
+
+def certified(verbose):
+    pca = SketchedSparsePCA(1, n_nonzero_coefs=3, random_state=0).fit(X)
+    return pca.set_params(verbose=verbose).certify()
+
+
+def curvature(verbose):
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Linear(12, 4)
+    loss_curvature(module, X.astype(np.float32), Y, verbose=verbose)
+
+
 LONG = {
     "DeepMatrixFactorization": lambda v: DeepMatrixFactorization(random_state=0, verbose=v).fit(
         HOLES
@@ -85,6 +115,20 @@ LONG = {
     "DiagonalNetworkRegressorCV": lambda v: DiagonalNetworkRegressorCV(
         [3], [0.1], cv=2, verbose=v
     ).fit(X[:30], X[:30, 0]),
+    "DiagonalNetworkRegressorCV of two processes": lambda v: DiagonalNetworkRegressorCV(
+        [3], [0.1], cv=2, n_jobs=2, verbose=v
+    ).fit(X[:30], X[:30, 0]),
+    "diagonal_network_path": lambda v: diagonal_network_path(X, X[:, 0], verbose=v),
+    "sparse_eigsh": eigenvectors,
+    "sparse_eigsh of an operator": lambda v: eigenvectors(v, aslinearoperator(X.T @ X)),
+    "sparse_eigsh with certificate": lambda v: eigenvectors(v, certificate=True),
+    "SketchedSparsePCA certified": certified,
+    "WeightedFourierRegressor": fourier,
+    "WeightedFourierRegressor by iterations": lambda v: fourier(v, 300, alpha=0.1),
+    "GradientFeatures": lambda v: GradientFeatures(
+        LogisticRegression().fit(X, Y), batch_size=20, verbose=v
+    ).fit_transform(X),
+    "loss_curvature": curvature,
     "SeedConfidenceFilter": lambda v: seeds(v).fit(X, Y),
     "learning_rate_path": lambda v: learning_rate_path(X[:8], X[:8, 0], [0.1], verbose=v),
 }
@@ -100,3 +144,17 @@ def test_long_calls_report_where_they_are_asked_to(name, at_once, monkeypatch, c
     assert told and all(line.startswith(f"[{name.partition(' ')[0]}] ") for line in told)
     LONG[name](0)
     assert capsys.readouterr().out == ""
+
+
+# One pass of products over the rows, and no search: it reports nothing.
+SHORT = {"DeepFactorizationCovariance"}
+
+
+def test_every_estimator_has_verbose():
+    found = {
+        name
+        for name in sklearn_sparse_eig.__all__
+        if hasattr(getattr(sklearn_sparse_eig, name), "fit")
+        and "verbose" not in inspect.signature(getattr(sklearn_sparse_eig, name)).parameters
+    }
+    assert found == SHORT

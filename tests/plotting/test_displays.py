@@ -1,5 +1,7 @@
 """Every display at the width of a column: nothing is cut, nothing overprints, and the numbers."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -43,6 +45,8 @@ SCORES = {
     name: (RNG.lognormal(m, size=300), RNG.lognormal(0.0, size=100))
     for name, m in [("detector", 2.0), ("probability of the predicted class", 1.5), ("norm", 1.0)]
 }
+LOGISTIC = np.linspace(0.01, 0.99, 50)
+LOGISTIC = np.log(LOGISTIC / (1.0 - LOGISTIC))
 MATRIX = np.outer(RNG.normal(size=20), RNG.normal(size=15))
 MATRIX += 0.3 * np.outer(RNG.normal(size=20), RNG.normal(size=15))
 
@@ -79,6 +83,23 @@ def side_by_side(plt):
     return OODScoresDisplay.from_predictions(SCORES, threshold=2.5, ax=axes)
 
 
+def both_signs_beside(plt):
+    axes = plt.subplots(1, 2, figsize=(COLUMN, 2.2), layout="constrained")[1]
+    return ComponentsDisplay(
+        [[("a feature of a long name", -0.45), ("the other feature", 0.45)]] * 2
+    ).plot(axes)
+
+
+def many_detectors():
+    weak = {f"detector of that name, {k}": (LOGISTIC, LOGISTIC - 0.4 * k) for k in range(7)}
+    return OODScoresDisplay.from_predictions(SCORES | weak)
+
+
+@cache
+def factorization():
+    return DeepMatrixFactorization().fit(MATRIX)
+
+
 def phases(plt=None):
     x, y = np.arange(10, 130, 10), np.array([1, 2, 4, 6, 9, 12, 16, 20, 25, 30, 40, 50, 60])
     shares = 1.0 / (1.0 + np.exp(y[:, None] - x / 4.0))
@@ -89,12 +110,14 @@ def phases(plt=None):
 DRAWN = {
     "components": lambda pca, _, plt: components(pca, plt),
     "components beside": lambda pca, _, plt: components(pca, plt, 1, 2),
+    "both signs beside": lambda *a: both_signs_beside(a[-1]),
     "map": lambda pca, *_: SupportMapDisplay.from_estimator(pca, NAMES),
     "scree": lambda pca, *_: ScreeDisplay.from_estimator(pca),
     "stability": lambda _, stability, plt: SupportStabilityDisplay.from_stability(stability),
     "scores": lambda *_: OODScoresDisplay.from_predictions(SCORES, threshold=2.5),
     "scores beside": lambda pca, _, plt: side_by_side(plt),
-    "rank": lambda *_: EffectiveRankDisplay.from_estimator(DeepMatrixFactorization().fit(MATRIX)),
+    "many scores": lambda *_: many_detectors(),
+    "rank": lambda *_: EffectiveRankDisplay.from_estimator(factorization()),
     "path": lambda *_: RegularizationPathDisplay.from_estimator(
         DiagonalNetworkRegressor(), X, X[:, 0] - X[:, 1], names=NAMES, n_alphas=20
     ),
@@ -140,6 +163,55 @@ def test_nothing_is_cut_and_nothing_overprints_in_a_column(name, pca, stability,
     assert all(not a.overlaps(b) for i, a in enumerate(titles) for b in titles[:i])
     for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize")):
         assert not text.get_text() or text.get_fontsize() >= 7
+
+
+def luminance(color):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
+    return np.dot([0.2126, 0.7152, 0.0722], linear)
+
+
+def contrast(artist, paper):
+    """Return the contrast of an artist as WCAG 2.2 defines it, from 1 to 21."""
+    from matplotlib.colors import to_rgb
+
+    first, second = luminance(to_rgb(artist.get_color())), luminance(paper)
+    return (max(first, second) + 0.05) / (min(first, second) + 0.05)
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+@pytest.mark.parametrize("name", DRAWN)
+def test_ink_is_told_from_paper(name, style, pca, stability, plt):
+    with plt.style.context(style, after_reset=True):
+        figure = DRAWN[name](pca, stability, plt).figure_
+    for axes in figure.axes:
+        for line in axes.lines:
+            # Helping lines are faint. Of the palette, orange and sky blue are faint on white.
+            is_curve = not line.get_label().startswith("_")
+            assert contrast(line, axes.get_facecolor()) > (2.2 if is_curve else 1.5), line
+        for text in axes.findobj(plt.Text):
+            # The level that WCAG asks for, 1.4.3.
+            assert contrast(text, axes.get_facecolor()) > 4.5 or not text.get_text(), text
+
+
+def legends_of(figure):
+    return [axes.get_legend() for axes in figure.axes if axes.get_legend()] + figure.legends
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_curve_passes_behind_the_names_of_curves(name, pca, stability, plt):
+    figure = DRAWN[name](pca, stability, plt).figure_
+    figure.canvas.draw()
+    for legend in legends_of(figure):
+        if legend.get_frame_on():
+            # On a ground of its own, behind which curves fade.
+            assert legend.get_frame().get_alpha() > 0.8
+            assert legend.get_zorder() > 2
+            continue
+        for text in legend.get_texts():
+            box = text.get_window_extent()
+            for line in (line for axes in figure.axes for line in axes.lines):
+                path = line.get_transform().transform_path(line.get_path())
+                assert not path.intersects_bbox(box, filled=False), (text, line)
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -243,7 +315,7 @@ def test_curves_differ_in_stroke_and_colour():
 
 
 def test_the_rank_is_that_of_the_path():
-    model = DeepMatrixFactorization().fit(MATRIX)
+    model = factorization()
     display = EffectiveRankDisplay.from_estimator(model, times=np.geomspace(0.1, 100, 20))
     np.testing.assert_allclose(display.line_.get_ydata(), model.path(display.times)[1])
     starts = [span.get_extents().x0 for span in display.spans_]
@@ -301,10 +373,9 @@ def test_what_cannot_be_shown_is_refused(pca):
         RegularizationPathDisplay.from_estimator(pca, X, X[:, 0])
     with pytest.raises(TypeError, match="DeepMatrixFactorization .* got SketchedSparsePCA"):
         EffectiveRankDisplay.from_estimator(pca)
-    factorization = DeepMatrixFactorization().fit(MATRIX)
     for times in ([], [np.inf]):
         with pytest.raises(ValueError, match="times must be finite"):
-            EffectiveRankDisplay.from_estimator(factorization, times)
+            EffectiveRankDisplay.from_estimator(factorization(), times)
     for n in (0, -1, 2.5):
         with pytest.raises(ValueError, match="n_values must be None"):
             ScreeDisplay.from_estimator(pca, n_values=n)
@@ -312,6 +383,12 @@ def test_what_cannot_be_shown_is_refused(pca):
             SupportMapDisplay.from_estimator(pca, max_features=n)
     with pytest.raises(ValueError, match="There are 1 names"):
         SupportMapDisplay.from_estimator(pca, ["a"])
+    for threshold in (-0.1, 75, np.nan, "0.75"):
+        with pytest.raises(ValueError, match=r"threshold must be a share in \[0, 1\]"):
+            SupportStabilityDisplay([[1.0, 0.5]], threshold=threshold)
+        with pytest.raises(ValueError, match=f"got {threshold!r}"):
+            # Before the work: these rows cannot be halved.
+            SupportStabilityDisplay.from_estimator(pca, None, threshold=threshold)
     for known, message in [([], "at least one"), ([[1.0]], "at least one"), ([np.nan], "1 of 1")]:
         with pytest.raises(ValueError, match=f"known inputs of 'a'.* {message}"):
             OODScoresDisplay.from_predictions({"a": (known, [1.0])})
