@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what benchmarks share
 
 from _harness import make_parser, print_machine, print_table, progress
 
-# Rows and features: few, many rows, and features too many for their covariance to be kept.
-CASES = ((400, 100), (40_000, 300), (1500, 5000))
+# Rows and features: few, many rows and more, and features too many for their covariance to be kept.
+CASES = ((400, 100), (40_000, 300), (200_000, 300), (1500, 5000))
 GRID = {"n_components": [1, 2, 3, 5, 8], "n_nonzero_coefs": [5, 10, 20, 50]}
 
 

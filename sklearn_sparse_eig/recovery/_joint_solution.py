@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse.linalg import ArpackError, eigsh
 
-from ._joint_steps import captured_variance, joint_power_steps
+from ._joint_steps import joint_power_steps
 from ._sparse_principal import sparse_principal_vectors
 
 # Nonzeros from which several starts hardly ever end elsewhere, but cost the cube of the size each.
@@ -69,15 +69,15 @@ def joint_principal_vectors(
 def joint_principal_paths(
     A: np.ndarray,
     counts: Sequence[int],
-    size: int,
+    sizes: Sequence[int],
     *,
-    starts: int = 3,
-    rng: int | np.random.Generator | None = None,
-) -> dict[int, np.ndarray]:
-    """Find what :func:`joint_principal_vectors` finds, for several numbers of vectors at once.
+    rng: int = 0,
+) -> dict[tuple[int, int], np.ndarray]:
+    """Find what :func:`joint_principal_vectors` finds, for several numbers and sizes of vectors.
 
     Vectors that are found one after another do not depend on how many are to follow, and neither do
-    eigenvectors, so all numbers of vectors share the work for the largest.
+    eigenvectors, so all numbers of vectors share the work for the largest, and all sizes the
+    eigenvectors.
 
     Parameters
     ----------
@@ -85,22 +85,34 @@ def joint_principal_paths(
         Symmetric.
     counts : sequence of int
         Numbers of vectors, each at most p.
-    size : int
+    sizes : sequence of int
         Nonzeros of each vector.
-    starts, rng
-        As in :func:`joint_principal_vectors`.
+    rng : int, default=0
+        Seeds some starts, for each size anew.
 
     Returns
     -------
-    dict of int to ndarray of shape (p, r)
-        The vectors by their number r.
+    dict of (int, int) to ndarray of shape (p, r)
+        The vectors by their number r and their size.
     """
-    most = max(counts)
-    sizes = np.minimum(np.full(most, size), len(A))
-    search = _Search(A, starts, rng, True)
-    found = search.one_by_one(sizes, None)
-    leading = thresholded_eigenvectors(A, sizes)
-    return {r: search.best(found[:, :r], [leading[:, :r]], sizes[:r]) for r in counts}
+    most, results = max(counts), {}
+    leading = _leading(A, most)[:, ::-1]
+    for size in sizes:
+        wanted = np.minimum(np.full(most, size), len(A))
+        starts = 1 if size > LARGE_SIZE else 3
+        search = _Search(A, starts, np.random.default_rng(rng), True)
+        found, other = search.one_by_one(wanted, None), thresholded(leading, wanted)
+        held, could_hold = search.captured_by_first(found), search.captured_by_first(other)
+        for r in counts:
+            vectors = found[:, :r]
+            if _is_more(could_hold[r - 1], held[r - 1]):
+                vectors = search.continued(other[:, :r], wanted[:r])
+            results[r, size] = vectors
+    return results
+
+
+def _is_more(captured, than):
+    return captured > (1.0 + _GAIN) * than
 
 
 class _Search:
@@ -121,17 +133,38 @@ class _Search:
         ).vectors
 
     def captured(self, V):
-        # Where A is negative on the span of some, fewer vectors hold more: they are no answer.
-        if np.linalg.matrix_rank(V) < V.shape[1]:
-            return -np.inf
-        return captured_variance(lambda Q: self.A @ Q, V)
+        """Return the trace of A on the span of V."""
+        return self.captured_by_first(V)[-1]
+
+    def captured_by_first(self, V):
+        """Return the trace of A on the span of the first column of V, the first two and so on.
+
+        Where A is negative on the span of some, fewer vectors hold more: they are no answer, which
+        -inf stands for.
+        """
+        used = np.flatnonzero(V.any(axis=1))
+        if len(used) < V.shape[1]:  # fewer rows than vectors have no basis for them all
+            used = np.arange(len(V))
+        Q, R = np.linalg.qr(V[used])
+        block = self.A if len(used) == len(V) else self.A[np.ix_(used, used)]
+        captured = np.cumsum(np.einsum("ij,ij->j", Q, block @ Q))
+        for r in range(1, V.shape[1] + 1):
+            singular = np.linalg.svd(R[:r, :r], compute_uv=False)
+            if singular[-1] <= len(V) * np.finfo(np.float64).eps * singular[0]:
+                captured[r - 1 :] = -np.inf
+                break
+        return captured
 
     def best(self, found, others, sizes):
         """Return the vectors found one by one, unless what comes of others holds more."""
         other = max(others, key=self.captured, default=found)
-        if self.captured(other) <= (1.0 + _GAIN) * self.captured(found):
+        if not _is_more(self.captured(other), self.captured(found)):
             return found
-        # All that follows costs as much again, and is seldom needed.
+        return self.continued(other, sizes)
+
+    def continued(self, other, sizes):
+        """Return the best that comes of vectors that hold more than those found one by one."""
+        # All this costs as much again, and is seldom needed.
         stepped = joint_power_steps(lambda Q: self.A @ Q, other, sizes)[0]
         other = max(other, stepped, key=self.captured)
         if not self.thorough:

@@ -77,7 +77,9 @@ def _improve(B, support, w, U, tol):
 
     Returns the new support, eigenvalues, eigenvectors and number of exchanges, or None.
     """
-    outside = np.setdiff1d(np.arange(len(B)), support, assume_unique=True)
+    is_outside = np.ones(len(B), dtype=bool)
+    is_outside[support] = False
+    outside = np.flatnonzero(is_outside)
     rows = B[support]
     diagonal = np.diagonal(B)
     # The indices which would add most if nothing had to leave usually suffice. All are tested
@@ -166,7 +168,7 @@ def _swap_gains(w, U, border, diagonal, tol):
     usable = usable[:, None]
     coupling = (overlap - v[:, None] * border) / np.sqrt(kept)[:, None]
     half = (diagonal - lam + np.where(usable, loss, 0.0)) / 2
-    plain = half + np.hypot(half, coupling) - loss
+    plain = half + np.sqrt(half * half + coupling * coupling) - loss
     unclear = np.isinf(entry) | (lam - w[-2] <= 10 * tol if len(w) > 1 else False)
     lower = np.where(unclear, plain, np.maximum(lower, plain))
 
@@ -188,10 +190,9 @@ def _disjoint_pairs(lower, tol, largest):
     entering = np.argsort(-lower.max(axis=0), kind="stable")[:largest]
     # With ties the two first may not belong together.
     entering[0] = np.argmax(lower[leaving[0]])
-    pairs = np.column_stack([leaving, entering])
-    pairs = pairs[lower[leaving, entering] > tol]
-    _, first = np.unique(pairs[:, 1], return_index=True)
-    return pairs[np.sort(first)]
+    kept = lower[leaving, entering] > tol
+    kept[1:] &= entering[1:] != entering[0]
+    return np.column_stack([leaving[kept], entering[kept]])
 
 
 def _exchange(support, outside, pairs):

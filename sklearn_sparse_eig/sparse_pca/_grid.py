@@ -121,8 +121,7 @@ class GridOfSketches:
     def _shared(self, training, held_out, training_rows, held_out_rows):
         """Return the likelihood of each point of the grid, all of one search for each size."""
         path = self._path(training, held_out, training_rows, held_out_rows)
-        by_size = [path.likelihoods(self.counts, size) for size in self.sizes]
-        return [scores[r] for r in self.counts for scores in by_size]
+        return path.likelihoods(self.counts, self.sizes)
 
     def _path(self, training, held_out, training_rows, held_out_rows):
         """Return all that the points of the grid need of one split."""

@@ -21,6 +21,9 @@ from ._rows import columns_of
 
 # Floats of a dense copy of some columns of a batch.
 _DENSE = 1 << 18
+# Floats of rows that stay in the cache between the two products with them, and rows at least: two
+# thirds of the time of products with rows that do not.
+_CACHED, _FEW_ROWS = 1 << 16, 4
 # Floats for each nonzero of sparse rows, with the rows of a second sketch that they change.
 _FLOATS_PER_NONZERO = 32
 
@@ -131,13 +134,15 @@ class SecondReading:
         for rows, weights in self.scaled_blocks():
             if sp.issparse(rows):
                 measured = rows @ Q - shift
-            else:
-                rows = rows - mean  # before the product: a large mean would cost all digits
-                measured = rows @ Q
-            measured *= np.broadcast_to(weights, rows.shape[0])[:, None]
-            images += rows.T @ measured
-            if sp.issparse(rows):
+                measured *= np.broadcast_to(weights, rows.shape[0])[:, None]
                 total += measured.sum(axis=0)
+                images += rows.T @ measured
+                continue
+            weights = np.broadcast_to(weights, len(rows))[:, None]
+            step = max(_FEW_ROWS, _CACHED // len(Q), Q.shape[1])
+            for low in range(0, len(rows), step):
+                few = rows[low : low + step] - mean  # before the product, or all digits may go
+                images += few.T @ ((few @ Q) * weights[low : low + step])
         return (images - np.outer(mean, total)) / weight
 
     def wider_candidates(

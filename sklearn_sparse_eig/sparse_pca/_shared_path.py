@@ -12,12 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._base.threads import limit_blas
-from ..recovery import (
-    LARGE_SIZE,
-    descending_order,
-    joint_principal_paths,
-    without_rounding,
-)
+from ..recovery import descending_order, joint_principal_paths, without_rounding
 from ..sketching import EigenSketch
 from ._gaussian import GaussianModel, TrackedMean, isotropic_model
 
@@ -85,25 +80,24 @@ class SharedPath:
     moments: FeatureMoments
     held_out_moments: FeatureMoments
 
-    def likelihoods(self, counts: Sequence[int], size: int) -> dict[int, float]:
-        """Return the held-out likelihood for several numbers of components of one size.
+    def likelihoods(self, counts: Sequence[int], sizes: Sequence[int]) -> list[float]:
+        """Return the held-out likelihood for each number of components and each size.
 
         Parameters
         ----------
         counts : sequence of int
             Numbers of components.
-        size : int
+        sizes : sequence of int
             Features in each.
+
+        Returns
+        -------
+        list of float
+            All sizes of the first number first.
         """
         with limit_blas(1):
-            found = joint_principal_paths(
-                self.covariance,
-                counts,
-                size,
-                starts=1 if size > LARGE_SIZE else 3,
-                rng=np.random.default_rng(0),
-            )
-            return {r: self._likelihood(vectors) for r, vectors in found.items()}
+            found = joint_principal_paths(self.covariance, counts, sizes)
+            return [self._likelihood(found[r, size]) for r in counts for size in sizes]
 
     def _likelihood(self, vectors):
         used = np.flatnonzero(vectors.any(axis=1))
