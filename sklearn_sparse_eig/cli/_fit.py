@@ -13,6 +13,7 @@ from ..lowrank import DeepFactorizationCovariance
 from ..sparse_pca import SketchedSparsePCA
 from ..streams import fit_stream
 from ._log_counts import are_counts
+from ._reading import remember
 from ._show import show
 from ._source import add_analysis, add_source, open_source, read_names
 
@@ -38,7 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="1 min",
         help="how often: '30 s', '100 batches' (default: '1 min')",
     )
-    run.add_argument("-q", "--quiet", action="store_true", help="show no progress and no result")
+    run.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="show no progress and no result; warnings are shown",
+    )
     model = parser.add_argument_group("model")
     model.add_argument(
         "--estimator", choices=["pca", "covariance"], default="pca", help="default: pca"
@@ -73,6 +79,7 @@ def run(options: argparse.Namespace) -> None:
     _look_for_counts(options, batches)
     names = read_names(options.names) or batches.feature_names
     estimator: Any = _estimator(options)
+    remember(estimator, options, batches)  # in checkpoints, too
     fit_stream(
         estimator,
         batches,
@@ -82,6 +89,7 @@ def run(options: argparse.Namespace) -> None:
     )
     if not hasattr(estimator, "n_features_in_"):
         raise ValueError("There are no rows in the input.")
+    remember(estimator, options, batches)  # a checkpoint of an earlier release has not
     if names is not None:
         if len(names) != estimator.n_features_in_:
             raise ValueError(
@@ -98,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _look_for_counts(options: argparse.Namespace, batches: Any) -> None:
     """Say what to do about raw counts of cells, which AnnData often holds."""
-    if options.log_counts or options.quiet or not options.source[0].endswith(".h5ad"):
+    if options.log_counts or batches.format != "anndata":
         return
     if are_counts(next(iter(batches), np.empty(0))):
         warn_user(

@@ -19,7 +19,7 @@ class LogCounts:
     vectorizer = None
 
     def __init__(self, batches: Batches) -> None:
-        self._batches = batches
+        self.counts = batches
         self.n_rows, self.feature_names = batches.n_rows, batches.feature_names
         self.fingerprint = f"log counts of {batches.fingerprint}"
 
@@ -28,7 +28,7 @@ class LogCounts:
 
     def start_at(self, n_batches: int) -> Iterator[Any]:
         """Return an iterator over the batches after the first `n_batches`."""
-        return map(log_counts, self._batches.start_at(n_batches))
+        return map(log_counts, self.counts.start_at(n_batches))
 
 
 def log_counts(rows: Any) -> Any:
@@ -48,4 +48,10 @@ def log_counts(rows: Any) -> Any:
 def are_counts(rows: Any) -> bool:
     """Return whether rows look like raw counts: whole numbers, some of them large."""
     data = rows.data if sp.issparse(rows) else np.asarray(rows)
-    return bool(data.size and data.max() > 20 and data.min() >= 0 and (data == np.rint(data)).all())
+    return bool(data.size and data.max() > 20 and data.min() >= 0) and are_whole(rows)
+
+
+def are_whole(rows: Any) -> bool:
+    """Return whether all entries are whole numbers."""
+    data = rows.data if sp.issparse(rows) else np.asarray(rows)
+    return bool((data == np.rint(data)).all())

@@ -14,7 +14,8 @@ import scipy.sparse as sp
 from .._base.files import write_whole
 from .._base.messages import warn_user
 from ..streams import load
-from ._log_counts import TOTAL, are_counts
+from ._log_counts import TOTAL, LogCounts, are_counts, are_whole
+from ._reading import as_fitted, as_flags, read_as
 from ._source import add_source, open_source
 
 EXAMPLES = """examples:
@@ -29,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="file of a model")
     add_source(parser)
     parser.add_argument(
+        "--as-given",
+        action="store_true",
+        help="read rows by the options given here alone; otherwise also by those of fit "
+        "(--log-counts, --layer, --columns and others that the model keeps)",
+    )
+    parser.add_argument(
         "-o", "--output", required=True, metavar="FILE", help="array (.npy) or table (.csv)"
     )
 
@@ -38,20 +45,39 @@ def run(options: argparse.Namespace) -> None:
     if not options.output.endswith((".npy", ".csv")):
         raise ValueError(f"The output ends with .npy or .csv, got {options.output}.")
     model = load(options.model)
-    names = getattr(model, "term_names_", None)
-    batches = open_source(options, None if names is None else names.vectorizer)
     if not hasattr(model, "transform"):
         raise ValueError(f"{options.model} has no components to transform by.")
+    batches = _open_as_fitted(as_fitted(options, model, options.model), options, model)
     _check_names(model, batches.feature_names, options.model)
-    if not options.log_counts:
-        _look_for_counts(model, batches)
+    _look_at_counts(model, batches)
     scores = np.vstack([np.asarray(model.transform(rows)) for rows in batches])
     write_whole(options.output, _written(scores, options.output))
     print(f"{len(scores)} rows, {scores.shape[1]} components; saved as {options.output}")
 
 
-def _look_for_counts(model: Any, batches: Any) -> None:
-    """Warn of raw counts where the model knows nothing larger than their logarithms."""
+def _open_as_fitted(options: argparse.Namespace, given: argparse.Namespace, model: Any) -> Any:
+    """Return the batches; say where options come from that were not given."""
+    names = getattr(model, "term_names_", None)
+    try:
+        return open_source(options, None if names is None else names.vectorizer)
+    except ValueError as error:
+        if options is given or not read_as(model):
+            raise
+        raise ValueError(
+            f"{error} ({given.model} was fitted with {as_flags(read_as(model) or {})}, and rows "
+            "are read in the same way unless --as-given is added.)"
+        ) from error
+
+
+def _look_at_counts(model: Any, batches: Any) -> None:
+    """Warn of raw counts where logarithms are known, and of what can be no counts."""
+    if isinstance(batches, LogCounts):
+        if not are_whole(next(iter(batches.counts), np.empty(0))):
+            warn_user(
+                "Logarithms are taken of counts, but the rows are no whole numbers. If they are "
+                "logarithms already, add --as-given, and leave out --log-counts."
+            )
+        return
     if not are_counts(next(iter(batches), np.empty(0))):
         return
     mean = model.mean_
@@ -59,7 +85,8 @@ def _look_for_counts(model: Any, batches: Any) -> None:
     if largest <= np.log1p(TOTAL):
         warn_user(
             f"The rows look like raw counts, but the means of the model are at most {largest:.3g}. "
-            "If it was fitted with --log-counts, give this here too."
+            "If it was fitted to logarithms of counts, give --log-counts"
+            f"{'.' if read_as(model) is None else ' --as-given.'}"
         )
 
 

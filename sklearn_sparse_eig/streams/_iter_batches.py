@@ -32,12 +32,15 @@ class Batches:
         Tells this input from others: names and sizes of its files, and how it is read.
     vectorizer : object or None
         What makes rows of documents, where the source is text.
+    format : str
+        The name of the format.
     """
 
     vectorizer: Any
     n_rows: int | None
     feature_names: list[str] | None
     fingerprint: str
+    format: str
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -47,6 +50,7 @@ class Batches:
         self.n_rows = sum(known) if len(known) == len(counts) else None
         self.feature_names = reader.feature_names
         self.vectorizer = reader.vectorizer
+        self.format = reader.name
         self.fingerprint = _fingerprint(reader, counts)
 
     def __iter__(self) -> Iterator[Any]:

@@ -150,6 +150,10 @@ def test_counts_are_logarithms_of_whole_entries_and_told_of_to_transform(folder,
     logs = np.log1p(whole * 1e4 / whole.sum(axis=1, keepdims=True))
     np.testing.assert_allclose(SketchedSparsePCA.load("m.skse").mean_, logs.mean(axis=0))
     capsys.readouterr()
+    # What was not told how its rows were read, as in earlier releases.
+    forgotten = SketchedSparsePCA.load("m.skse")
+    del forgotten._rows_read_as
+    forgotten.save("m.skse")
     for given, told in ([], True), (["--log-counts"], False):
         assert main(["transform", "m.skse", "twice.npz", "-o", "s.npy", *given]) == 0
         assert ("look like raw counts" in capsys.readouterr().err) == told
@@ -228,10 +232,11 @@ def test_a_picture_is_saved(folder):
         (["fit", "names.txt", "--text-column", "a", "-o", "m", "-q"], "has no column 'a'"),
         (["fit", "names.txt", "--stop-words", "none.txt", "-o", "m"], "none.txt: No such file"),
         (["fit", "x.npy", "-o", "no/m", "-q"], "could not be written"),
-        (["fit", "x.npy", "-o", "m", "-k", "0", "-q"], "n_components"),
-        (["fit", "x.npy", "-o", "m", "--every", "soon", "-q"], "every must be"),
+        (["fit", "x.npy", "-o", "m", "-k", "0", "-q"], "--components"),
+        (["fit", "x.npy", "-o", "m", "--every", "soon", "-q"], "--every must be"),
         (["fit", "x.npy", "-o", "m", "--checkpoint", "names.txt", "-q"], "cannot be loaded"),
-        (["fit", "x.npy", "-o", "m", "--columns", "a,b", "-q"], "columns as integers"),
+        (["fit", "x.npy", "-o", "m", "--checkpoint", "names.txt"], "choose another path for the"),
+        (["fit", "x.npy", "-o", "m", "--columns", "a,b", "-q"], "give --columns as integers"),
         (["show", "names.txt"], "names.txt cannot be loaded"),
         (["show", "no.skse"], "no.skse: No such file or directory."),
         (["info", "x.npy"], "x.npy cannot be loaded"),
