@@ -15,7 +15,11 @@ from ..streams import fit_stream
 from ._log_counts import are_counts
 from ._reading import remember
 from ._show import show
+from ._size import with_size
 from ._source import add_analysis, add_source, open_source, read_names
+
+# Features of each component that are shown at the end; show has all.
+_SHOWN = 20
 
 EXAMPLES = """examples:
   sparse-eig fit cells.h5ad --layer log1p -o programmes.skse -k 8 -s 30
@@ -100,8 +104,8 @@ def run(options: argparse.Namespace) -> None:
         _name_terms(estimator, batches)
     estimator.save(options.output)  # what took long first, then what is shown of it
     if not options.quiet:
-        show(estimator)
-        print(f"{estimator.n_samples_seen_} rows; saved as {options.output}")
+        show(estimator, _SHOWN)
+        print(f"{estimator.n_samples_seen_} rows; saved as {with_size(options.output)}")
 
 
 def _look_for_counts(options: argparse.Namespace, batches: Any) -> None:

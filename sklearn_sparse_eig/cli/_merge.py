@@ -10,6 +10,7 @@ from hashlib import blake2b
 from .._base.files import read_whole
 from ..streams import load
 from ._reading import check_read_alike
+from ._size import with_size
 
 EXAMPLES = """examples:
   sparse-eig fit monday.parquet -o monday.skse --seed 0
@@ -52,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     total.save(options.output)
     n_rows = getattr(total, "n_samples_seen_", None)
     n_rows = total.n_samples if n_rows is None else n_rows
-    print(f"{len(options.models)} files, {n_rows} rows; saved as {options.output}")
+    print(f"{len(options.models)} files, {n_rows} rows; saved as {with_size(options.output)}")
 
 
 def _digest(path: str) -> bytes:

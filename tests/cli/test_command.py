@@ -36,7 +36,9 @@ def test_fit_show_info_and_transform(folder, capsys):
     status = main(["fit", "x.npy", "-o", "m.skse", "-k", "1", "-s", "3", "--names", "names.txt"])
     assert status == 0
     out = capsys.readouterr().out
-    assert "component 1: variance" in out and "gene0" in out and "300 rows; saved as m.skse" in out
+    assert (
+        "component 0: variance" in out and "gene0" in out and "300 rows; saved as m.skse (" in out
+    )
     assert main(["show", "m.skse", "--top", "2", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert {n for n, _ in shown["components"][0]["loadings"]} <= {"gene0", "gene1", "gene2"}
@@ -49,7 +51,11 @@ def test_fit_show_info_and_transform(folder, capsys):
     expected = SketchedSparsePCA.load("m.skse").transform(X)
     np.testing.assert_array_equal(np.load("scores.npy"), expected)
     table = np.loadtxt("scores.csv", skiprows=1, ndmin=2, delimiter=",")
-    np.testing.assert_allclose(table, expected, rtol=1e-7)
+    np.testing.assert_array_equal(table[:, 0], np.arange(300))
+    np.testing.assert_allclose(table[:, 1:], expected, rtol=1e-7)
+    assert main(["transform", "m.skse", "x.npy", "--no-names", "-o", "scores.csv"]) == 0
+    bare = np.loadtxt("scores.csv", skiprows=1, ndmin=2, delimiter=",")
+    np.testing.assert_array_equal(bare, table[:, 1:])
 
 
 def test_merge_is_fitting_all_rows(folder, capsys):
@@ -111,7 +117,7 @@ def test_cells_to_named_programmes(folder, capsys):
     assert "gene1" in capsys.readouterr().out
     assert main(["transform", "p.skse", "cells.h5ad", "-o", "s.npy"]) == 0
     assert main(["transform", "p.skse", "cells.h5ad", "--columns", "gene1", "-o", "s.npy"]) == 1
-    assert "Feature 1 is 'gene1' in the input and 'gene0'" in capsys.readouterr().err
+    assert "Feature 0 is 'gene1' in the input and 'gene0'" in capsys.readouterr().err
 
 
 def test_raw_counts_of_cells_are_told_of_and_mended(folder, capsys):
@@ -131,7 +137,7 @@ def test_raw_counts_of_cells_are_told_of_and_mended(folder, capsys):
     assert main(["transform", "p.skse", "cells.h5ad", "--log-counts", "-o", "s.npy"]) == 0
     np.testing.assert_allclose(np.load("s.npy"), pca.transform(expected), rtol=1e-4, atol=1e-5)
     assert main(["fit", "x.npy", "--log-counts", "-o", "m.skse", "-q"]) == 1
-    assert "Counts are not negative" in capsys.readouterr().err
+    assert "Counts are numbers and not negative" in capsys.readouterr().err
 
 
 TOPICS = [["sea", "ship", "sail"], ["snow", "ski", "ice"]]
