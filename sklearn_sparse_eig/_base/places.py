@@ -39,19 +39,22 @@ def with_place(error: ValueError, batches: Any, n_batches: int, rows: Any) -> Va
 
 def _first_not_finite(rows: Any) -> tuple[int, int, float] | None:
     """Return row, column and value of the first entry that is NaN or infinite."""
-    if sp.issparse(rows):
-        rows = sp.coo_array(rows)
-        data = rows.data
-    else:
-        rows = np.asarray(rows)
-        data = rows
-    if data.dtype.kind != "f" or rows.ndim != 2:
-        return None
-    bad = np.argwhere(~np.isfinite(data))
-    if not len(bad):
+    if getattr(rows, "ndim", 2) != 2:
         return None
     if sp.issparse(rows):
-        (place,) = bad[0]
-        return int(rows.coords[0][place]), int(rows.coords[1][place]), float(data[place])
-    row, column = (int(i) for i in bad[0])
-    return row, column, float(data[row, column])
+        entries = sp.coo_array(rows)
+        places = np.flatnonzero(_is_not_finite(entries.data))
+        if not len(places):
+            return None
+        row, column = (int(ids[places[0]]) for ids in entries.coords)
+        return row, column, float(entries.data[places[0]])
+    dense = np.asarray(rows)
+    found = np.argwhere(_is_not_finite(dense))
+    if not len(found) or dense.ndim != 2:
+        return None
+    row, column = (int(i) for i in found[0])
+    return row, column, float(dense[row, column])
+
+
+def _is_not_finite(data: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(data) if data.dtype.kind == "f" else np.zeros(data.shape, dtype=bool)

@@ -73,10 +73,9 @@ class TermNames(Sequence):
 
 def _check_same_terms(mine: Any, theirs: Any) -> None:
     """Raise ValueError if two vectorizers that are known make different rows of one text."""
-    settings = [_settings(vectorizer) for vectorizer in (mine, theirs)]
-    if None in settings:
+    here, there = _settings(mine), _settings(theirs)
+    if here is None or there is None:
         return
-    here, there = settings
     for name in sorted(here.keys() | there.keys()):
         if here.get(name) != there.get(name):
             raise ValueError(
