@@ -13,8 +13,13 @@ from ..lowrank import DeepFactorizationCovariance
 from ..sparse_pca import SketchedSparsePCA
 from ..streams import fit_stream
 from ._log_counts import are_counts
+from ._reading import remember
 from ._show import show
+from ._size import with_size
 from ._source import add_analysis, add_source, open_source, read_names
+
+# Features of each component that are shown at the end; show has all.
+_SHOWN = 20
 
 EXAMPLES = """examples:
   sparse-eig fit cells.h5ad --layer log1p -o programmes.skse -k 8 -s 30
@@ -38,7 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="1 min",
         help="how often: '30 s', '100 batches' (default: '1 min')",
     )
-    run.add_argument("-q", "--quiet", action="store_true", help="show no progress and no result")
+    run.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="show no progress and no result; warnings are shown",
+    )
     model = parser.add_argument_group("model")
     model.add_argument(
         "--estimator", choices=["pca", "covariance"], default="pca", help="default: pca"
@@ -73,6 +83,7 @@ def run(options: argparse.Namespace) -> None:
     _look_for_counts(options, batches)
     names = read_names(options.names) or batches.feature_names
     estimator: Any = _estimator(options)
+    remember(estimator, options, batches)  # in checkpoints, too
     fit_stream(
         estimator,
         batches,
@@ -82,6 +93,7 @@ def run(options: argparse.Namespace) -> None:
     )
     if not hasattr(estimator, "n_features_in_"):
         raise ValueError("There are no rows in the input.")
+    remember(estimator, options, batches)  # a checkpoint of an earlier release has not
     if names is not None:
         if len(names) != estimator.n_features_in_:
             raise ValueError(
@@ -92,13 +104,13 @@ def run(options: argparse.Namespace) -> None:
         _name_terms(estimator, batches)
     estimator.save(options.output)  # what took long first, then what is shown of it
     if not options.quiet:
-        show(estimator)
-        print(f"{estimator.n_samples_seen_} rows; saved as {options.output}")
+        show(estimator, _SHOWN)
+        print(f"{estimator.n_samples_seen_} rows; saved as {with_size(options.output)}")
 
 
 def _look_for_counts(options: argparse.Namespace, batches: Any) -> None:
     """Say what to do about raw counts of cells, which AnnData often holds."""
-    if options.log_counts or options.quiet or not options.source[0].endswith(".h5ad"):
+    if options.log_counts or batches.format != "anndata":
         return
     if are_counts(next(iter(batches), np.empty(0))):
         warn_user(

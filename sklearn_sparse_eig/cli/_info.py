@@ -11,6 +11,7 @@ from .._base.archive import is_archive
 from .._base.files import read_whole
 from .._base.saving import open_archive
 from ..streams import load
+from ._reading import READ_AS, as_flags
 
 EXAMPLES = """examples:
   sparse-eig info topics.skse
@@ -52,6 +53,8 @@ def run(options: argparse.Namespace) -> None:
         print(f"names: {', '.join(names)}{', ...' if attributes['n_features_in_'] > 5 else ''}")
     if "term_names_" in attributes:
         print(f"terms: {attributes['term_names_']!r}")
+    if READ_AS in attributes:
+        print(f"rows read: {as_flags(attributes[READ_AS]) or 'as they are stored'}")
     if "sketch_" in attributes:
         _tell_sketch(attributes["sketch_"])
 

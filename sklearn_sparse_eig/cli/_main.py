@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import _fit, _info, _merge, _show, _transform
+from ._flags import in_flags
 
 _COMMANDS = {
     "fit": _fit,
@@ -103,7 +104,7 @@ def _tell_error(error: Exception, debug: bool, prefix: str = "") -> int:
     if debug:
         traceback.print_exc()
     text = str(error) if not isinstance(error, OSError) or error.strerror is None else _of_os(error)
-    text = " ".join(text.split()) or type(error).__name__
+    text = in_flags(text) or type(error).__name__
     if isinstance(error, MemoryError):
         text = f"There is not enough memory. {text} Give less by --memory, or smaller batches."
     print(f"sparse-eig: error: {prefix}{text}", file=sys.stderr)
@@ -116,4 +117,4 @@ def _of_os(error: OSError) -> str:
 
 
 def _tell_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:
-    print(f"sparse-eig: warning: {message}", file=sys.stderr)
+    print(f"sparse-eig: warning: {in_flags(str(message))}", file=sys.stderr)

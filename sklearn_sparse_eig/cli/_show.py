@@ -5,11 +5,17 @@ A sketch has no components of its own: they are recovered with the numbers given
 
 import argparse
 import json
+import sys
 from typing import Any
+
+import numpy as np
 
 from ..sparse_pca import SketchedSparsePCA
 from ..streams import load
 from ._source import read_names
+
+# Loadings of each component in a picture, if not told.
+_PLOTTED = 12
 
 EXAMPLES = """examples:
   sparse-eig show topics.skse --top 8
@@ -50,6 +56,7 @@ def show(
         _show_covariance(model, as_json)
         return
     described = model.describe(names, max_features=top)
+    lengths = np.diff(model.eigenpairs_.eigenvectors.indptr)
     variances, shares = model.explained_variance_, model.explained_variance_ratio_
     if as_json:
         components = [
@@ -59,10 +66,12 @@ def show(
         print(json.dumps({"n_samples": model.n_samples_seen_, "components": components}))
         return
     for i, (pairs, variance, share) in enumerate(zip(described, variances, shares, strict=True)):
-        print(f"component {i + 1}: variance {variance:.4g}, {share:.2%} of the total")
+        print(f"component {i}: variance {variance:.4g}, {share:.2%} of the total")
         width = max((len(str(name)) for name, _ in pairs), default=0)
         for name, loading in pairs:
             print(f"  {str(name):<{width}}  {loading:+.3f}")
+        if len(pairs) < lengths[i]:
+            print(f"  and {lengths[i] - len(pairs)} more")
 
 
 def _show_covariance(model: Any, as_json: bool) -> None:
@@ -73,12 +82,18 @@ def _show_covariance(model: Any, as_json: bool) -> None:
         return
     print(f"covariance of rank {model.n_components_} plus noise of variance {noise:.4g}")
     for i, value in enumerate(values):
-        print(f"  eigenvalue {i + 1}: {value:.4g}")
+        print(f"  eigenvalue {i}: {value:.4g}")
 
 
 def _plot(model: Any, options: argparse.Namespace) -> None:
     from ..plotting import ComponentsDisplay  # matplotlib is an extra
 
-    display = ComponentsDisplay.from_estimator(model, read_names(options.names))
+    top = _PLOTTED if options.top is None else options.top
+    names = read_names(options.names)
+    display = ComponentsDisplay.from_estimator(model, names, max_features=top)
     display.figure_.savefig(options.plot, dpi=150)
-    print(f"plot saved as {options.plot}")
+    most = int(np.diff(model.eigenpairs_.eigenvectors.indptr).max(initial=0))
+    left = "" if most <= top else f" with the {top} largest of up to {most} loadings of each"
+    more = "; --top draws more" if left and options.top is None else ""
+    # Beside JSON, which somebody reads from standard output.
+    print(f"plot saved as {options.plot}{left}{more}", file=sys.stderr if options.json else None)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from sklearn.base import clone
+
 from ..streams import iter_batches
 from ..text import HashedTextVectorizer, TermRecorder
 from ._log_counts import LogCounts
@@ -47,7 +49,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     text.add_argument(
         "--text-column", metavar="NAME", help="column of documents in Parquet, CSV or JSON Lines"
     )
-    text.add_argument("--encoding", default="utf-8", help="of the files (default: utf-8)")
+    text.add_argument("--encoding", help="of the files (default: utf-8)")
 
 
 def add_analysis(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +89,15 @@ def open_source(options: argparse.Namespace, vectorizer: Any = None) -> Any:
     batches = iter_batches(source, options.batch_size, **settings, **given, **text)
     if batches.vectorizer is None:
         return LogCounts(batches) if options.log_counts else batches
-    vectorizer = vectorizer or make_recorder(options, n_features or 2**62)
+    if options.log_counts:
+        raise ValueError(
+            "--log-counts is for tables of counts, got text, whose terms are counted when it is "
+            "read. Leave it out; --sublinear takes logarithms of the counts."
+        )
+    if vectorizer is None:
+        vectorizer = make_recorder(options, n_features or 2**62)
+    elif options.encoding is not None:  # of these files: their terms are the same
+        vectorizer = clone(vectorizer).set_params(encoding=options.encoding)
     return iter_batches(source, options.batch_size, **settings, **text, vectorizer=vectorizer)
 
 
@@ -97,7 +107,7 @@ def make_recorder(options: argparse.Namespace, n_features: int) -> TermRecorder:
     if words not in (None, "english"):
         words = Path(words).read_text(encoding="utf-8").split()
     hashed = HashedTextVectorizer(
-        encoding=options.encoding,
+        encoding=options.encoding or "utf-8",
         ngram_range=(1, getattr(options, "ngrams", 1)),
         stop_words=words,
         sublinear_tf=getattr(options, "sublinear", False),

@@ -147,7 +147,8 @@ class RecoveredMixin(LazyDisplayMixin, SavedMixin):
     def _take_fit(self, sketch: EigenSketch, recovered: dict[str, Any]) -> None:
         self._dense = False
         self.sketch_ = sketch
-        vars(self).pop("term_names_", None)  # of the features of other rows
+        for name in ("term_names_", "_rows_read_as"):  # of other rows
+            vars(self).pop(name, None)
         self._keep(recovered, sketch.revision)
 
     def _recover_all(self, sketch: EigenSketch, reading: SecondReading) -> dict[str, Any]:

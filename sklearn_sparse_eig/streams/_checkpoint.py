@@ -71,7 +71,13 @@ def is_checkpoint(content: Any) -> bool:
 
 def read_checkpoint(path: PathLike) -> dict[str, Any]:
     """Return the contents of a checkpoint; ValueError if it is none."""
-    content = open_archive(read_whole(path), os.fspath(path))
+    try:
+        content = open_archive(read_whole(path), os.fspath(path))
+    except ValueError as error:
+        raise ValueError(
+            f"{error} If it is no checkpoint, choose another path for the checkpoint: what is "
+            "there is not replaced."
+        ) from error
     if not is_checkpoint(content):
         raise ValueError(
             f"{os.fspath(path)} is no checkpoint: there is no position in it. Choose another path."

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from .._base.compat import n_rows
 from .._base.files import PathLike
+from .._base.places import with_place
 from .._base.threads import shared_pool
 from ._ahead import read_ahead
 from ._checkpoint import Checkpoint, Position
@@ -101,7 +102,10 @@ def fit_stream(
     try:
         with read_ahead(rest) as ahead, pace, shared_pool():
             for batch in ahead:
-                add(batch)
+                try:
+                    add(batch)
+                except ValueError as error:
+                    raise with_place(error, batches, position.n_batches, batch) from error
                 position = position.after(_rows_of(batch))
                 pace.advance(position.n_rows)
                 n_new = position.n_batches - written.n_batches

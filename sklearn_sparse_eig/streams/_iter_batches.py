@@ -32,21 +32,27 @@ class Batches:
         Tells this input from others: names and sizes of its files, and how it is read.
     vectorizer : object or None
         What makes rows of documents, where the source is text.
+    format : str
+        The name of the format.
     """
 
     vectorizer: Any
     n_rows: int | None
     feature_names: list[str] | None
     fingerprint: str
+    format: str
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         counts = [reader.rows_of(part) for part in reader.parts]
         self._counts = counts
+        # Batches of each part, where rows are not counted beforehand: known when it has been read.
+        self._n_read: list[int | None] = [None] * len(counts)
         known = [count for count in counts if count is not None]
         self.n_rows = sum(known) if len(known) == len(counts) else None
         self.feature_names = reader.feature_names
         self.vectorizer = reader.vectorizer
+        self.format = reader.name
         self.fingerprint = _fingerprint(reader, counts)
 
     def __iter__(self) -> Iterator[Any]:
@@ -55,18 +61,59 @@ class Batches:
     def start_at(self, n_batches: int) -> Iterator[Any]:
         """Return an iterator over the batches after the first `n_batches`."""
         size = self._reader.wanted.batch_size
-        for part, count in zip(self._reader.parts, self._counts, strict=True):
+        for i, (part, count) in enumerate(zip(self._reader.parts, self._counts, strict=True)):
             if count is not None and n_batches >= -(-count // size):
                 n_batches -= -(-count // size)
                 continue
             start = n_batches * size if count is not None else 0
             skipped = 0 if count is not None else n_batches
+            n_read = 0
             for batch in self._reader.read(part, start):
+                n_read += 1
                 if skipped:
                     skipped, n_batches = skipped - 1, n_batches - 1
                     continue
                 yield batch
+            if count is None:
+                self._n_read[i] = n_read
             n_batches = 0 if count is not None else n_batches
+
+    def place_of(self, n_batches: int, row: int) -> str:
+        """Return where a row lies: its file, the batch within it, and its number there.
+
+        Parameters
+        ----------
+        n_batches : int
+            How many batches come before that of the row, which has been read.
+        row : int
+            Its number in the batch. All numbers are counted from 0.
+
+        Returns
+        -------
+        str
+        """
+        size = self._reader.wanted.batch_size
+        lengths = zip(self._reader.parts, self._counts, self._n_read, strict=True)
+        for part, count, n_read in lengths:  # noqa: B007
+            of_part = n_read if count is None else -(-count // size)
+            if of_part is None or n_batches < of_part:
+                break
+            n_batches -= of_part
+        row += n_batches * size
+        files = self._reader.files_of(part)
+        file = files[row] if len(files) > 1 else files[0]
+        if not isinstance(file, str | os.PathLike):
+            return f"batch {n_batches}, row {row}"
+        if len(files) > 1:
+            return os.fspath(file)
+        return f"{os.fspath(file)}, batch {n_batches}, row {row}"
+
+    def row_names(self) -> list[str] | None:
+        """Return the names of all rows: paths of documents, names of cells; None without any."""
+        names = [self._reader.row_names(part) for part in self._reader.parts]
+        if any(some is None for some in names):
+            return None
+        return [name for some in names for name in some or ()]
 
     def names_of(self, ids: Iterable[int]) -> TermNames:
         """Find the terms of some ids, in a second pass over documents.

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+# How a text is found and decoded, which makes no difference to its terms.
+_OF_FILES = {"input", "encoding", "decode_error"}
+
 
 class TermNames(Sequence):
     """Names of features of which few are known: ``names[id]`` is the term, or the id as a text.
@@ -45,12 +48,14 @@ class TermNames(Sequence):
         Raises
         ------
         ValueError
-            If the two are of different numbers of features.
+            If the two are of different numbers of features, or of vectorizers that make different
+            terms of a text.
         """
         if other.n_features != self.n_features:
             raise ValueError(
                 f"Names of {self.n_features} features cannot take those of {other.n_features}."
             )
+        _check_same_terms(self.vectorizer, other.vectorizer)
         self.terms = dict(other.terms) | self.terms
         return self
 
@@ -64,3 +69,37 @@ class TermNames(Sequence):
 
     def __repr__(self) -> str:
         return f"TermNames({len(self.terms)} terms, n_features={self.n_features})"
+
+
+def _check_same_terms(mine: Any, theirs: Any) -> None:
+    """Raise ValueError if two vectorizers that are known make different rows of one text."""
+    here, there = _settings(mine), _settings(theirs)
+    if here is None or there is None:
+        return
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name):
+            raise ValueError(
+                "Texts were read in different ways, so that their rows do not add up: "
+                f"{name}={_short(here.get(name))} here and {name}={_short(there.get(name))} there. "
+                "Read all texts with the same vectorizer."
+            )
+
+
+def _settings(vectorizer: Any) -> dict[str, Any] | None:
+    if not hasattr(vectorizer, "get_params"):
+        return None
+    params = vectorizer.get_params(deep=False).items()
+    settings = {name: _of_any_order(value) for name, value in params if name not in _OF_FILES}
+    return {"type": type(vectorizer).__name__} | settings
+
+
+def _of_any_order(value: Any) -> Any:
+    """Return lists of words as sets: their order and what holds them mean nothing."""
+    words = isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(word, str) for word in value
+    )
+    return frozenset(value) if words else value
+
+
+def _short(value: Any) -> str:
+    return f"{len(value)} words" if isinstance(value, frozenset) else repr(value)

@@ -36,7 +36,9 @@ def test_fit_show_info_and_transform(folder, capsys):
     status = main(["fit", "x.npy", "-o", "m.skse", "-k", "1", "-s", "3", "--names", "names.txt"])
     assert status == 0
     out = capsys.readouterr().out
-    assert "component 1: variance" in out and "gene0" in out and "300 rows; saved as m.skse" in out
+    assert (
+        "component 0: variance" in out and "gene0" in out and "300 rows; saved as m.skse (" in out
+    )
     assert main(["show", "m.skse", "--top", "2", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert {n for n, _ in shown["components"][0]["loadings"]} <= {"gene0", "gene1", "gene2"}
@@ -49,7 +51,11 @@ def test_fit_show_info_and_transform(folder, capsys):
     expected = SketchedSparsePCA.load("m.skse").transform(X)
     np.testing.assert_array_equal(np.load("scores.npy"), expected)
     table = np.loadtxt("scores.csv", skiprows=1, ndmin=2, delimiter=",")
-    np.testing.assert_allclose(table, expected, rtol=1e-7)
+    np.testing.assert_array_equal(table[:, 0], np.arange(300))
+    np.testing.assert_allclose(table[:, 1:], expected, rtol=1e-7)
+    assert main(["transform", "m.skse", "x.npy", "--no-names", "-o", "scores.csv"]) == 0
+    bare = np.loadtxt("scores.csv", skiprows=1, ndmin=2, delimiter=",")
+    np.testing.assert_array_equal(bare, table[:, 1:])
 
 
 def test_merge_is_fitting_all_rows(folder, capsys):
@@ -111,7 +117,7 @@ def test_cells_to_named_programmes(folder, capsys):
     assert "gene1" in capsys.readouterr().out
     assert main(["transform", "p.skse", "cells.h5ad", "-o", "s.npy"]) == 0
     assert main(["transform", "p.skse", "cells.h5ad", "--columns", "gene1", "-o", "s.npy"]) == 1
-    assert "Feature 1 is 'gene1' in the input and 'gene0'" in capsys.readouterr().err
+    assert "Feature 0 is 'gene1' in the input and 'gene0'" in capsys.readouterr().err
 
 
 def test_raw_counts_of_cells_are_told_of_and_mended(folder, capsys):
@@ -131,7 +137,7 @@ def test_raw_counts_of_cells_are_told_of_and_mended(folder, capsys):
     assert main(["transform", "p.skse", "cells.h5ad", "--log-counts", "-o", "s.npy"]) == 0
     np.testing.assert_allclose(np.load("s.npy"), pca.transform(expected), rtol=1e-4, atol=1e-5)
     assert main(["fit", "x.npy", "--log-counts", "-o", "m.skse", "-q"]) == 1
-    assert "Counts are not negative" in capsys.readouterr().err
+    assert "Counts are numbers and not negative" in capsys.readouterr().err
 
 
 TOPICS = [["sea", "ship", "sail"], ["snow", "ski", "ice"]]
@@ -150,6 +156,10 @@ def test_counts_are_logarithms_of_whole_entries_and_told_of_to_transform(folder,
     logs = np.log1p(whole * 1e4 / whole.sum(axis=1, keepdims=True))
     np.testing.assert_allclose(SketchedSparsePCA.load("m.skse").mean_, logs.mean(axis=0))
     capsys.readouterr()
+    # What was not told how its rows were read, as in earlier releases.
+    forgotten = SketchedSparsePCA.load("m.skse")
+    del forgotten._rows_read_as
+    forgotten.save("m.skse")
     for given, told in ([], True), (["--log-counts"], False):
         assert main(["transform", "m.skse", "twice.npz", "-o", "s.npy", *given]) == 0
         assert ("look like raw counts" in capsys.readouterr().err) == told
@@ -228,10 +238,11 @@ def test_a_picture_is_saved(folder):
         (["fit", "names.txt", "--text-column", "a", "-o", "m", "-q"], "has no column 'a'"),
         (["fit", "names.txt", "--stop-words", "none.txt", "-o", "m"], "none.txt: No such file"),
         (["fit", "x.npy", "-o", "no/m", "-q"], "could not be written"),
-        (["fit", "x.npy", "-o", "m", "-k", "0", "-q"], "n_components"),
-        (["fit", "x.npy", "-o", "m", "--every", "soon", "-q"], "every must be"),
+        (["fit", "x.npy", "-o", "m", "-k", "0", "-q"], "--components"),
+        (["fit", "x.npy", "-o", "m", "--every", "soon", "-q"], "--every must be"),
         (["fit", "x.npy", "-o", "m", "--checkpoint", "names.txt", "-q"], "cannot be loaded"),
-        (["fit", "x.npy", "-o", "m", "--columns", "a,b", "-q"], "columns as integers"),
+        (["fit", "x.npy", "-o", "m", "--checkpoint", "names.txt"], "choose another path for the"),
+        (["fit", "x.npy", "-o", "m", "--columns", "a,b", "-q"], "give --columns as integers"),
         (["show", "names.txt"], "names.txt cannot be loaded"),
         (["show", "no.skse"], "no.skse: No such file or directory."),
         (["info", "x.npy"], "x.npy cannot be loaded"),

@@ -43,6 +43,9 @@ class AnnDataReader(Reader):
     def rows_of(self, part: Any) -> int:
         return int(self._opened(part).n_obs)
 
+    def row_names(self, part: Any) -> list[str] | None:
+        return [str(name) for name in self._opened(part).obs_names]
+
     def read(self, part: Any, start: int) -> Iterator[Any]:
         data, layer = self._opened(part), self.wanted.options.get("layer")
         if layer is not None and layer not in data.layers:

@@ -105,6 +105,10 @@ class Reader(ABC):
         """Return the files of a part, or the object in a list."""
         return [part]
 
+    def row_names(self, part: Any) -> list[str] | None:
+        """Return the names of the rows of a part, if they have any."""
+        return None
+
     def names_of(self, ids: Iterable[int]) -> Any:
         """Find the terms of some ids in the documents that rows are made of."""
         raise TypeError(

@@ -74,6 +74,9 @@ class TextReader(Reader):
         while batch := list(islice(texts, self.wanted.batch_size)):
             yield self.vectorizer.transform(batch)
 
+    def row_names(self, part: Any) -> list[str] | None:
+        return [os.fspath(file) for file in part] if self._is_whole else None
+
     def names_of(self, ids: Iterable[int]) -> TermNames:
         inner = getattr(self.vectorizer, "vectorizer", None) or self.vectorizer
         return inner.names_of((text for part in self.parts for text in self._texts(part)), ids)
