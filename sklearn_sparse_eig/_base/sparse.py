@@ -153,7 +153,9 @@ def rows_between(X: Any, low: int, high: int) -> Any:
     if not sp.issparse(X):
         return X[low:high]
     first, last = int(X.indptr[low]), int(X.indptr[high])
-    parts = X.data[first:last], X.indices[first:last], X.indptr[low : high + 1] - X.indptr[low]
-    rows = type(X)(parts, shape=(high - low, X.shape[1]), copy=False)
+    rows = type(X)((high - low, X.shape[1]), dtype=X.dtype)
+    # Given to the constructor, the indices would be read, and copied to a smaller type if they fit.
+    rows.data, rows.indices = X.data[first:last], X.indices[first:last]
+    rows.indptr = X.indptr[low : high + 1] - X.indptr[low]
     rows.has_canonical_format = True  # which also says that indices are sorted
     return rows

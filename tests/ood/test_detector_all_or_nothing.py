@@ -25,8 +25,9 @@ PACKAGE = Path(sklearn_sparse_eig.__file__).parent
 # The transaction itself cannot be interrupted by itself.
 NOT_INTERRUPTED = {PACKAGE / "_base" / name for name in ("atomic.py", "locks.py")}
 KINDS_OF_BLOBS = ["exact", "sketched", "sparse_pca"]
-# An interrupt at each of thousands of lines: of one kind by default.
-ONE_OF_KINDS = ["exact", *(pytest.param(k, marks=pytest.mark.slow) for k in KINDS_OF_BLOBS[1:])]
+# Interrupts at some of thousands of lines: by default of one kind, and fewer.
+SLOW_KINDS = [pytest.param(kind, 40, marks=pytest.mark.slow) for kind in KINDS_OF_BLOBS]
+one_of_kinds = pytest.mark.parametrize("subspace, n_interrupts", [("exact", 8), *SLOW_KINDS])
 few = pytest.mark.filterwarnings("ignore:The first samples fix the metric:UserWarning")
 
 
@@ -60,9 +61,11 @@ def _content(detector):
 
 
 @few
-@pytest.mark.parametrize("subspace", ONE_OF_KINDS)
+@one_of_kinds
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "merge", "calibrate"])
-def test_an_interrupt_at_any_line_changes_nothing(blobs, subspace, method, run_interrupted):
+def test_an_interrupt_at_any_line_changes_nothing(
+    blobs, subspace, n_interrupts, method, run_interrupted
+):
     model, X, y, Z = blobs
     start = _detector(model, subspace).fit(X[:100], y[:100]).calibrate(Z)
     other = start.empty_copy().partial_fit(X[100:], y[100:])
@@ -78,7 +81,7 @@ def test_an_interrupt_at_any_line_changes_nothing(blobs, subspace, method, run_i
     n_lines = run_interrupted(lambda: call(detector), within=_interruptible).n_lines
     after = detector.calibrate(Z).score_samples(Z)
     # All lines of short calls, and some of each part of long ones.
-    sampled = np.unique(np.linspace(1, n_lines, 40).astype(int))
+    sampled = np.unique(np.linspace(1, n_lines, n_interrupts).astype(int))
     detector = pickle.loads(pickle.dumps(start))
     before = _content(detector)
     for at in sampled:
@@ -95,8 +98,8 @@ def test_an_interrupt_at_any_line_changes_nothing(blobs, subspace, method, run_i
 
 
 @few
-@pytest.mark.parametrize("subspace", ONE_OF_KINDS)
-def test_an_interrupted_first_batch_leaves_nothing(blobs, subspace, run_interrupted):
+@one_of_kinds
+def test_an_interrupted_first_batch_leaves_nothing(blobs, subspace, n_interrupts, run_interrupted):
     model, X, y, _ = blobs
     for method in ("fit", "partial_fit"):
         detector = _detector(model, subspace)
@@ -104,7 +107,7 @@ def test_an_interrupted_first_batch_leaves_nothing(blobs, subspace, run_interrup
         whole = partial(getattr(_detector(model, subspace), method), X, y)
         n_lines = run_interrupted(whole, within=_interruptible).n_lines
         again = partial(getattr(detector, method), X, y)
-        for at in np.unique(np.linspace(1, n_lines, 15).astype(int)):
+        for at in np.unique(np.linspace(1, n_lines, n_interrupts // 2).astype(int)):
             assert run_interrupted(again, at, _interruptible).reached
             assert set(vars(detector)) == before
 

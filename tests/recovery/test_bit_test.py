@@ -224,6 +224,7 @@ def test_in_noise_like_a_sweep(sizes):
         assert overlap.min() > 0.98
 
 
+@pytest.mark.slow
 def test_rarely_misses_features():
     """In fewer than the expected pairs that share all their buckets, here 0.024 for each trial."""
     rng, n_trials, t, n_buckets = np.random.default_rng(0), 100, 20, 60
@@ -456,6 +457,7 @@ def test_clarity_is_of_features_over_their_bucket(sides):
 # ----------------------------------------------------------------------------------------- sweeps
 
 
+@pytest.mark.slow
 def test_few_sweeps_find_as_much_as_many(monkeypatch):
     """Scoring the strongest features of a sweep again stands for another sweep."""
     data = make_sparse_spiked_covariance(

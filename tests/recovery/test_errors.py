@@ -162,7 +162,7 @@ def entries(regime, r, support, tail, seed=0, n_nonzero=20):
 
 @pytest.mark.filterwarnings("ignore:.* components of up to:sklearn_sparse_eig.RecoveryWarning")
 @pytest.mark.parametrize("support", ["disjoint", "common"])
-@pytest.mark.parametrize("r", [5, 10, 20])
+@pytest.mark.parametrize("r", [5, 10, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("regime", SHAPES)
 def test_tails_count_where_there_is_no_noise(regime, r, support):
     if regime == "mam" and support == "disjoint" and r > 5:

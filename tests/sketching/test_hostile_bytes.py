@@ -43,11 +43,11 @@ def with_value(value, *path):
 
 def assert_refused_at_once(data, match=None):
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         with pytest.raises(ValueError, match=match):
             EigenSketch.from_bytes(data)
-        assert time.perf_counter() - started < 1.0
+        assert time.process_time() - started < 1.0
         assert tracemalloc.get_traced_memory()[1] < 2**20 + 30 * len(data)
     finally:
         tracemalloc.stop()

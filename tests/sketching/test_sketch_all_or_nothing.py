@@ -48,17 +48,20 @@ ENTRY_CHANGES = {
 }
 
 
-def check(sketch, change, run_interrupted):
+# Every line of short changes and every seventh of long ones; by default one in five of these.
+thoroughly = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
+
+
+def check(sketch, change, run_interrupted, step):
     before, revision = sketch.to_bytes(), sketch.revision
     n_interrupts = 0
-    # Every line of short changes, every seventh of long ones.
-    for n in itertools.chain(range(1, 120), range(120, 100_000, 7)):
+    for n in itertools.chain(range(1, 120, step), range(120, 100_000, 7 * step)):
         if not run_interrupted(change, n).reached:
             break
         n_interrupts += 1
         assert sketch.to_bytes() == before, f"torn at line {n}"
         assert sketch.revision == revision
-    assert n_interrupts > 5
+    assert n_interrupts > 5 / step
     assert sketch.to_bytes() != before  # the last call ran to its end
     assert sketch.revision == revision + 1
 
@@ -72,18 +75,20 @@ def check(sketch, change, run_interrupted):
         pytest.param(few(6, 2), id="sparse", marks=pytest.mark.slow),
     ],
 )
-def test_interrupted_changes_of_rows(regime, name, start, run_interrupted):
+@thoroughly
+def test_interrupted_changes_of_rows(regime, name, start, step, run_interrupted):
     sketch, other = new(regime).update(start), new(regime).update(start[:3]).as_shard("a")
     if name == "delete all":
         sketch = new(regime).update(rows())
-    check(sketch, lambda: ROW_CHANGES[name](sketch, other), run_interrupted)
+    check(sketch, lambda: ROW_CHANGES[name](sketch, other), run_interrupted, step)
 
 
 @pytest.mark.parametrize("name", ENTRY_CHANGES)
 @pytest.mark.parametrize("regime", REGIMES)
-def test_interrupted_changes_of_entries(regime, name, run_interrupted):
+@thoroughly
+def test_interrupted_changes_of_entries(regime, name, step, run_interrupted):
     sketch = new(regime).update_entries([0, 4], [4, 9], [1.0, 2.0])
-    check(sketch, lambda: ENTRY_CHANGES[name](sketch, None), run_interrupted)
+    check(sketch, lambda: ENTRY_CHANGES[name](sketch, None), run_interrupted, step)
 
 
 @pytest.mark.parametrize("regime", REGIMES)
