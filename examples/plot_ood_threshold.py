@@ -27,8 +27,8 @@ X_new = X[~known]
 
 # %%
 # Several splits, each with a network of its own; for each network several draws of the held-out
-# rows from those it has not seen. What is left of these tells the rate of false alarms. Before it is
-# calibrated, the detector warns that it will reject too many, which is what is measured here.
+# rows from those it has not seen. What is left of these tells the rate of false alarms. Before it
+# is calibrated, the detector warns that it will reject too many, which is what is measured here.
 warnings.filterwarnings("ignore", "The threshold is a quantile of the training scores")
 rates = {"training": [], "held out": []}
 rejected_new = {"training": [], "held out": []}

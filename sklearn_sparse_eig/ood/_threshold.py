@@ -185,7 +185,7 @@ class ThresholdMixin:
         self.calibration_ = "held out"
 
     def _set_training_threshold(self, scores: np.ndarray, told: bool) -> None:
-        """Take the threshold from scores of the samples of training, of which a user may be told."""
+        """Take the threshold from scores of training; `told` is whether a warning has said so."""
         self._forget_threshold()
         check_scores(scores)
         self.offset_ = float(np.percentile(scores, 100.0 * self.contamination))
