@@ -36,6 +36,9 @@ from ._scattered import condition_number
 _THROUGH = 1e-8
 # Points up to which a condition number is worth its time.
 _MOST_DECOMPOSED = 1000
+# Share of their range up to which predictions beyond the points are not told: a point that a split
+# has left out at an end is as far.
+_BEYOND = 0.1
 # Values between the points beyond those at them by this factor are swings.
 _SWING = 3.0
 
@@ -49,6 +52,8 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     regressor takes the one of least weighted norm, ``sum_k (1 + |k|)^(2 q) |theta_k|^2``, which
     prefers low frequencies: the larger the exponent, the smoother the function. With fewer
     frequencies than points it is least squares. On a grid it takes a single fast Fourier transform.
+
+    It is periodic: beyond the points it returns to the beginning; it does not extrapolate.
 
     Parameters
     ----------
@@ -155,7 +160,9 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
     interpolation_residual_: float
     solver_: SolverName
     n_iter_: int
-    _clocks: Clocks | None = None  # as in pickles made before there were any
+    # None as in pickles made before there were any, and the range where it is not the period.
+    _clocks: Clocks | None = None
+    _range: np.ndarray | None = None
 
     _parameter_constraints: dict = {
         "n_frequencies": [Interval(Integral, 1, None, closed="left"), None],
@@ -236,6 +243,7 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
             X, y = validate_regression(self, X, y)
         Y = y.reshape(len(y), -1)
         wanted = self.n_frequencies or FREQUENCIES_PER_POINT * len(X)
+        self._range = natural_period(X) if isinstance(self.period, str) else None
         with listening(type(self).__name__, self.verbose):
             self._function, fitted = self._fit(X, Y, wanted)
         self._one_target, self._complex_targets = y.ndim == 1, complex_targets
@@ -313,17 +321,37 @@ class WeightedFourierRegressor(WeightedScoreMixin, MultiOutputMixin, RegressorMi
         ----------
         X : array-like of shape (n_samples, n_features)
             Points, datetimes where they were datetimes in ``fit``, of any resolution. Beyond one
-            period the function repeats.
+            period the function repeats. It does not extrapolate.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
             Values, which are complex if the targets were.
+
+        Warns
+        -----
+        UserWarning
+            If points are beyond those of the fit by a tenth of their range and the period was not
+            given, for then it is only this range, or twice it.
         """
         check_is_fitted(self)
         X = validate_rows(self, self._numbers(X), dtype=np.float64, reset=False)
+        self._warn_of_points_beyond(X)
         values = self._values(X)
         return values[:, 0] if self._one_target else values
+
+    def _warn_of_points_beyond(self, X):
+        """Warn of points that are further beyond those of the fit than what a split leaves out."""
+        if self._range is None:
+            return
+        phases = (X - self._function.origin) / self._range
+        n_beyond = np.count_nonzero(((phases < -_BEYOND) | (phases > 1 + _BEYOND)).any(axis=1))
+        if n_beyond:
+            warn_user(
+                f"{n_beyond} of {len(X)} points are beyond those of the fit. The function is "
+                "periodic, returns to its beginning there, and does not extrapolate. Give period= "
+                "if it is known; for trends take another regressor."
+            )
 
     def score(self, X: MatrixLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the coefficient of determination, also for complex targets.

@@ -96,8 +96,10 @@ class StoppedRun:
         check_is_fitted(self)
         if not getattr(self, "_has_flow", True):
             raise ValueError(
-                'path needs a matrix without missing entries and solver="spectral" or "gd". Fit '
-                'with solver="gd" and stopping="time" for single times.'
+                "This run has no closed form that could be evaluated at any time: path needs a "
+                'matrix without missing entries and solver="spectral" or "gd", and so does '
+                "EffectiveRankDisplay, which draws the path. Fit a complete matrix, or with "
+                'solver="gd" and stopping="time" for single times.'
             )
         times = np.asarray(times, dtype=np.float64)
         if times.ndim != 1 or not (times >= 0).all():

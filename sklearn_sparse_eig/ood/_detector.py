@@ -175,7 +175,8 @@ class GradPCADetector(
         Origin of ``offset_``. ``"held out"`` has the guarantee of :meth:`calibrate`. ``"training"``
         is the quantile of training scores (500 / ``contamination`` of them at most, chosen at
         random): the classifier knows these samples, so more than
-        ``contamination`` of new ones are rejected. Use :meth:`calibrate` then.
+        ``contamination`` of new ones are rejected, and :meth:`predict` warns of it. Use
+        :meth:`calibrate` then.
     calibration_scores_ : ndarray
         Scores of the held-out samples in increasing order; higher is more typical. It exists only
         if there are any.
@@ -349,9 +350,11 @@ class GradPCADetector(
         """
         rows, targets = self._check_input(X, y, reset=True)
         rng = check_random_state(self.random_state)
-        held_out, model = None, ready_model(self.estimator, self.backend, rows, targets)
+        held_out, told = None, False
+        model = ready_model(self.estimator, self.backend, rows, targets)
         if model is None:
             chosen = choose_held_out(targets, self.contamination, rng)
+            told = chosen is None and targets is not None
             if chosen is not None and targets is not None:
                 kept = np.setdiff1d(np.arange(n_rows(rows)), chosen)
                 held_out = take_rows(rows, chosen)
@@ -365,7 +368,7 @@ class GradPCADetector(
         if held_out is None:
             chosen = threshold_rows(n_rows(rows), self.contamination)
             some = rows if chosen is None else take_rows(rows, chosen)
-            self._set_training_threshold(self._scores(some, pace))
+            self._set_training_threshold(self._scores(some, pace), told)
         else:
             self._set_threshold(self._scores(held_out, pace))
         return self

@@ -23,6 +23,8 @@ class ThresholdMixin:
     offset_: float
     calibration_: Literal["held out", "training"]
     calibration_scores_: np.ndarray
+    # Whether fit has warned of a threshold from training scores; detectors saved before have not.
+    _threshold_is_told: bool = False
     score_samples: Callable[[InputLike], np.ndarray]
     _scores: Callable[..., np.ndarray]
     _state: KnownGradients
@@ -111,8 +113,22 @@ class ThresholdMixin:
         Returns
         -------
         ndarray of int, shape (n_samples,)
+
+        Warns
+        -----
+        UserWarning
+            If the threshold is a quantile of training scores, unless :meth:`fit` has said so. Where
+            the training rows themselves are to be judged, :meth:`fit_predict` does not warn.
         """
-        return np.where(self.decision_function(X) >= 0.0, 1, -1)
+        decisions = self._decisions(X)
+        if getattr(self, "calibration_", None) == "training" and not self._threshold_is_told:
+            warn_user(
+                "The threshold is a quantile of the training scores, which are higher than those "
+                f"of new samples: more than contamination={self.contamination} of these may be "
+                "rejected. Call calibrate with samples that are in distribution and that neither "
+                "the model nor the detector has seen."
+            )
+        return decisions
 
     def fit_predict(self, X: InputLike, y: ArrayLike | None = None) -> np.ndarray:
         """Fit to X and y, and return the result of :meth:`predict` for X.
@@ -127,8 +143,8 @@ class ThresholdMixin:
         -------
         ndarray of int, shape (n_samples,)
         """
-        # The mixin's own method drops y.
-        return self.fit(X, y).predict(X)
+        # The mixin's own method drops y. The share of X itself is what was asked for.
+        return self.fit(X, y)._decisions(X)
 
     def p_values(self, X: InputLike) -> np.ndarray:
         """Return the p-value of each sample for the hypothesis that it is in distribution.
@@ -159,19 +175,22 @@ class ThresholdMixin:
             )
         return conformal_p_values(held_out, scores)
 
+    def _decisions(self, X: InputLike) -> np.ndarray:
+        return np.where(self.decision_function(X) >= 0.0, 1, -1)
+
     def _set_threshold(self, scores: np.ndarray) -> None:
         """Take the threshold from scores of held-out samples."""
         self.offset_ = conformal_threshold(scores, self.contamination)
         self.calibration_scores_ = np.sort(scores)
         self.calibration_ = "held out"
 
-    def _set_training_threshold(self, scores: np.ndarray) -> None:
-        """Take the threshold from scores of the samples of training."""
+    def _set_training_threshold(self, scores: np.ndarray, told: bool) -> None:
+        """Take the threshold from scores of training; `told` is whether a warning has said so."""
         self._forget_threshold()
         check_scores(scores)
         self.offset_ = float(np.percentile(scores, 100.0 * self.contamination))
-        self.calibration_ = "training"
+        self.calibration_, self._threshold_is_told = "training", told
 
     def _forget_threshold(self) -> None:
-        for name in ("offset_", "calibration_", "calibration_scores_"):
+        for name in ("offset_", "calibration_", "calibration_scores_", "_threshold_is_told"):
             vars(self).pop(name, None)

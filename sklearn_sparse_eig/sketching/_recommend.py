@@ -106,16 +106,22 @@ class SketchRecommendation:
                 f"The weakest component stands at {self.noise_ratio:.2g} times the noise of the "
                 f"sketch; {self.required_ratio:.2g} times are needed."
             )
+        sentences.append(self._enough() if self.sufficient else self._missing())
+        return "\n".join(sentences)
+
+    def _enough(self):
+        budget = f"budget of {_size(self.memory_needed)} would already do"
+        if math.isfinite(self.noise_ratio):
+            return f"A {budget}."
+        return f"Without noise a {budget}; for rows with noise pass noise= and n_samples=."
+
+    def _missing(self):
         ways = []
         if math.isfinite(self.memory_needed):
             ways.append(f"a budget of {_size(self.memory_needed)}")
-        if not self.sufficient and math.isfinite(self.n_samples_needed):
+        if math.isfinite(self.n_samples_needed):
             ways.append(f"{self.n_samples_needed:,} rows")
-        if ways:
-            sentences.append(f"It takes {' or '.join(ways)}.")
-        elif not self.sufficient:
-            sentences.append("No sketch would be.")
-        return "\n".join(sentences)
+        return f"It takes {' or '.join(ways)}." if ways else "No sketch would be."
 
     def _verdict(self):
         return "should be enough" if self.sufficient else "is not expected to be enough"
@@ -208,7 +214,7 @@ def recommend_sketch(
     >>> print(found)
     A compressed sketch of 11968 x 256, 24.7 MB, should be enough.
     The weakest component stands at 9.4 times the noise of the sketch; 2.6 times are needed.
-    It takes a budget of 11.2 MB.
+    A budget of 11.2 MB would already do.
     >>> sketch = EigenSketch(10**6, **found.arguments(), random_state=0)
     >>> sketch.nbytes == found.n_bytes
     True

@@ -71,17 +71,20 @@ class SupportStability:
     n_selected: float
     feature_names: np.ndarray | None = None
 
-    def stable(self, threshold: float = 0.75) -> list[np.ndarray]:
+    def stable(self, threshold: float = 0.75, *, as_names: bool = False) -> list[np.ndarray]:
         """Return the features of each component that are kept in a share of the halves, or more.
 
         Parameters
         ----------
         threshold : float, default=0.75
             In (0, 1].
+        as_names : bool, default=False
+            Whether features are given by ``feature_names``, as in :meth:`to_frame`, where they have
+            names.
 
         Returns
         -------
-        list of ndarray of int64
+        list of ndarray of int64, or of names
             For each component, the most frequent features first.
 
         Raises
@@ -91,10 +94,11 @@ class SupportStability:
         """
         if not 0.0 < threshold <= 1.0:
             raise ValueError(f"threshold must lie in (0, 1], got {threshold}.")
+        called = self._called() if as_names else self.features
         found = []
         for row in self.frequencies:
             order = np.argsort(-row, kind="stable")
-            found.append(self.features[order[row[order] >= threshold]])
+            found.append(called[order[row[order] >= threshold]])
         return found
 
     def expected_false(self, threshold: float = 0.75) -> float:
@@ -139,7 +143,7 @@ class SupportStability:
         import pandas as pd
 
         order = [np.argsort(-row, kind="stable") for row in self.frequencies]
-        names = self.features if self.feature_names is None else self.feature_names
+        names = self._called()
         columns = {
             "component": np.repeat(np.arange(len(order)), len(names)),
             "feature": np.concatenate([names[one] for one in order]),
@@ -149,6 +153,9 @@ class SupportStability:
         frame = pd.DataFrame(columns)
         kept = (frame["frequency"] > 0.0) | (frame["loading"] != 0.0)
         return frame[kept].reset_index(drop=True)
+
+    def _called(self) -> np.ndarray:
+        return self.features if self.feature_names is None else self.feature_names
 
 
 def support_stability(

@@ -1,10 +1,11 @@
 """Weighted trigonometric interpolation: transforms against pseudo-inverses, risk against draws."""
 
+import warnings
 from functools import partial
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 from sklearn_sparse_eig import WeightedFourierRegressor, trigonometric_risk
 
@@ -257,3 +258,22 @@ def test_solvers_that_do_not_fit_the_points():
         interpolate(period=[1.0, -1.0]).fit(X, y)
     with pytest.raises(ValueError, match="omplex"):
         interpolate().fit(X, y + 1j)
+
+
+def test_points_beyond_those_of_the_fit_are_told_where_no_period_was_given():
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(2.0, 4.0, 60))[:, None]
+    y = np.sin(np.pi * x[:, 0]) + 0.05 * rng.normal(size=60)
+    model = WeightedFourierRegressor().fit(x, y)
+    grid = WeightedFourierRegressor().fit(np.arange(5.0)[:, None], np.arange(5.0) % 3)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("error")
+        model.predict(np.linspace(x.min(), x.max(), 200)[:, None])
+        grid.predict(np.linspace(0.0, 5.0, 50, endpoint=False)[:, None])  # one period of a grid
+        cross_val_score(WeightedFourierRegressor(), x, y, cv=KFold(5, shuffle=True, random_state=0))
+        WeightedFourierRegressor(period=2.0).fit(x, y).predict(x + 2.0)  # repeating is meant
+        warnings.simplefilter("always")
+        beyond = model.predict(np.vstack([x, x[:7] + 2.5]))
+    assert [w.filename for w in caught] == [__file__]
+    assert "7 of 67 points are beyond" in str(caught[0].message)
+    np.testing.assert_allclose(beyond[:60], model.predict(x), atol=1e-9)

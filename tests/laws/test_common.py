@@ -155,6 +155,7 @@ def marked(case):
 @pytest.mark.filterwarnings("ignore::sklearn_sparse_eig.RecoveryWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:Too few samples:UserWarning")
+@pytest.mark.filterwarnings("ignore:The threshold is a quantile:UserWarning")
 @pytest.mark.filterwarnings("ignore:The first samples fix the metric:UserWarning")
 @pytest.mark.filterwarnings("ignore:There is no time:UserWarning")
 @pytest.mark.filterwarnings("ignore:Too few seeds:UserWarning")

@@ -1,6 +1,7 @@
 """GradPCADetector: explicit linear algebra on dense gradients, streams, guarantees, bad input."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -391,7 +392,8 @@ def test_where_the_threshold_comes_from(blobs):
     model, X, y, Z = blobs
     given = GradPCADetector(model, contamination=0.1).fit(X, y)
     assert given.calibration_ == "training"
-    assert (given.predict(X) == -1).sum() == 16
+    with pytest.warns(UserWarning, match="quantile of the training scores"):
+        assert (given.predict(X) == -1).sum() == 16
     with pytest.raises(NotFittedError, match="Call calibrate"):
         given.p_values(Z)
     trained = GradPCADetector(LogisticRegression(), random_state=0).fit(X, y)
@@ -407,6 +409,28 @@ def test_where_the_threshold_comes_from(blobs):
     with pytest.raises(ValueError, match="at least 99 are needed"):
         trained.calibrate(X[:98])
     assert trained.calibrate(X[:99]).offset_ == trained.score_samples(X[:99]).min()
+
+
+@pytest.mark.filterwarnings("error:.*quantile of the training scores:UserWarning")
+def test_predict_tells_of_a_training_threshold_unless_it_is_known(blobs, tmp_path):
+    model, X, y, Z = blobs
+    detector = GradPCADetector(model).fit(X, y)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            expected = detector.predict(X)
+    assert [(w.filename, "Call calibrate" in str(w.message)) for w in caught] == [(__file__, True)]
+    # The share of X itself is what fit_predict is asked for.
+    np.testing.assert_array_equal(GradPCADetector(model).fit_predict(X, y), expected)
+    detector.save(tmp_path / "detector.skse")
+    with pytest.warns(UserWarning, match="quantile of the training scores"):
+        GradPCADetector.load(tmp_path / "detector.skse", model).predict(Z)
+    detector.calibrate(Z).predict(Z)
+    GradPCADetector(LogisticRegression(), random_state=0).fit(X, y).predict(Z)  # holds some out
+    few = GradPCADetector(LogisticRegression(), contamination=0.01, random_state=0)
+    with pytest.warns(UserWarning, match="to hold 99 out"):
+        few.fit(X, y)
+    few.predict(Z)  # told by fit
 
 
 # -------------------------------------------------------------------------------- what it detects
@@ -486,7 +510,7 @@ def test_text_and_frozen_estimators():
     assert trained.calibration_ == "held out"
     frozen = GradPCADetector(FrozenEstimator(model.fit(texts, labels)))
     detector = clone(frozen).fit(texts, labels)
-    assert detector.predict(["apple road", "apple plum pear"]).shape == (2,)
+    assert detector.calibrate(texts).predict(["apple road", "apple plum pear"]).shape == (2,)
     with pytest.raises(ValueError, match="0 sample"):
         detector.predict([])
 

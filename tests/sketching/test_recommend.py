@@ -163,8 +163,13 @@ def test_bad_requests(options, message):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({}, ["compressed sketch of 16384 x 256", "should be enough"]),
-        ({"noise": 1.0}, ["not expected", "2 times are needed", "rows"]),
+        ({}, ["compressed sketch of 16384 x 256", "should be enough", "Without noise a budget of"]),
+        ({}, ["would already do; for rows with noise pass noise= and n_samples="]),
+        (
+            {"noise": 1e-4},
+            ["should be enough", " times are needed", "A budget of"],
+        ),
+        ({"noise": 1.0}, ["not expected", "2 times are needed", "It takes ", "rows"]),
         (
             {"n_nonzero_coefs": 3000},
             ["not expected", "cannot tell the features", "No sketch would"],

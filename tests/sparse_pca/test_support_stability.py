@@ -122,11 +122,17 @@ def test_a_table_with_names():
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame(planted(), columns=[f"gene {j}" for j in range(60)])
     pca = SketchedSparsePCA(2, n_nonzero_coefs=6, random_state=0)
-    frame = support_stability(pca, X, n_resamples=6, random_state=0).to_frame()
+    found = support_stability(pca, X, n_resamples=6, random_state=0)
+    frame = found.to_frame()
     assert list(frame.columns) == ["component", "feature", "frequency", "loading"]
     first = frame[frame["component"] == 0]
     assert set(first["feature"][:6]) == {f"gene {j}" for j in FIRST}
     assert first["frequency"].is_monotonic_decreasing
+    for ids, named in zip(found.stable(0.9), found.stable(0.9, as_names=True), strict=True):
+        assert named.tolist() == [f"gene {j}" for j in ids] and len(named)
+    unnamed = support_stability(pca, X.to_numpy(), n_resamples=6, random_state=0)
+    for ids, same in zip(unnamed.stable(), unnamed.stable(as_names=True), strict=True):
+        np.testing.assert_array_equal(ids, same)
 
 
 def test_progress_and_refusals(monkeypatch, capsys):
