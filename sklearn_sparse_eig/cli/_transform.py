@@ -17,7 +17,7 @@ from .._base.files import write_whole
 from .._base.messages import warn_user
 from .._base.places import with_place
 from ..streams import load
-from ._log_counts import TOTAL, LogCounts, are_counts, are_whole
+from ._log_counts import TOTAL, are_counts, are_whole
 from ._reading import as_fitted, as_flags, read_as
 from ._source import add_source, open_source
 
@@ -85,8 +85,9 @@ def _open_as_fitted(options: argparse.Namespace, given: argparse.Namespace, mode
 
 def _look_at_counts(model: Any, batches: Any) -> None:
     """Warn of raw counts where logarithms are known, and of what can be no counts."""
-    if isinstance(batches, LogCounts):
-        if not are_whole(next(iter(batches.counts), np.empty(0))):
+    counts = getattr(batches, "counts", None)  # of which logarithms are taken
+    if counts is not None:
+        if not are_whole(next(iter(counts), np.empty(0))):
             warn_user(
                 "Logarithms are taken of counts, but the rows are no whole numbers. If they are "
                 "logarithms already, add --as-given, and leave out --log-counts."

@@ -9,6 +9,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import check_is_fitted
 
 from .._base.counts import check_most
+from .._base.dtypes import check_squares
 from .._base.locks import locked
 from .._base.messages import warn_user
 from .._base.rows import validate_array, validate_rows
@@ -146,8 +147,14 @@ class ComponentsMixin(
         -------
         float
             At most 1; higher is better. If X has no variance, the result is NaN, with a warning.
+
+        Raises
+        ------
+        ValueError
+            If values are too large for sums of squares.
         """
         X = self._check_new_rows(X)
+        check_squares(X)
         onto = self._projection()
         columns = columns_of(X, onto.support)
         mean = np.asarray(columns.mean(axis=0)).ravel() if self.center else 0.0 * onto.support

@@ -6,8 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from test_containers import numbers
-from test_input_laws import DOORS
+from test_containers import DOORS, numbers
 
 hypothesis = pytest.importorskip("hypothesis")
 given, settings, strategies = hypothesis.given, hypothesis.settings, hypothesis.strategies
@@ -80,6 +79,8 @@ def check_values(name, rows):
     numeric = [w for w in told if issubclass(w.category, RuntimeWarning)]
     assert not numeric, [str(w.message) for w in numeric]
     if any("rows are not finite" in str(w.message) for w in told):
+        return
+    if any("is not defined" in str(w.message) for w in told):
         return
     if name == "seeds.fit":
         return  # what bins with too few seeds have is NaN

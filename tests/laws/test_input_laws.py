@@ -131,6 +131,8 @@ FUNCTIONS = {
     "ntk_alignment": (lambda rows: ntk_alignment(MODEL, rows, Y, random_state=0), X, True),
     "neural_collapse": (lambda rows: neural_collapse(MODEL, rows, Y), X, True),
 }
+# Functions that return several results at once.
+RECORDS = FUNCTIONS.keys() - {"sparse_eigsh"}
 for name, (function, rows, sparse) in FUNCTIONS.items():
     DOORS[name] = (dict, lambda _, given, function=function: function(given), rows, sparse)
 FITTED = {
