@@ -93,14 +93,14 @@ class Batches:
         str
         """
         size = self._reader.wanted.batch_size
-        lengths = zip(self._reader.parts, self._counts, self._n_read, strict=True)
-        for part, count, n_read in lengths:  # noqa: B007
+        i = 0
+        for count, n_read in zip(self._counts, self._n_read, strict=True):
             of_part = n_read if count is None else -(-count // size)
             if of_part is None or n_batches < of_part:
                 break
-            n_batches -= of_part
+            n_batches, i = n_batches - of_part, i + 1
         row += n_batches * size
-        files = self._reader.files_of(part)
+        files = self._reader.files_of(self._reader.parts[i])
         file = files[row] if len(files) > 1 else files[0]
         if not isinstance(file, str | os.PathLike):
             return f"batch {n_batches}, row {row}"

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from sklearn_sparse_eig.diagnostics import CollapseMonitor, loss_curvature
 
 torch = pytest.importorskip("torch")
-
-from sklearn.exceptions import ConvergenceWarning  # noqa: E402 - after the check for torch
-from sklearn.linear_model import LogisticRegression  # noqa: E402
-
-from sklearn_sparse_eig.diagnostics import CollapseMonitor, loss_curvature  # noqa: E402
 
 
 def data(n=40, d=6, n_classes=3):

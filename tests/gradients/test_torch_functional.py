@@ -9,8 +9,7 @@ from sklearn_sparse_eig import gradients
 from sklearn_sparse_eig.gradients import make_network
 
 torch = pytest.importorskip("torch")
-from torch.utils.checkpoint import checkpoint  # noqa: E402 - needs torch
-
+checkpoint = pytest.importorskip("torch.utils.checkpoint").checkpoint
 nn, F = torch.nn, torch.nn.functional
 X = np.random.default_rng(0).normal(size=(7, 8))
 

@@ -290,8 +290,7 @@ def test_unregistered_kinds_have_no_form():
     ],
 )
 def test_calls_without_a_form_are_not_mistaken(function):
-    layer = lambda: Calls(function, (4, 4))  # noqa: E731 - as in the tables
-    network, rows = _network(layer, (4,), "auto")
+    network, rows = _network(lambda: Calls(function, (4, 4)), (4,), "auto")
     with pytest.warns(UserWarning, match=r"No closed form is known.*'layer.parts"):
         found = network.gradients(rows).dense()
     np.testing.assert_allclose(found, _autograd(network, rows), atol=1e-12)
